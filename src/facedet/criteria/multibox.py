@@ -1,0 +1,78 @@
+"""The multibox criterion: matching, mining, and the two losses of SSD, S3FD and EXTD."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from facedet.box_coder import SsdBoxCoder
+from facedet.boxes import iou
+from facedet.structures import Losses, Predictions, Target
+
+
+class MultiBoxLoss:
+    """Smooth-L1 on the positives' boxes and cross-entropy on positives and mined negatives.
+
+    Both are sums over the batch divided by the number of its positive anchors (at least 1), so a
+    batch without any face gives a finite loss.
+
+    Args:
+        matcher: IoU [G, A] to the face index [A] of each anchor, negative for background.
+        miner: classification losses [B, A] and positives [B, A] to chosen negatives [B, A].
+        box_coder: makes the regression targets.
+        box_weight: factor of the box loss.
+    """
+
+    def __init__(
+        self,
+        matcher: Callable[[Tensor], Tensor],
+        miner: Callable[[Tensor, Tensor], Tensor],
+        box_coder: SsdBoxCoder,
+        box_weight: float = 1.0,
+    ) -> None:
+        self.matcher = matcher
+        self.miner = miner
+        self.box_coder = box_coder
+        self.box_weight = box_weight
+
+    def __call__(self, predictions: Predictions, targets: Sequence[Target]) -> Losses:
+        """Losses of a batch of B images.
+
+        Args:
+            predictions: of the detector, on the same images.
+            targets: B targets; their boxes are pixels of the network's input.
+        """
+        with torch.no_grad():
+            matches = torch.stack([self.match(predictions.anchors, t) for t in targets])
+        positive = matches >= 0
+        total = positive.sum().clamp(min=1)
+        anchor_losses = F.cross_entropy(
+            predictions.logits.transpose(1, 2), positive.long(), reduction="none"
+        )
+        counted = positive | self.miner(anchor_losses, positive)
+        classification = anchor_losses[counted].sum() / total
+        box = self._box_loss(predictions, targets, matches) / total
+        return Losses(classification, self.box_weight * box, self._hardest(predictions, positive))
+
+    def match(self, anchors: Tensor, target: Target) -> Tensor:
+        """The face index [A] that each anchor [A, 4] serves; faces to ignore are no faces here."""
+        kept = (~target.ignore).nonzero().flatten()
+        match = self.matcher(iou(target.boxes[kept], anchors))
+        return torch.where(match >= 0, kept[match] if len(kept) else match, match)
+
+    def _box_loss(
+        self, predictions: Predictions, targets: Sequence[Target], matches: Tensor
+    ) -> Tensor:
+        losses = [predictions.deltas.sum() * 0]
+        for deltas, target, match in zip(predictions.deltas, targets, matches, strict=True):
+            chosen = match >= 0
+            code = self.box_coder.encode(target.boxes[match[chosen]], predictions.anchors[chosen])
+            losses.append(F.smooth_l1_loss(deltas[chosen], code, reduction="sum"))
+        return torch.stack(losses).sum()
+
+    @staticmethod
+    def _hardest(predictions: Predictions, positive: Tensor) -> Tensor:
+        """Lowest face score [B] among the positives before mining; 1 for an image without any."""
+        scores = predictions.logits.detach().softmax(dim=2)[..., 1]
+        return scores.masked_fill(~positive, 1.0).amin(dim=1)

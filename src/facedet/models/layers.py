@@ -1,0 +1,107 @@
+"""Building blocks of the backbones and necks: convolution, normalisation, activation."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facedet.errors import UsageError
+from facedet.models.scalar_prelu import ScalarPReLU
+
+# PReLU starts at the slope that Leaky-ReLU keeps (EXTD §4: both 0.25).
+LEAKY_SLOPE = 0.25
+
+
+class LeakyReLU(nn.Module):
+    """x where x > 0, else `slope * x`; holds any slope, also negative ones and those above 1."""
+
+    def __init__(self, slope: float = LEAKY_SLOPE) -> None:
+        super().__init__()
+        self.slope = slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Activation of x, of any shape."""
+        return F.leaky_relu(x, self.slope)
+
+    def extra_repr(self) -> str:
+        """The slope, for printing."""
+        return f"slope={self.slope}"
+
+
+_ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": LeakyReLU, "prelu": ScalarPReLU}
+
+
+def activation(name: str) -> nn.Module:
+    """A new activation module: `relu`, `leaky_relu` (slope 0.25) or `prelu` (one scalar each)."""
+    if name not in _ACTIVATIONS:
+        raise UsageError(f"activation {name!r} is unknown: use one of {', '.join(_ACTIVATIONS)}")
+    return _ACTIVATIONS[name]()
+
+
+class ConvNormAct(nn.Module):
+    """Convolution, batch normalisation and, where one is named, an activation.
+
+    Args:
+        in_channels: channels of the input [B, C, H, W].
+        out_channels: channels of the output.
+        kernel: side of the kernel; the padding keeps `ceil(H / stride)`.
+        stride: of the convolution.
+        groups: `in_channels` for a depthwise convolution.
+        bias: give the convolution a bias although a normalisation follows (EXTD's depthwise
+            layers have one in the released weights).
+        act: name of the activation, or None for a linear output.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        act: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias
+        )
+        self.norm: nn.Module = nn.BatchNorm2d(out_channels)
+        self.act: nn.Module = activation(act) if act else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C_in, H, W] to [B, C_out, ceil(H / stride), ceil(W / stride)]."""
+        return self.act(self.norm(self.conv(x)))
+
+
+class InvertedResidual(nn.Module):
+    """MobileNetV2's block: expand (1x1), filter (depthwise 3x3), project (1x1).
+
+    Args:
+        channels: of input and output.
+        expansion: hidden channels over `channels`.
+        stride: of the depthwise convolution; the input is added where it is 1.
+        act: name of the activation after expansion and filter.
+        project_act: name of the activation after the projection; None for a linear bottleneck.
+    """
+
+    def __init__(
+        self, channels: int, expansion: int, stride: int, act: str, project_act: str | None = None
+    ) -> None:
+        super().__init__()
+        hidden = expansion * channels
+        self.expand = ConvNormAct(channels, hidden, act=act)
+        self.depthwise = ConvNormAct(hidden, hidden, 3, stride, groups=hidden, bias=True, act=act)
+        self.project = ConvNormAct(hidden, channels, act=project_act)
+        self.has_residual = stride == 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to [B, C, ceil(H / stride), ceil(W / stride)]."""
+        y = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.has_residual else y
+
+
+def xavier_init(module: nn.Module) -> None:
+    """Xavier-uniform weights and zero biases for a convolution; for `Module.apply`."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

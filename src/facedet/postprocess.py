@@ -1,0 +1,44 @@
+"""From predictions to faces: score, cut, decode, suppress."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from facedet.box_coder import SsdBoxCoder
+from facedet.boxes import nms
+from facedet.structures import Detections, Predictions
+
+
+@dataclass(frozen=True)
+class NmsPostprocess:
+    """Softmax, score cut, top-k, decoding of what is left, greedy NMS (EXTD's release, §5).
+
+    Args:
+        box_coder: decodes the deltas.
+        score: scores above this stay; 0.05 and less for AP, 0.5 and more for pictures.
+        top_k: the best so many go into the NMS.
+        iou: NMS threshold.
+        keep: detections per image at the most.
+    """
+
+    box_coder: SsdBoxCoder
+    score: float = 0.05
+    top_k: int = 5000
+    iou: float = 0.3
+    keep: int = 750
+
+    def __call__(self, predictions: Predictions) -> list[Detections]:
+        """Detections of each of the B images, best first, in pixels of the network's input."""
+        scores = predictions.logits.softmax(dim=2)[..., 1]
+        return [
+            self._one(*image, predictions.anchors)
+            for image in zip(scores, predictions.deltas, strict=True)
+        ]
+
+    def _one(self, scores: Tensor, deltas: Tensor, anchors: Tensor) -> Detections:
+        index = (scores > self.score).nonzero().flatten()
+        if len(index) > self.top_k:
+            index = index[scores[index].topk(self.top_k).indices]
+        boxes = self.box_coder.decode(deltas[index], anchors[index])
+        kept = nms(boxes, scores[index], self.iou, limit=self.keep)
+        return Detections(boxes[kept], scores[index[kept]])
