@@ -1,3 +1,26 @@
-"""Face detectors of a few hundred kilobytes, and the experiments that make them."""
+"""Face detectors of a few hundred kilobytes, and the experiments that make them.
+
+>>> import facedet
+>>> det = facedet.load("extd64.safetensors")  # doctest: +SKIP
+>>> boxes, scores, note = det.detect("photo.jpg")  # doctest: +SKIP
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = ["Detections", "FaceDetector", "load"]
+
+if TYPE_CHECKING:
+    from facedet.api import FaceDetector, load
+    from facedet.structures import Detections
+
+_HOMES = {"load": "api", "FaceDetector": "api", "Detections": "structures"}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    # `import facedet` and `facedet --help` must not wait for torch.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'facedet' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"facedet.{_HOMES[name]}"), name)

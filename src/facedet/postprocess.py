@@ -1,11 +1,11 @@
-"""From predictions to faces: score, cut, decode, suppress."""
+"""From predictions to faces: score, cut, decode, suppress; and from several passes to one."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from facedet.box_coder import SsdBoxCoder
-from facedet.boxes import nms
+from facedet.boxes import nms, vote
 from facedet.structures import Detections, Predictions
 
 
@@ -42,3 +42,41 @@ class NmsPostprocess:
         boxes = self.box_coder.decode(deltas[index], anchors[index])
         kept = nms(boxes, scores[index], self.iou, limit=self.keep)
         return Detections(boxes[kept], scores[index[kept]])
+
+
+@dataclass(frozen=True)
+class NmsMerge:
+    """Joins the detections of several passes by greedy NMS.
+
+    Args:
+        iou: NMS threshold.
+        keep: detections at the most.
+    """
+
+    iou: float = 0.3
+    keep: int = 750
+
+    def __call__(self, found: Detections) -> Detections:
+        """Detections of one picture, from all passes, to the merged ones, best first."""
+        kept = nms(found.boxes, found.scores, self.iou, limit=self.keep)
+        return Detections(found.boxes[kept], found.scores[kept])
+
+
+@dataclass(frozen=True)
+class VoteMerge:
+    """Joins the detections of several passes by box voting (EXTD's and S3FD's WIDER test).
+
+    Args:
+        iou: overlap from which boxes vote together.
+        keep: detections at the most.
+        keep_singletons: keep what only one pass saw; the releases drop it.
+    """
+
+    iou: float = 0.3
+    keep: int = 750
+    keep_singletons: bool = False
+
+    def __call__(self, found: Detections) -> Detections:
+        """Detections of one picture, from all passes, to the merged ones, best first."""
+        boxes, scores = vote(found.boxes, found.scores, self.iou, self.keep_singletons)
+        return Detections(boxes[: self.keep], scores[: self.keep])

@@ -1,0 +1,119 @@
+"""Three lines to the faces in a picture: `facedet.load(weights).detect(picture)`."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+from PIL import Image
+
+from facedet.config import build_untrusted
+from facedet.data.images import read_image, to_rgb_array
+from facedet.inference import FixedScales, Pass, Pyramid
+from facedet.models.folding import fold
+from facedet.postprocess import NmsMerge, NmsPostprocess
+from facedet.structures import Detections
+from facedet.weights import build_net, read_weights
+
+Picture = str | Path | np.ndarray | Image.Image
+
+# 1.5 megapixels keep EXTD-64 well below a gigabyte; see `facedet benchmark`.
+PIXEL_BUDGET = 1_500_000
+
+
+class FaceDetector:
+    """A network with everything around it: pictures in, faces out.
+
+    Args:
+        pyramid: image to detections.
+        info: where the weights come from.
+    """
+
+    def __init__(self, pyramid: Pyramid, info: dict[str, Any]) -> None:
+        self.pyramid = pyramid
+        self.info = info
+
+    @overload
+    def detect(self, pictures: Picture) -> Detections: ...
+
+    @overload
+    def detect(self, pictures: Sequence[Picture]) -> list[Detections]: ...
+
+    def detect(self, pictures: Picture | Sequence[Picture]) -> Detections | list[Detections]:
+        """Finds the faces of one picture, or of several, which go through the network together.
+
+        Args:
+            pictures: a path, an RGB array uint8 [H, W, 3] (or grey [H, W]), a PIL image; or a
+                list of them.
+
+        Returns:
+            `Detections` per picture: boxes [N, 4] float32 xyxy pixels of the picture as it is
+            seen (a photo stored on its side is turned upright first, and the note says so),
+            scores [N], best first, and a note where the picture was not processed plainly.
+
+        Raises:
+            FacedetError: a file cannot be read, or an array is no picture.
+        """
+        if isinstance(pictures, (list, tuple)):
+            return self._detect_all(pictures)
+        return self._detect_all([pictures])[0]  # type: ignore[list-item]
+
+    def _detect_all(self, pictures: Sequence[Picture]) -> list[Detections]:
+        loaded = [_load_picture(picture) for picture in pictures]
+        results = self.pyramid.detect_many([rgb for rgb, _ in loaded])
+        notes = ("; ".join(filter(None, (note, found.note))) for (_, note), found in zip(
+            loaded, results, strict=True))  # fmt: skip
+        return [found._replace(note=note) for found, note in zip(results, notes, strict=True)]
+
+
+def load(
+    weights: str | Path,
+    *,
+    score: float = 0.5,
+    scales: Callable[[tuple[int, int]], list[Pass]] | Sequence[float] = (1.0,),
+    flip: bool = False,
+    iou: float = 0.3,
+    keep: int = 750,
+    pixel_budget: int | None = PIXEL_BUDGET,
+    on_large: str = "tile",
+    device: str = "cpu",
+    folded: bool = True,
+) -> FaceDetector:
+    """A detector ready for pictures.
+
+    Args:
+        weights: safetensors of ours, a training checkpoint, or a released EXTD file.
+        score: faces below this score are left out.
+        scales: factors at which each picture is looked at, or a function from its size to passes.
+        flip: look at the mirrored picture too (with factors).
+        iou: overlap above which two detections are one face.
+        keep: faces per picture at the most.
+        pixel_budget: larger passes are cut in tiles or shrunk; None: never.
+        on_large: `tile` or `shrink`.
+        device: `cpu`, `cuda`, …
+        folded: fold the normalisations into the convolutions (same faces, quicker).
+
+    Raises:
+        FacedetError: the file is missing or is not what it should be.
+    """
+    read = read_weights(weights)
+    net = build_net(read, weights)
+    coder = build_untrusted(read.config["box_coder"], str(weights))
+    planner = scales if callable(scales) else FixedScales(tuple(scales), flip)
+    pyramid = Pyramid(
+        (fold(net) if folded else net).to(torch.device(device)),
+        NmsPostprocess(coder, score=score, iou=iou, keep=keep),
+        planner,
+        NmsMerge(iou, keep),
+        pixel_budget,
+        on_large,
+    )
+    return FaceDetector(pyramid, read.info)
+
+
+def _load_picture(picture: Picture) -> tuple[np.ndarray, str]:
+    if isinstance(picture, (str, Path)):
+        image = read_image(Path(picture))
+        return image.rgb, image.note
+    return to_rgb_array(picture), ""

@@ -1,0 +1,34 @@
+"""Stops a training whose loss is no longer a number, and names the images."""
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from facedet.errors import FacedetError
+
+
+class FiniteLoss(pl.Callback):
+    """Checks every loss before its gradients reach the weights."""
+
+    def __init__(self) -> None:
+        self._indices: list[int] = []
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: tuple, batch_idx: int
+    ) -> None:
+        """Remembers which images the batch holds."""
+        self._indices = [target.index for target in batch[1]]
+
+    def on_before_backward(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor
+    ) -> None:
+        """Raises `FacedetError` naming step and images where the loss is NaN or infinite."""
+        if torch.isfinite(loss):
+            return
+        records = trainer.datamodule.reading("train").records  # type: ignore[attr-defined]
+        names = ", ".join(records[index].name for index in self._indices)
+        raise FacedetError(
+            f"the loss is {loss.item()} at step {trainer.global_step}; images of the batch: {names}; "
+            "a lower optimizer.lr or trainer.gradient_clip_val=10 usually helps; "
+            "ckpt_path=last goes on from the last checkpoint"
+        )

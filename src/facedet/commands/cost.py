@@ -1,0 +1,47 @@
+"""`facedet cost`: parameters and multiply-adds of every preset."""
+
+import argparse
+import json
+
+HELP = """List parameters and multiply-adds of every preset for one image. Two counts: `true` counts
+every use of a convolution; `paper` counts each convolution once, as EXTD's paper does, and so
+ignores that its backbone is applied six times."""
+EXAMPLE = """examples:
+  facedet cost
+  facedet cost extd_fpn_64_prelu --size 480 640 --json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("presets", nargs="*", help="presets (all)")
+    parser.add_argument(
+        "--size", nargs=2, type=int, default=(640, 640), metavar=("HEIGHT", "WIDTH"), help="640 640"
+    )
+    parser.add_argument("--json", action="store_true", help="print a list of objects")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Counts and prints."""
+    from facedet.config import build, compose, presets
+    from facedet.errors import UsageError
+    from facedet.profiling.cost import measure_cost
+
+    if min(args.size) < 1:
+        raise UsageError(f"--size {args.size[0]} {args.size[1]}: positive numbers are needed")
+    rows = []
+    for name in args.presets or presets():
+        net = build(compose("train", [f"preset={name}"]).model.net)
+        cost = measure_cost(net, tuple(args.size))
+        rows.append({"preset": name, "size": list(args.size), **cost._asdict()})
+    if args.json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    height, width = args.size
+    print(f"{'preset':24} {'parameters':>11} {'true G':>9} {'paper G':>9}   at {height} x {width}")
+    for row in rows:
+        print(
+            f"{row['preset']:24} {row['parameters']:>11,} {row['madds'] / 1e9:>9.4f} "
+            f"{row['madds_paper'] / 1e9:>9.4f}"
+        )
+    print("true: multiply-adds with every use counted; paper: each convolution once (no reuse)")
+    return 0

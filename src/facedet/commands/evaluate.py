@@ -1,0 +1,113 @@
+"""`facedet evaluate`: weights, data and protocol to detections, metrics and curves."""
+
+import argparse
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from facedet.commands.train import run_hydra
+from facedet.config import CONF_DIR, build, plain
+from facedet.errors import FacedetError
+
+HELP = """Measure weights on a data set by a benchmark's protocol. Settings are keys of the config:
+  weights=FILE          weights file, checkpoint, or released EXTD file
+  data=crowds | wider   embedded data, or WIDER FACE under data.root=PATH
+  data.images=present   use the pictures that are there if some are missing
+  protocol=wider        multi-scale, mirrored, box voting: as EXTD was published
+  protocol=wider_single one pass at the original size
+The output folder (paths.output) gets metrics.json, the detections as official txt files,
+precision-recall curves and a sheet of pictures with found and missed faces."""
+EXAMPLE = """example:
+  facedet evaluate weights=extd64.safetensors data=wider data.root=/data/wider protocol=wider"""
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of the config")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Hands over to Hydra."""
+    return run_hydra(main, "evaluate", args.overrides)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="evaluate")
+def main(config: DictConfig) -> None:
+    """Evaluates what `config` describes."""
+    evaluate(config)
+
+
+def evaluate(config: DictConfig) -> dict[str, Any]:
+    """Detects on every picture, scores the files written, and draws curves and a sheet.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        FacedetError: weights, data or output are not as they should be.
+    """
+    plain(config)  # says what is missing before anything is loaded
+    from facedet.data.detection_files import read_detections
+    from facedet.evaluation import detect_records, save_sheet
+    from facedet.scoring import metric_report, save_report, score_records, table
+
+    output = Path(config.paths.output)
+    datamodule = build(config.data)
+    datamodule.prepare_data()
+    reading = datamodule.reading("val")
+    records = reading.records[: config.limit]
+    if not records:
+        raise FacedetError(f"{datamodule.root}: no pictures to evaluate")
+    pyramid, info = _pyramid(config)
+    began = time.perf_counter()
+    notes = detect_records(pyramid, records, output / "detections")
+    seconds = time.perf_counter() - began
+    # Scored are the files, so that `facedet score` on them gives the same numbers.
+    found = read_detections(output / "detections")
+    metric = score_records(build(config.protocol.metric), records, found)
+    report = metric_report(metric, config.protocol.name) | {
+        "missing_pictures": reading.counts.get("missing_images", 0),
+        "limit": config.limit,
+        "weights": info,
+        "settings": plain(config.protocol),
+        "pictures_per_second": round(len(records) / seconds, 2),
+        "notes": notes,
+    }
+    title = f"{config.protocol.name}, {info['file']}, {report['images']} pictures"
+    save_report(output, report, metric, title)
+    save_sheet(output / "sheet.png", records, found)
+    files = ("metrics.json", "precision_recall.png", "sheet.png", "detections")
+    print(table(report, metric), *(f"  {output / name}" for name in files), sep="\n")
+    if reading.counts.get("missing_images"):
+        print(f"  without {reading.counts['missing_images']:,} pictures that are not on disk")
+    return report
+
+
+def _pyramid(config: DictConfig) -> tuple[Any, dict[str, Any]]:
+    """The protocol's pyramid over the network of the weights, and what the weights are."""
+    import torch
+
+    from facedet.config import build_untrusted
+    from facedet.inference import Pyramid
+    from facedet.models.folding import fold
+    from facedet.weights import build_net, read_weights
+
+    weights = read_weights(config.weights)
+    net = build_net(weights, config.weights)
+    coder = build_untrusted(weights.config["box_coder"], config.weights)
+    protocol = config.protocol
+    pyramid = Pyramid(
+        (fold(net) if config.folded else net).to(torch.device(config.device)),
+        build(protocol.postprocess)(box_coder=coder),
+        build(protocol.scales),
+        build(protocol.merge),
+        protocol.pixel_budget,
+        protocol.on_large,
+    )
+    return pyramid, weights.info

@@ -1,0 +1,212 @@
+"""`facedet train`: a config to a trained detector; also a plain Hydra application."""
+
+import argparse
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from facedet.config import CONF_DIR, build, compose, explain, plain
+from facedet.errors import FacedetError, UsageError
+
+HELP = """Train a detector. Every part is one word, every setting a key of the config:
+  preset=extd_fpn_64_prelu     the network    (backbone.width=48 backbone.activation=leaky_relu)
+  neck=top_down | passthrough  FPN-like or SSD-like
+  data=crowds | wider          embedded data, or WIDER FACE under data.root=PATH
+  experiment=extd_fpn_64_prelu network, data and schedule of a paper's experiment
+  trainer=cpu | gpu | ddp      trainer.max_steps=1000 trainer.precision=bf16-mixed
+  logger=csv | wandb           W&B is offline without a key
+  ckpt_path=last | best | PATH go on from a checkpoint
+The output folder (paths.output) gets checkpoints, weights.safetensors, logs and the config."""
+EXAMPLE = """examples:
+  facedet train
+  facedet train backbone.width=48 neck=passthrough trainer.max_steps=500
+  facedet train data=wider data.root=/data/wider experiment=extd_fpn_64_prelu
+  facedet train --show backbone.width=48      print the config, train nothing"""
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of the config")
+    parser.add_argument("--show", action="store_true", help="print the resolved config only")
+    parser.add_argument("-m", "--multirun", action="store_true", help="Hydra's multirun grid")
+    parser.add_argument("--config-dir", type=Path, help="folder with further config groups")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Checks the overrides, then hands over to Hydra."""
+    if args.show:
+        from omegaconf import OmegaConf
+
+        print(OmegaConf.to_yaml(compose("train", args.overrides)), end="")
+        return 0
+    flags = ["--multirun"] * args.multirun
+    if args.config_dir is not None:
+        flags += ["--config-dir", str(args.config_dir)]
+    return run_hydra(main, "train", [*flags, *args.overrides])
+
+
+def run_hydra(application: Any, name: str, arguments: list[str]) -> int:  # noqa: ANN401
+    """Runs a Hydra application with errors as ours: one line for what the user can mend.
+
+    Args:
+        application: what `hydra.main` made.
+        name: of its primary config.
+        arguments: its command line.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise instead of printing a traceback and exiting
+    program, sys.argv = sys.argv, [f"facedet-{name}", *arguments]
+    try:
+        application()
+    except (HydraException, OmegaConfBaseException) as error:
+        overrides = [one for one in arguments if not one.startswith("-")]
+        raise UsageError(explain(error, name, overrides)) from error
+    finally:
+        sys.argv = program
+    return 0
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train")
+def main(config: DictConfig) -> float | None:
+    """Trains; returns the objective for a sweeper."""
+    return train(config)
+
+
+def train(config: DictConfig) -> float | None:
+    """Trains what `config` describes and exports the best weights.
+
+    Returns:
+        The config's objective at its best, None where it was never measured.
+
+    Raises:
+        FacedetError: the data, a checkpoint or a setting is not as it should be.
+    """
+    values = plain(config)
+    quieten()
+    import pytorch_lightning as pl
+
+    from facedet.callbacks.checkpoint_config import CheckpointConfig
+
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    output = Path(config.paths.output)
+    resume = find_checkpoint(config.ckpt_path, output)
+    datamodule = build(config.data)
+    module = build(config.model)
+    if config.weights is not None:
+        from facedet.weights import load_state, read_weights
+
+        load_state(module.net, read_weights(config.weights).state, config.weights)
+    callbacks = list(build(config.callbacks).values())
+    for callback in callbacks:
+        if isinstance(callback, CheckpointConfig):
+            callback.config = values
+    trainer = build_trainer(config, callbacks)
+    log.info("output: %s", output)
+    trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
+    if trainer.is_global_zero:
+        report(trainer, output)
+    value = trainer.callback_metrics.get(config.objective)
+    best = getattr(trainer.checkpoint_callback, "best_model_score", None)
+    chosen = best if best is not None else value
+    return None if chosen is None else float(chosen)
+
+
+def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
+    """The Lightning trainer of a config."""
+    from omegaconf import OmegaConf
+
+    settings = OmegaConf.merge(config.trainer, {"precision": precision(config.trainer)})
+    logger = build(config.logger) if config.get("logger") else False
+    try:
+        return build(settings, callbacks=callbacks, logger=logger)
+    except UsageError as error:
+        raise UsageError(f"trainer: {error}") from error
+
+
+def precision(trainer: DictConfig) -> str:
+    """The trainer's precision; `auto` is bfloat16 where the machine computes in it."""
+    import torch
+
+    if trainer.precision != "auto":
+        return trainer.precision
+    if trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    quick = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return "bf16-mixed" if quick else "32-true"
+
+
+def find_checkpoint(wish: str | None, output: Path) -> str | None:
+    """The file that `ckpt_path` means.
+
+    Args:
+        wish: None, `last` or `best` (of `output`, else of the newest run beside it), or a path.
+        output: folder of this run.
+
+    Raises:
+        FacedetError: there is no such file.
+    """
+    if wish is None:
+        return None
+    if wish not in ("last", "best"):
+        if not Path(wish).is_file():
+            raise FacedetError(f"ckpt_path={wish}: no such file; last and best find the newest run's")
+        return wish
+    runs = sorted(output.parent.glob(f"*/checkpoints/{wish}.ckpt"), key=lambda p: p.stat().st_mtime)
+    own = output / "checkpoints" / f"{wish}.ckpt"
+    if not own.is_file() and not runs:
+        raise FacedetError(
+            f"ckpt_path={wish}: neither {output} nor a run beside it has checkpoints/{wish}.ckpt"
+        )
+    found = own if own.is_file() else runs[-1]
+    log.info("going on from %s", found)
+    return str(found)
+
+
+def report(trainer: Any, output: Path) -> None:  # noqa: ANN401
+    """Exports the weights of the best checkpoint (else the last) and says where they lie."""
+    from facedet.weights import read_weights, save_weights
+
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    chosen = Path(best) if best else output / "checkpoints" / "last.ckpt"
+    if not chosen.is_file():
+        raise FacedetError(f"{chosen}: the training wrote no checkpoint; is the disk full?")
+    target = save_weights(output / "weights.safetensors", read_weights(chosen))
+    metrics = {
+        name: float(value)
+        for name, value in trainer.callback_metrics.items()
+        if name.startswith("wider/")
+    }
+    shown = "  ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+    print(f"trained {trainer.global_step} steps; last validation: {shown or 'none'}")
+    print(f"weights: {target}  (of {chosen.name})")
+
+
+def quieten() -> None:
+    """Lets only Lightning's warnings that a user can act on through."""
+    for name in ("pytorch_lightning", "lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for pattern in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*Experiment logs directory .* exists.*",
+        ".*litlogger.*",
+        ".*isinstance\\(treespec, LeafSpec\\).*",
+        ".*You defined a `validation_step` but have no.*",
+        ".*The number of training batches.*is smaller than the logging interval.*",
+    ):
+        warnings.filterwarnings("ignore", pattern)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Configs to objects: the only library file that imports Hydra."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from facedet.errors import FacedetError, UsageError
+
+_PACKAGE = Path(__file__).resolve().parent
+# In a wheel the folders lie inside the package, in a checkout beside `src`.
+_ROOT = _PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parents[1]
+CONF_DIR = _ROOT / "conf"
+SWEEPS_DIR = _ROOT / "sweeps"
+
+# A config out of a file may only build what belongs to a network and its decoding.
+_TRUSTED = ("facedet.models.", "facedet.postprocess.", "facedet.box_coder.")
+
+LAYOUTS = ("fpn", "ssd")
+WIDTHS = (32, 48, 64)
+ACTIVATIONS = ("relu", "prelu", "leaky_relu")
+
+
+def extd_cells() -> list[tuple[str, str, int, str]]:
+    """(name, layout, width, activation) of the paper's 18 EXTD models."""
+    return [
+        (f"extd_{layout}_{width}_{act}", layout, width, act)
+        for layout, width, act in product(LAYOUTS, WIDTHS, ACTIVATIONS)
+    ]
+
+
+def register_cells() -> None:
+    """Makes `preset=` and `experiment=extd_{fpn,ssd}_{32,48,64}_{relu,prelu,leaky_relu}` known."""
+    store = ConfigStore.instance()
+    for name, layout, width, act in extd_cells():
+        backbone = {"width": width, "activation": act}
+        preset = {"defaults": [f"extd_{layout}", "_self_"], "backbone": backbone}
+        recipe = {"defaults": ["extd", {"override /preset": name}]}
+        store.store(group="preset", name=name, node=preset, package="_global_")
+        store.store(group="experiment", name=name, node=recipe, package="_global_")
+
+
+register_cells()
+
+
+def presets() -> list[str]:
+    """Names of the complete presets, those that leave nothing open."""
+    return [name for name, *_ in extd_cells()]
+
+
+def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """The config that the command line `overrides` make of the primary config `name`.
+
+    Raises:
+        UsageError: an override names no key or option; says the nearest one.
+    """
+    try:
+        return _compose(name, overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(explain(error, name, overrides)) from error
+
+
+def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return hydra_compose(name, list(overrides))
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The config with every `${…}` resolved, as dicts, lists and numbers.
+
+    Raises:
+        UsageError: a value that must be given (`???`) is missing.
+    """
+    try:
+        resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = getattr(error, "full_key", None) or str(error).split(":")[-1].strip()
+        raise UsageError(f"{key} is not given: add {key}=VALUE") from error
+    except OmegaConfBaseException as error:
+        raise UsageError(_first_line(error)) from error
+    assert isinstance(resolved, dict)
+    return resolved  # type: ignore[return-value]
+
+
+def build(node: Any, **arguments: Any) -> Any:  # noqa: ANN401
+    """The object that a config node describes, with `arguments` added to its own.
+
+    Raises:
+        FacedetError: as the object's constructor raises it.
+        UsageError: the constructor refuses the arguments.
+    """
+    try:
+        return instantiate(node, _convert_="all", **arguments)
+    except HydraException as error:
+        cause = error.__cause__
+        while cause is not None and not isinstance(cause, FacedetError):
+            cause = cause.__cause__
+        if isinstance(cause, FacedetError):
+            raise cause from None
+        raise UsageError(_first_line(error)) from error
+
+
+def build_untrusted(node: Mapping[str, Any], source: str) -> Any:  # noqa: ANN401
+    """Builds a node that came out of a weights file: only classes of networks and decoding.
+
+    Args:
+        node: plain config with `_target_`.
+        source: the file, for the message.
+    """
+    for target in _targets(node):
+        if not target.startswith(_TRUSTED):
+            raise FacedetError(f"{source}: its config wants to build {target!r}, which is refused")
+    return build(OmegaConf.create(dict(node)))
+
+
+def _targets(node: Any) -> Iterable[str]:  # noqa: ANN401
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if isinstance(key, str) and key.startswith("_") and key not in ("_target_", "_partial_"):
+                yield f"{key}={value}"
+            elif key == "_target_":
+                yield str(value)
+            else:
+                yield from _targets(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _targets(value)
+    elif isinstance(node, str) and "${" in node:
+        yield node
+
+
+def explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
+    """One line on why the overrides do not compose, with the nearest valid key or option."""
+    text = str(error)
+    missing = re.search(r"Could not override '([^']+)'", text)
+    if missing:
+        key = missing[1]
+        return f"{key}: there is no such key{_nearest(key, _valid_keys(name, overrides, key))}"
+    option = re.search(r"(?:Could not find|Could not load) '([^'/]+(?:/[^'/]+)*)/([^'/]+)'", text)
+    if option:
+        group, choice = option[1], option[2]
+        options = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE) or _options(group)
+        listed = f"; there are {', '.join(options)}" if len(options) <= 12 else ""
+        return f"{group}={choice}: there is no such choice{_nearest(choice, options)}{listed}"
+    return _first_line(error)
+
+
+def _options(group: str) -> list[str]:
+    stored = ConfigStore.instance().repo.get(group, {})
+    names = {Path(str(name)).stem for name in stored}
+    names |= {file.stem for file in (CONF_DIR / group).glob("*.yaml")}
+    return sorted(names)
+
+
+def _valid_keys(name: str, overrides: Sequence[str], bad: str) -> list[str]:
+    good = [one for one in overrides if one.lstrip("+~").split("=")[0] != bad]
+    try:
+        config = _compose(name, good)
+    except (HydraException, OmegaConfBaseException):
+        return []
+    groups = [folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()]
+    return groups + _flatten(OmegaConf.to_container(config, resolve=False))
+
+
+def _flatten(node: Any, prefix: str = "") -> list[str]:  # noqa: ANN401
+    if not isinstance(node, dict):
+        return []
+    keys = []
+    for key, value in node.items():
+        keys += [f"{prefix}{key}", *_flatten(value, f"{prefix}{key}.")]
+    return keys
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; the nearest is {matches[0]}" if matches else ""
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

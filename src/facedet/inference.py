@@ -1,0 +1,230 @@
+"""Runs a detector over pictures: scales, mirrored passes, tiles, and the merging of all of them."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facedet.boxes import flip as flip_boxes
+from facedet.structures import Detections, Predictions
+
+Size = tuple[int, int]
+# A face at a tile's border is whole in the next tile if it is not larger than this (px).
+_TILE_OVERLAP = 256
+
+
+class Pass(NamedTuple):
+    """One look at a picture."""
+
+    scale: float = 1.0  # factor on both sides before the network
+    flip: bool = False  # mirrored
+    larger_than: float = 0.0  # keep boxes with max(w + 1, h + 1) above this, px of the file
+    smaller_than: float = math.inf  # keep boxes with min(w + 1, h + 1) below this, px of the file
+
+
+@dataclass(frozen=True)
+class FixedScales:
+    """The same scales for every picture, each also mirrored if `flip`."""
+
+    scales: Sequence[float] = (1.0,)
+    flip: bool = False
+
+    def __call__(self, size: Size) -> list[Pass]:
+        """Passes for a picture of `size` (height, width)."""
+        mirrored = (False, True) if self.flip else (False,)
+        return [Pass(scale, flip) for scale in self.scales for flip in mirrored]
+
+
+@dataclass(frozen=True)
+class ExtdScales:
+    """The multi-scale test of the EXTD release (after S3FD's): see `__call__`.
+
+    Args:
+        area: pixels of the largest pass, 1700 x 1200 in the release.
+    """
+
+    area: float = 1700.0 * 1200.0
+
+    def __call__(self, size: Size) -> list[Pass]:
+        """Passes for a picture of `size` (height, width).
+
+        With m = sqrt(area / (H * W)): the picture shrunk to the area, plain and mirrored; a
+        smaller one for large faces; enlarged ones, doubling up to m, for small faces.
+        """
+        m = math.sqrt(self.area / (size[0] * size[1]))
+        shrink = min(1.0, m)
+        small = 0.5 if m >= 0.75 else 0.5 * m
+        passes = [Pass(shrink), Pass(shrink, flip=True), Pass(small, larger_than=30.0)]
+        if m <= 1.0:
+            return [*passes, Pass((small + m) / 2, larger_than=30.0)]
+        large = [min(2.0, m)]
+        if m > 2.0:
+            factor = 4.0
+            while factor < m:
+                large.append(factor)
+                factor *= 2.0
+            large.append(m)
+        return [*passes, *(Pass(scale, smaller_than=100.0) for scale in large)]
+
+
+class Pyramid:
+    """A detector on pictures of any size: image to detections in the picture's own pixels.
+
+    Args:
+        net: images [B, 3, H, W] in 0 … 255 to predictions; in evaluation mode.
+        postprocess: predictions to detections of each image.
+        scales: size (height, width) to passes.
+        merge: joins the detections of several passes or tiles.
+        pixel_budget: a pass over more pixels than this is not run as a whole; None: no limit.
+        on_large: what is done then. `tile`: overlapping tiles, plus the whole picture shrunk to
+            the budget for the faces that no tile holds; `shrink`: the shrunk picture alone.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        postprocess: Callable[[Predictions], list[Detections]],
+        scales: Callable[[Size], list[Pass]],
+        merge: Callable[[Detections], Detections],
+        pixel_budget: int | None = None,
+        on_large: str = "tile",
+    ) -> None:
+        if on_large not in ("tile", "shrink"):
+            raise ValueError(f"on_large={on_large!r}: use tile or shrink")
+        self.net = net
+        self.postprocess = postprocess
+        self.scales = scales
+        self.merge = merge
+        self.pixel_budget = pixel_budget
+        self.on_large = on_large
+
+    @torch.inference_mode()
+    def __call__(self, image: np.ndarray) -> Detections:
+        """Faces of an RGB image, uint8 [H, W, 3]; boxes in its pixels, best first."""
+        return self.detect_many([image])[0]
+
+    @torch.inference_mode()
+    def detect_many(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        """Faces of RGB images, uint8 [H, W, 3]; those of one size go through the network together.
+
+        Memory grows with the batch: `pixel_budget` bounds it as well.
+        """
+        found: dict[int, Detections] = {}
+        by_size: dict[Size, list[int]] = {}
+        for position, image in enumerate(images):
+            by_size.setdefault(image.shape[:2], []).append(position)
+        for size, positions in by_size.items():
+            together = self._batch_size(size, len(positions))
+            for start in range(0, len(positions), together):
+                chosen = positions[start : start + together]
+                results = self._same_size([images[i] for i in chosen])
+                found.update(zip(chosen, results, strict=True))
+        return [found[position] for position in range(len(images))]
+
+    def _batch_size(self, size: Size, images: int) -> int:
+        if self.pixel_budget is None:
+            return images
+        largest = max(one.scale for one in self.scales(size)) ** 2 * size[0] * size[1]
+        return max(1, min(images, int(self.pixel_budget / largest)))
+
+    def _same_size(self, images: list[np.ndarray]) -> list[Detections]:
+        passes = self.scales(images[0].shape[:2])
+        looks = [self._look(images, one) for one in passes]
+        merged = []
+        for parts in zip(*looks, strict=True):
+            # A tiled pass is a union of looks already, whatever the number of passes.
+            joined = _join(parts)
+            is_plain = len(parts) == 1 and not joined.note
+            merged.append(joined if is_plain else self.merge(joined)._replace(note=joined.note))
+        return merged
+
+    def _look(self, images: list[np.ndarray], one: Pass) -> list[Detections]:
+        """Detections of one pass over images of one size, in their pixels."""
+        height, width = images[0].shape[:2]
+        pixels = height * width * one.scale**2
+        if self.pixel_budget is None or pixels <= self.pixel_budget:
+            return [_size_filter(found, one) for found in self._run(images, one.scale, one.flip)]
+        fitting = one.scale * math.sqrt(self.pixel_budget / pixels)
+        shrunk = self._run(images, fitting, one.flip, cv2.INTER_AREA)
+        if self.on_large == "shrink":
+            note = f"reduced to {fitting:.3g} of its size (pixel budget {self.pixel_budget})"
+            return [_size_filter(found, one)._replace(note=note) for found in shrunk]
+        return [
+            _size_filter(self._tiled(image, one, overview), one)
+            for image, overview in zip(images, shrunk, strict=True)
+        ]
+
+    def _tiled(self, image: np.ndarray, one: Pass, overview: Detections) -> Detections:
+        assert self.pixel_budget is not None
+        if one.scale != 1.0:
+            image = cv2.resize(image, None, fx=one.scale, fy=one.scale)
+        height, width = image.shape[:2]
+        side = max(int(math.sqrt(self.pixel_budget)), 2 * _TILE_OVERLAP)
+        overlap = _TILE_OVERLAP
+        rows, columns = _starts(height, side, overlap), _starts(width, side, overlap)
+        # What is larger than the overlap may be cut in every tile: it comes from the overview.
+        parts = [_keep(overview, _longer(overview) * one.scale > overlap / 2)]
+        for y in rows:
+            for x in columns:
+                tile = image[y : y + side, x : x + side]
+                found = self._run([tile], 1.0, one.flip)[0]
+                shift = torch.tensor([x, y, x, y], dtype=found.boxes.dtype)
+                found = found._replace(boxes=(found.boxes + shift) / one.scale)
+                parts.append(_keep(found, _longer(found) * one.scale <= overlap))
+        note = f"in {len(rows)} x {len(columns)} tiles (pixel budget {self.pixel_budget})"
+        return _join(parts)._replace(note=note)
+
+    def _run(
+        self, images: list[np.ndarray], scale: float, flip: bool, filtering: int = cv2.INTER_LINEAR
+    ) -> list[Detections]:
+        """One network call; boxes in the pixels of `images`."""
+        width = images[0].shape[1]
+        if scale != 1.0:
+            images = [
+                cv2.resize(image, None, fx=scale, fy=scale, interpolation=filtering)
+                for image in images
+            ]
+        if flip:
+            images = [image[:, ::-1] for image in images]
+        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+        device = next(self.net.parameters()).device
+        results = []
+        for found in self.postprocess(self.net(batch.to(device))):
+            boxes = found.boxes.cpu() / scale
+            boxes = flip_boxes(boxes, width) if flip else boxes
+            results.append(Detections(boxes, found.scores.cpu()))
+        return results
+
+
+def _starts(length: int, side: int, overlap: int) -> list[int]:
+    """Offsets of tiles of `side` that cover `length` evenly and overlap by `overlap` or more."""
+    if length <= side:
+        return [0]
+    count = math.ceil((length - overlap) / (side - overlap))
+    return np.linspace(0, length - side, count).round().astype(int).tolist()
+
+
+def _longer(found: Detections) -> Tensor:
+    return (found.boxes[:, 2:] - found.boxes[:, :2]).amax(dim=1)
+
+
+def _keep(found: Detections, mask: Tensor) -> Detections:
+    return found._replace(boxes=found.boxes[mask], scores=found.scores[mask])
+
+
+def _size_filter(found: Detections, one: Pass) -> Detections:
+    sides = found.boxes[:, 2:] - found.boxes[:, :2] + 1
+    wanted = (sides.amax(dim=1) > one.larger_than) & (sides.amin(dim=1) < one.smaller_than)
+    return _keep(found, wanted)
+
+
+def _join(parts: Sequence[Detections]) -> Detections:
+    boxes = torch.cat([part.boxes for part in parts])
+    scores = torch.cat([part.scores for part in parts])
+    note = next((part.note for part in parts if part.note), "")
+    return Detections(boxes, scores, note)

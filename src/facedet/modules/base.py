@@ -1,0 +1,93 @@
+"""What the LightningModules of all detector families share: the steps and their logging."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from facedet.structures import Detections, Losses, Predictions, Target
+
+Batch = tuple[Tensor, list[Target]]
+
+
+class DetectionModule(pl.LightningModule):
+    """Ties a network to its criterion, decoding, optimiser and metric.
+
+    Args:
+        net: images [B, 3, H, W] in 0 … 255 to predictions.
+        criterion: predictions and targets to losses.
+        postprocess: predictions to detections, for validation.
+        optimizer: called with the parameters (or groups of them).
+        scheduler: called with the optimiser; steps once per training step.
+        metric: of the validation; None: none.
+        channels_last: memory format of weights and images.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        criterion: Callable[[Predictions, list[Target]], Losses],
+        postprocess: Callable[[Predictions], list[Detections]],
+        optimizer: Callable[..., torch.optim.Optimizer],
+        scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler],
+        metric: Metric | None = None,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.net = net.to(memory_format=self.memory_format)
+        self.criterion = criterion
+        self.postprocess = postprocess
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.metric = metric
+
+    def forward(self, images: Tensor) -> Predictions:
+        """RGB images [B, 3, H, W] in 0 … 255 to predictions."""
+        return self.net(images.contiguous(memory_format=self.memory_format))
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        """Losses of a batch; hands on each image's hardest positive for whoever mines images."""
+        images, targets = batch
+        losses = self.criterion(self(images), targets)
+        loss = losses.classification + losses.box
+        self.log("loss", loss.detach(), prog_bar=True, logger=False)
+        self.log_dict(
+            {
+                "train/loss": loss.detach(),
+                "train/classification": losses.classification.detach(),
+                "train/box": losses.box.detach(),
+            },
+            batch_size=len(targets),
+        )
+        return {"loss": loss, "hardest_positive": losses.hardest_positive}
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Adds the detections of a batch to the metric."""
+        images, targets = batch
+        if self.metric is not None:
+            self.metric.update(self.postprocess(self(images)), targets)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the metric over all validation images."""
+        if self.metric is not None:
+            values = self.metric.compute()
+            self.log_dict(values, prog_bar=True, sync_dist=False)
+            self.metric.reset()
+
+    def predict_step(self, batch: Batch, batch_index: int) -> list[Detections]:
+        """Detections of a batch, in pixels of the images given."""
+        return self.postprocess(self(batch[0]))
+
+    def parameter_groups(self) -> Any:  # noqa: ANN401
+        """What the optimiser is called with; one group of all parameters here."""
+        return self.net.parameters()
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The optimiser, and its schedule by steps."""
+        optimizer = self.optimizer(self.parameter_groups())
+        scheduler = {"scheduler": self.scheduler(optimizer), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}

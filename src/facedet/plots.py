@@ -1,0 +1,99 @@
+"""Pictures where people would rather look than read: boxes, sheets of pictures, PR curves."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from facedet.replacing import replacing
+
+FOUND = (46, 204, 64)  # RGB
+MISSED = (255, 65, 54)
+FALSE_ALARM = (255, 200, 0)
+
+
+class Box(NamedTuple):
+    """A box to draw."""
+
+    corners: Sequence[float]  # x1, y1, x2, y2 px
+    colour: tuple[int, int, int] = FOUND
+    text: str = ""
+
+
+def draw_boxes(rgb: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
+    """A copy of an RGB image, uint8 [H, W, 3], with the boxes and their texts drawn on it.
+
+    Lines and letters grow with the picture; a text stays inside it.
+    """
+    canvas = np.ascontiguousarray(rgb).copy()
+    height, width = canvas.shape[:2]
+    line = max(1, round(max(height, width) / 500))
+    font = max(0.32, max(height, width) / 2600)
+    for box in boxes:
+        x1, y1, x2, y2 = (round(float(value)) for value in box.corners)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), box.colour, line)
+        if box.text:
+            (w, h), base = cv2.getTextSize(box.text, cv2.FONT_HERSHEY_SIMPLEX, font, 1)
+            x = int(np.clip(x1, 0, max(0, width - w)))
+            y = y1 - line if y1 - h - base > 0 else min(y2 + h + line, height - base)
+            cv2.rectangle(canvas, (x, y - h - 1), (x + w, y + base - 1), box.colour, -1)
+            cv2.putText(
+                canvas, box.text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, font, (0, 0, 0), 1, cv2.LINE_AA
+            )
+    return canvas
+
+
+def sheet(pictures: Sequence[np.ndarray], columns: int = 4, cell: int = 320) -> np.ndarray:
+    """RGB pictures of any sizes side by side, each fitted into a square cell of `cell` px."""
+    rows = -(-len(pictures) // columns)
+    canvas = np.full((rows * cell, columns * cell, 3), 255, np.uint8)
+    for position, picture in enumerate(pictures):
+        scale = (cell - 4) / max(picture.shape[:2])
+        filtering = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        fitted = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=filtering)
+        y, x = (position // columns) * cell + 2, (position % columns) * cell + 2
+        canvas[y : y + fitted.shape[0], x : x + fitted.shape[1]] = fitted
+    return canvas
+
+
+def save_picture(path: Path, rgb: np.ndarray) -> None:
+    """Writes an RGB image, whole or not at all; raises `FacedetError` where it cannot."""
+    with replacing(path) as aside:
+        Image.fromarray(rgb).save(aside)
+
+
+def plot_precision_recall(
+    path: Path,
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    values: Mapping[str, float],
+    title: str,
+) -> None:
+    """Writes precision over recall as a picture.
+
+    Args:
+        path: the PNG file.
+        curves: by subset, precision [T] and recall [T].
+        values: by subset, the AP in 0 … 1.
+        title: says protocol, weights and image count.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6, 5), dpi=120)
+    for name, (precision, recall) in curves.items():
+        # Before the first detection precision is undefined, not 0.
+        shown = recall > 0
+        axes.plot(recall[shown], precision[shown], label=f"{name}  AP {values[name]:.3f}")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+    axes.set_title(title, fontsize=9)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left")
+    figure.tight_layout()
+    with replacing(path) as aside:
+        figure.savefig(aside)
+    plt.close(figure)

@@ -1,0 +1,50 @@
+"""What a detector costs: parameters, and multiply-adds counted in two ways."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+class Cost(NamedTuple):
+    """Cost of one network at one input size."""
+
+    parameters: int  # trainable scalars, shared ones once
+    madds: int  # multiply-adds of all convolutions, every use counted
+    madds_paper: int  # each convolution counted once, as EXTD's paper does
+
+
+def measure_cost(net: nn.Module, size: tuple[int, int] = (640, 640)) -> Cost:
+    """Counts a network for one image of `size` (height, width) px.
+
+    Multiply-adds are those of convolutions; normalisation, activation and interpolation are left
+    out, as in the papers. The paper's count ignores that EXTD's backbone is applied six times.
+    """
+    parameters = sum(value.numel() for value in net.parameters() if value.requires_grad)
+    image = torch.zeros(1, 3, *size)
+    training = net.training
+    net.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net(image)
+    madds = counter.get_total_flops() // 2
+    net.train(training)
+    return Cost(parameters, madds, _paper_count(net, size))
+
+
+def _paper_count(net: nn.Module, size: tuple[int, int]) -> int:
+    """Multiply-adds of a walk over the modules in the order in which they are registered.
+
+    The map's size follows from the strides met so far: a module that is used several times, or at
+    several sizes, counts once, at the size of its place in the walk. So necks and heads, which
+    come last, all count at the size that the backbone's last stride left.
+    """
+    height, width = size
+    total = 0
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.MaxPool2d)):
+            stride = module.stride if isinstance(module.stride, int) else module.stride[0]
+            height, width = -(-height // stride), -(-width // stride)
+        if isinstance(module, nn.Conv2d):
+            total += module.weight.numel() * height * width
+    return total

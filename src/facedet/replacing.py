@@ -1,0 +1,32 @@
+"""Files that are written whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from facedet.errors import FacedetError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, of the same suffix, that takes its place at the end.
+
+    Where the block raises, or the disk is full, `path` is as it was before. Parent folders are
+    made.
+
+    Raises:
+        FacedetError: the file cannot be written; says why.
+    """
+    aside = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield aside
+            with aside.open("rb") as stream:
+                os.fsync(stream.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise FacedetError(f"{path} cannot be written: {error.strerror or error}") from error
