@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--thorough", action="store_true", help="EXTD's multi-scale test: slower, finds more"
     )
     parser.add_argument(
-        "--pixel-budget", type=int, default=None, help="cut larger pictures in tiles (1500000)"
+        "--pixel-budget", type=int, default=None, help="cut larger pictures in tiles (1200000)"
     )
     parser.add_argument("--on-large", choices=("tile", "shrink"), default="tile")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, …")

@@ -11,15 +11,21 @@ LEAKY_SLOPE = 0.25
 
 
 class LeakyReLU(nn.Module):
-    """x where x > 0, else `slope * x`; holds any slope, also negative ones and those above 1."""
+    """x where x > 0, else `slope * x`; holds any slope, also negative ones and those above 1.
 
-    def __init__(self, slope: float = LEAKY_SLOPE) -> None:
+    Args:
+        slope: of the negative half.
+        inplace: overwrite the input; for inference only.
+    """
+
+    def __init__(self, slope: float = LEAKY_SLOPE, inplace: bool = False) -> None:
         super().__init__()
         self.slope = slope
+        self.inplace = inplace
 
     def forward(self, x: Tensor) -> Tensor:
         """Activation of x, of any shape."""
-        return F.leaky_relu(x, self.slope)
+        return F.leaky_relu(x, self.slope, self.inplace)
 
     def extra_repr(self) -> str:
         """The slope, for printing."""

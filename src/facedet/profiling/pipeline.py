@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image, ImageEnhance
 
 from facedet.data.crops import INTERPOLATIONS, PADDING, Window
@@ -93,12 +94,13 @@ def cut_whole(picture: np.ndarray, window: Window) -> np.ndarray:
     if window.resized != picture.shape[:2]:
         picture = cv2.resize(picture, window.resized[::-1], interpolation=flag)
     top, left = max(0, -window.top), max(0, -window.left)
-    height, width = window.resized
-    padded = np.empty((height + top, width + left, 3), dtype=np.uint8)
-    padded[:] = PADDING
-    padded[top:, left:] = picture
+    if top or left:
+        padded = np.empty((len(picture) + top, picture.shape[1] + left, 3), dtype=np.uint8)
+        padded[:] = PADDING
+        padded[top:, left:] = picture
+        picture = padded
     y, x = window.top + top, window.left + left
-    return np.ascontiguousarray(padded[y : y + window.height, x : x + window.width])
+    return np.ascontiguousarray(picture[y : y + window.height, x : x + window.width])
 
 
 def measure_pipeline(
@@ -125,8 +127,9 @@ def measure_pipeline(
     rng = np.random.default_rng(seed)
     augmentation = ExtdAugmentation(size)
     ours, whole = np.zeros(images), np.zeros(images)
-    threads = cv2.getNumThreads()
+    threads = cv2.getNumThreads(), torch.get_num_threads()
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     try:
         for pair in range(-1, images):  # the pair before the first warms up
             record = records[int(rng.integers(len(records)))]
@@ -141,7 +144,8 @@ def measure_pipeline(
             if pair >= 0:
                 ours[pair], whole[pair] = fast, slow
     finally:
-        cv2.setNumThreads(threads)
+        cv2.setNumThreads(threads[0])
+        torch.set_num_threads(threads[1])
     low, median, high = np.quantile(whole / ours, [0.25, 0.5, 0.75])
     return {
         "images": images,

@@ -1,0 +1,117 @@
+"""The data set as the network sees it: records, decoded and transformed, and their batches."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from facedet.data.images import read_rgb
+from facedet.data.samplers import Draw
+from facedet.data.transforms import Transformed
+from facedet.errors import FacedetError, UsageError
+from facedet.structures import Record, Target
+
+MEAN_COLOUR = (123, 117, 104)  # RGB; what the networks subtract, so padding becomes zero
+_ATTEMPTS = 50  # pictures tried for one that keeps a face
+
+
+class FaceDataset(Dataset):
+    """Pictures and faces, by drawing.
+
+    A sample is a function of (seed, epoch, index): the same in every process, after every restart
+    and in every order of reading.
+
+    Args:
+        records: the pictures.
+        transform: called with (image, boxes, ignore, seed). Where its `needs_faces` is true, a
+            sample left without a face is replaced by another random picture.
+        seed: of all randomness, at least 0.
+    """
+
+    def __init__(
+        self, records: Sequence[Record], transform: Callable[..., Transformed], seed: int = 0
+    ) -> None:
+        if seed < 0:
+            raise UsageError(f"seed={seed}: at least 0 is needed")
+        self.records = records
+        self.transform = transform
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, draw: Draw | int) -> tuple[Tensor, Target]:
+        """One sample.
+
+        Args:
+            draw: (epoch, index); an index alone is of epoch 0.
+
+        Returns:
+            Image uint8 [3, H, W] (a view of channels-last memory) and its target, whose index is
+            that of the record shown.
+
+        Raises:
+            FacedetError: the picture cannot be read, or no face was left in any picture tried.
+        """
+        epoch, index = draw if isinstance(draw, tuple) else (0, draw)
+        if not 0 <= index < len(self.records):
+            # The end of the sequence protocol: without it `for sample in dataset` never stops.
+            raise IndexError(f"index {index} of {len(self.records)} records")
+        shown = index
+        for attempt in range(_ATTEMPTS):
+            # The last entry keeps the draws of a picture apart from the choice of its successor.
+            entropy = np.random.SeedSequence([self.seed, epoch, index, attempt])
+            own, successor = entropy.generate_state(2, np.uint64).tolist()
+            sample = self._transformed(shown, own)
+            if sample is not None:
+                return sample
+            shown = successor % len(self.records)
+        record = self.records[index]
+        raise FacedetError(
+            f"{record.path}: no face was left after the augmentation, nor in {_ATTEMPTS - 1} "
+            "other pictures tried instead; the faces are too small or all to be ignored"
+        )
+
+    def _transformed(self, index: int, seed: int) -> tuple[Tensor, Target] | None:
+        """The sample of one record; None where a face is needed and none is left."""
+        record = self.records[index]
+        done = self.transform(read_rgb(record.path), record.boxes, record.ignore, seed)
+        ignore = record.ignore[done.rows]
+        if getattr(self.transform, "needs_faces", False) and ignore.all():
+            return None
+        subsets = record.tags.get("subsets")
+        if subsets is None:
+            subsets = np.zeros((len(record.boxes), 0), dtype=bool)
+        # A mirrored picture has negative strides, which torch does not take.
+        image = torch.from_numpy(np.ascontiguousarray(done.image)).permute(2, 0, 1)
+        height, width = image.shape[1:]
+        return image, Target(
+            boxes=torch.from_numpy(done.boxes),
+            ignore=torch.from_numpy(ignore),
+            subsets=torch.from_numpy(np.asarray(subsets, dtype=bool)[done.rows]),
+            index=index,
+            size=(height, width),
+        )
+
+
+def collate(batch: Sequence[tuple[Tensor, Target]]) -> tuple[Tensor, list[Target]]:
+    """Joins samples; where sizes differ, the right and the bottom are padded with the mean colour.
+
+    Args:
+        batch: images uint8 [3, H, W] and their targets.
+
+    Returns:
+        Images uint8 [B, 3, H, W] in channels-last memory, which convolutions on CPUs and recent
+        GPUs prefer and which costs no rearranging here; and the targets.
+    """
+    images = [image for image, _ in batch]
+    height = max(image.shape[1] for image in images)
+    width = max(image.shape[2] for image in images)
+    joined = torch.empty((len(images), height, width, 3), dtype=torch.uint8)
+    if any(image.shape[1:] != (height, width) for image in images):
+        joined[:] = torch.tensor(MEAN_COLOUR, dtype=torch.uint8)
+    for row, image in zip(joined, images, strict=True):
+        row[: image.shape[1], : image.shape[2]] = image.permute(1, 2, 0)
+    return joined.permute(0, 3, 1, 2), [target for _, target in batch]

@@ -1,0 +1,136 @@
+"""How fast the network, its pre- and postprocessing and a training step are on this machine."""
+
+import copy
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from facedet.criteria.multibox import MultiBoxLoss
+from facedet.models.folding import fold
+from facedet.models.scalar_prelu import ScalarPReLU
+from facedet.postprocess import NmsPostprocess
+from facedet.profiling.timing import compare, time_calls
+from facedet.structures import Detections, Target
+
+
+def describe_machine() -> dict[str, Any]:
+    """What the timings were taken on."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return {
+        "cpu": capabilities.get("cpu_name") or platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+@torch.inference_mode()
+def measure_network(
+    net: nn.Module, postprocess: NmsPostprocess, rgb: np.ndarray, runs: int = 20
+) -> dict[str, Any]:
+    """Times one picture: preparation, network and postprocessing apart, plain against folded.
+
+    Args:
+        net: a detector, unfolded.
+        postprocess: decodes its predictions.
+        rgb: the picture, uint8 [H, W, 3].
+        runs: pairs counted.
+    """
+    net = net.eval()
+    folded = fold(net)
+    image = torch.from_numpy(rgb).permute(2, 0, 1)[None]
+    plain_image = image.contiguous()
+    comparison = compare(lambda: net(plain_image), lambda: folded(image), runs)
+    predictions = folded(image)
+    return {
+        "size": list(rgb.shape[:2]),
+        "prepare": time_calls(lambda: _prepare(net, rgb), runs)._asdict(),
+        "network_plain": comparison.a._asdict(),
+        "network_folded": comparison.b._asdict(),
+        "speedup": comparison.ratio,
+        "speedup_range": [comparison.ratio_low, comparison.ratio_high],
+        "postprocess": time_calls(lambda: postprocess(predictions), runs)._asdict(),
+        "same_detections": _agree(postprocess(net(plain_image))[0], postprocess(predictions)[0]),
+    }
+
+
+def measure_training(
+    net: nn.Module, criterion: MultiBoxLoss, size: int = 320, batch: int = 8, pairs: int = 8
+) -> dict[str, Any]:
+    """Times a training step of our loop against a plain one, on the same random crops.
+
+    Ours: channels-last, bfloat16 autocast, and the PReLU whose gradient is written for one slope.
+    Plain: NCHW, float32, the library's PReLU. Both: forward, loss, backward, SGD.
+    """
+    plain = copy.deepcopy(net)
+    _use_library_prelu(plain)
+    plain_step = _step(plain, criterion, size, batch, torch.contiguous_format, torch.float32)
+    our_step = _step(net, criterion, size, batch, torch.channels_last, torch.bfloat16)
+    comparison = compare(plain_step, our_step, pairs)
+    return {
+        "size": size,
+        "batch": batch,
+        "plain_images_per_second": batch / comparison.a.median,
+        "our_images_per_second": batch / comparison.b.median,
+        "speedup": comparison.ratio,
+        "speedup_range": [comparison.ratio_low, comparison.ratio_high],
+    }
+
+
+def _prepare(net: nn.Module, rgb: np.ndarray) -> torch.Tensor:
+    return net.normalize(torch.from_numpy(rgb).permute(2, 0, 1)[None])  # type: ignore[operator]
+
+
+def _agree(a: Detections, b: Detections) -> bool:
+    """Whether the first 50 detections are the same boxes to a twentieth of a pixel."""
+    a_boxes, b_boxes = a.boxes[:50], b.boxes[:50]
+    return a_boxes.shape == b_boxes.shape and bool(((a_boxes - b_boxes).abs() < 0.05).all())
+
+
+def _step(
+    net: nn.Module,
+    criterion: MultiBoxLoss,
+    size: int,
+    batch: int,
+    memory_format: torch.memory_format,
+    dtype: torch.dtype,
+) -> Callable[[], None]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (batch, 3, size, size), generator=generator, dtype=torch.uint8)
+    images = images.contiguous(memory_format=memory_format)
+    targets = [_faces(size, index, generator) for index in range(batch)]
+    net = net.train().to(memory_format=memory_format)  # type: ignore[call-overload]
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
+
+    def step() -> None:
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            losses = criterion(net(images), targets)
+        optimizer.zero_grad()
+        (losses.classification + losses.box).backward()
+        optimizer.step()
+
+    return step
+
+
+def _faces(size: int, index: int, generator: torch.Generator) -> Target:
+    """Ten random faces of a sixteenth to a quarter of the crop."""
+    sides = size * (1 / 16 + 3 / 16 * torch.rand(10, 1, generator=generator))
+    corners = (size - sides) * torch.rand(10, 2, generator=generator)
+    boxes = torch.cat([corners, corners + sides], dim=1)
+    ignore, subsets = torch.zeros(10, dtype=torch.bool), torch.zeros(10, 0, dtype=torch.bool)
+    return Target(boxes, ignore, subsets, index, (size, size))
+
+
+def _use_library_prelu(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, ScalarPReLU):
+            library = nn.PReLU()
+            library.weight = child.weight
+            setattr(module, name, library)
+        else:
+            _use_library_prelu(child)

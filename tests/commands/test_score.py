@@ -1,0 +1,160 @@
+"""`facedet score`, called as the command line calls it."""
+
+import argparse
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facedet.commands import score
+from facedet.data.wider_writer import write_wider
+from facedet.errors import FacedetError
+from facedet.structures import Record
+
+SHARED = os.environ.get("FACEDET_SHARED", "")
+needs_shared = pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set")
+
+
+def call(*words):
+    parser = argparse.ArgumentParser()
+    score.add_arguments(parser)
+    return score.run(parser.parse_args([str(word) for word in words]))
+
+
+@pytest.fixture
+def truth(tmp_path):
+    """Two images with one 10 x 10 face each, in every subset."""
+    records = [
+        Record(
+            name,
+            Path(),
+            np.array([[40, 20, 50, 30]], np.float32),
+            np.zeros(1, bool),
+            {"subsets": np.ones((1, 3), bool)},
+        )
+        for name in ("a/1", "a/2")
+    ]
+    write_wider(tmp_path / "wider", "val", records)
+    return tmp_path / "wider"
+
+
+@pytest.fixture
+def found(tmp_path):
+    """Detections of the first image (the face, then a false positive) and of an unknown one."""
+    folder = tmp_path / "found"
+    for name, text in {
+        "a/1": "1\n2\n40 20 10 10 0.9\n0 0 40 20 0.5\n",
+        "b/9": "9\n1\n0 0 10 10 0.9\n",
+    }.items():
+        path = folder / f"{name}.txt"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    return folder
+
+
+def test_json_is_one_object(truth, found, capsys):
+    assert call("--detections", found, "--ground-truth", truth, "--json") == 0
+    captured = capsys.readouterr()
+    # One of two faces, at precision 1: AP 1/2.
+    assert json.loads(captured.out) == {
+        "wider/easy": 0.5,
+        "wider/medium": 0.5,
+        "wider/hard": 0.5,
+        "images": 2,
+        "detections": 2,
+        "missing_images": 1,
+        "unknown_images": 1,
+        "protocol": "wider",
+        "iou": 0.5,
+        "thresholds": 1000,
+        "integer_quirk": True,
+        "only_present": False,
+    }
+    assert captured.err.splitlines() == [
+        "facedet score: 1 of 2 images have no detection file: their faces count as missed",
+        "facedet score: 1 of 2 detection files are of unknown images, such as b/9",
+    ]
+
+
+def test_only_present_leaves_out_the_rest_and_says_so(truth, found, capsys):
+    call("--detections", found, "--ground-truth", truth / "ground_truth", "--only-present")
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert lines[1].split() == ["easy", "100.00", "%", "1", "faces"]
+    assert lines[4].startswith("only the 1 images with a detection file, 2 boxes, ")
+    assert "1 of 2 images have no detection file: they are left out" in captured.err
+
+
+def test_table_names_the_rounding(truth, found, capsys):
+    call("--detections", found, "--ground-truth", truth)
+    assert "rounded as by the official toolbox" in capsys.readouterr().out
+    call("--detections", found, "--ground-truth", truth, "--no-integer-quirk")
+    assert "(not rounded)" in capsys.readouterr().out
+
+
+def test_output_holds_the_metrics_and_the_curves(truth, found, tmp_path, capsys):
+    output = tmp_path / "new" / "result"
+    call("--detections", found, "--ground-truth", truth, "--json", "--output", output)
+    assert sorted(path.name for path in output.iterdir()) == [
+        "curves.csv",
+        "curves.npz",
+        "metrics.json",
+        "precision_recall.png",
+    ]
+    assert json.loads((output / "metrics.json").read_text()) == json.loads(capsys.readouterr().out)
+    stored = np.load(output / "curves.npz")
+    # The false positive has the lowest score and passes at the last threshold only.
+    assert stored["easy_precision"][[0, 998, 999]].tolist() == [1.0, 1.0, 0.5]
+    assert stored["easy_recall"][[0, 999]].tolist() == [0.5, 0.5]
+    rows = list(csv.DictReader((output / "curves.csv").open()))
+    for key in stored.files:
+        assert [float(row[key]) for row in rows] == pytest.approx(stored[key].tolist(), rel=1e-5)
+
+
+def test_no_common_image(truth, tmp_path):
+    path = tmp_path / "other" / "b" / "9.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text("9\n0\n")
+    with pytest.raises(FacedetError, match="none of its 1 images is in .*, the first is b/9"):
+        call("--detections", tmp_path / "other", "--ground-truth", truth)
+
+
+def test_only_empty_detections_score_zero(truth, tmp_path, capsys):
+    path = tmp_path / "other" / "a" / "1.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text("1\n0\n")
+    call("--detections", tmp_path / "other", "--ground-truth", truth, "--json")
+    result = json.loads(capsys.readouterr().out)
+    assert (result["wider/hard"], result["detections"], result["missing_images"]) == (0.0, 0, 1)
+
+
+def test_missing_paths(truth, found, tmp_path):
+    with pytest.raises(FacedetError, match="nowhere"):
+        call("--detections", tmp_path / "nowhere", "--ground-truth", truth)
+    with pytest.raises(FacedetError, match="nowhere"):
+        call("--detections", found, "--ground-truth", tmp_path / "nowhere")
+
+
+def test_output_that_cannot_be_written(truth, found, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(FacedetError, match="cannot be written"):
+        call("--detections", found, "--ground-truth", truth, "--output", tmp_path / "taken")
+
+
+@needs_shared
+@pytest.mark.data
+@pytest.mark.slow
+def test_published_detections_have_their_published_values(capsys):
+    found = Path(SHARED) / "reference" / "wider_val_detections"
+    truth = Path(SHARED) / "data" / "wider" / "ground_truth"
+    call("--detections", found, "--ground-truth", truth, "--json")
+    result = json.loads(capsys.readouterr().out)
+    assert (result["images"], result["detections"]) == (3226, 297333)
+    assert (result["missing_images"], result["unknown_images"]) == (0, 0)
+    # Published with these detections: 90.70 / 88.16 / 73.82.
+    assert 100 * result["wider/easy"] == pytest.approx(90.70, abs=0.01)
+    assert 100 * result["wider/medium"] == pytest.approx(88.16, abs=0.01)
+    assert 100 * result["wider/hard"] == pytest.approx(73.83, abs=0.01)

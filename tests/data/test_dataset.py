@@ -1,0 +1,224 @@
+"""The data set: samples by drawing, replacement, errors, and batches."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from facedet.data.dataset import FaceDataset, collate
+from facedet.data.samplers import Draw, ShuffleSampler
+from facedet.data.transforms import ExtdAugmentation, KeepImage, Transformed
+from facedet.errors import FacedetError, UsageError
+from facedet.structures import Record, Target
+
+
+def record(folder, name, boxes, size=(48, 64), ignore=None, tags=None):
+    """A record of a picture whose pixel (x, y) is (x, y, number of the file)."""
+    height, width = size
+    y, x = np.mgrid[:height, :width]
+    number = np.full_like(x, int(name))
+    path = folder / f"{name}.png"
+    Image.fromarray(np.stack([x, y, number], axis=-1).astype(np.uint8)).save(path)
+    boxes = np.array(boxes, dtype=np.float32).reshape(-1, 4)
+    ignore = np.zeros(len(boxes), bool) if ignore is None else np.array(ignore)
+    return Record(name, path, boxes, ignore, tags or {})
+
+
+@pytest.fixture
+def records(tmp_path):
+    return [record(tmp_path, str(n), [[10, 8, 30, 28], [40, 20, 60, 40]]) for n in range(6)]
+
+
+class TakeRows:
+    """Keeps given faces of given pictures; tells picture and seed of every call."""
+
+    def __init__(self, rows, needs_faces=True):
+        self.rows = rows
+        self.needs_faces = needs_faces
+        self.calls = []
+
+    def __call__(self, image, boxes, ignore, seed):
+        number = int(image[0, 0, 2])
+        self.calls.append((number, seed))
+        rows = np.array(self.rows.get(number, []), dtype=np.int64)
+        return Transformed(image, boxes[rows], rows, [])
+
+
+def equal(a, b):
+    (image_a, target_a), (image_b, target_b) = a, b
+    return (
+        torch.equal(image_a, image_b)
+        and torch.equal(target_a.boxes, target_b.boxes)
+        and target_a.index == target_b.index
+    )
+
+
+def test_a_sample_by_hand(tmp_path):
+    subsets = np.array([[True, False, True], [False, False, True]])
+    tags = {"subsets": subsets}
+    boxes = [[1, 2, 3, 4], [-5, -6, 70, 80]]
+    entry = record(tmp_path, "7", boxes, ignore=[False, True], tags=tags)
+    image, target = FaceDataset([entry], KeepImage())[0]
+    assert image.shape == (3, 48, 64)
+    assert image.dtype == torch.uint8
+    assert image[:, 5, 9].tolist() == [9, 5, 7]
+    assert target.boxes.tolist() == boxes
+    assert target.boxes.dtype == torch.float32
+    assert target.ignore.tolist() == [False, True]
+    assert target.subsets.tolist() == subsets.tolist()
+    assert (target.index, target.size) == (0, (48, 64))
+
+
+def test_pictures_without_faces_and_without_subsets(tmp_path):
+    dataset = FaceDataset([record(tmp_path, "0", [])], KeepImage())
+    image, target = dataset[0]
+    assert image.shape == (3, 48, 64)
+    assert target.boxes.shape == (0, 4)
+    assert target.ignore.shape == (0,)
+    assert target.ignore.dtype == torch.bool
+    assert target.subsets.shape == (0, 0)
+    assert target.subsets.dtype == torch.bool
+
+
+def test_rows_choose_ignore_and_subsets(tmp_path):
+    tags = {"subsets": np.array([[True], [False], [True]])}
+    entry = record(tmp_path, "0", np.zeros((3, 4)), ignore=[True, False, False], tags=tags)
+    target = FaceDataset([entry], TakeRows({0: [2, 0]}))[0][1]
+    assert target.ignore.tolist() == [False, True]
+    assert target.subsets.tolist() == [[True], [True]]
+
+
+def test_a_sample_is_a_function_of_seed_epoch_and_index(records):
+    def drawn(seed, draws):
+        dataset = FaceDataset(records, ExtdAugmentation(32), seed)
+        return [dataset[draw] for draw in draws]
+
+    draws = [Draw(epoch, index) for epoch in range(2) for index in range(6)]
+    first = drawn(3, draws)
+    for again, before in zip(drawn(3, draws[::-1])[::-1], first, strict=True):
+        assert equal(again, before)
+    assert equal(drawn(3, [4])[0], first[4])  # an index alone is of epoch 0
+    assert not any(equal(first[n], first[n + 6]) for n in range(6))
+    assert not any(equal(a, b) for a, b in zip(drawn(4, draws), first, strict=True))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_give_the_same(records, method):
+    dataset = FaceDataset(records, ExtdAugmentation(32), seed=1)
+    sampler = ShuffleSampler(len(records), seed=1)
+    alone = [collate([dataset[draw]]) for draw in sampler]
+    loader = DataLoader(
+        dataset,
+        1,
+        sampler=sampler,
+        num_workers=2,
+        collate_fn=collate,
+        multiprocessing_context=method,
+    )
+    for (images, targets), (expected, others) in zip(loader, alone, strict=True):
+        assert torch.equal(images, expected)
+        assert targets[0].index == others[0].index
+        assert torch.equal(targets[0].boxes, others[0].boxes)
+
+
+def test_pickling(records):
+    dataset = FaceDataset(records, ExtdAugmentation(32), seed=5)
+    expected = dataset[2]
+    assert equal(pickle.loads(pickle.dumps(dataset))[2], expected)
+
+
+def test_a_sample_without_faces_is_replaced(records):
+    # Only picture 3 keeps a face, so every drawing ends there.
+    transform = TakeRows({3: [1]})
+    dataset = FaceDataset(records, transform, seed=2)
+    for index in range(6):
+        transform.calls.clear()
+        image, target = dataset[Draw(1, index)]
+        assert target.index == 3
+        assert image[2, 0, 0] == 3
+        assert transform.calls[0][0] == index
+        first = list(transform.calls)
+        # Each attempt has a seed of its own, and the same ones the next time.
+        assert len({seed for _, seed in first}) == len(first)
+        transform.calls.clear()
+        dataset[Draw(1, index)]
+        assert transform.calls == first
+
+
+def test_ignored_faces_do_not_keep_a_sample(tmp_path):
+    records = [
+        record(tmp_path, "0", [[1, 1, 9, 9]], ignore=[True]),
+        record(tmp_path, "1", [[1, 1, 9, 9]]),
+    ]
+    dataset = FaceDataset(records, TakeRows({0: [0], 1: [0]}))
+    assert dataset[0][1].index == 1
+
+
+def test_replacement_is_for_transforms_that_ask_for_it(records):
+    image, target = FaceDataset(records, TakeRows({3: [1]}, needs_faces=False))[2]
+    assert target.index == 2
+    assert target.boxes.shape == (0, 4)
+    assert image[2, 0, 0] == 2
+
+
+def test_an_error_ends_the_search(records):
+    transform = TakeRows({})
+    with pytest.raises(FacedetError, match=r"2\.png: no face was left") as caught:
+        FaceDataset(records, transform)[2]
+    assert "\n" not in str(caught.value)
+    assert len(transform.calls) == 50
+
+
+def test_unreadable_pictures_are_named(records):
+    records[1].path.write_bytes(b"nothing")
+    records[2].path.unlink()
+    dataset = FaceDataset(records, ExtdAugmentation(32))
+    for index in (1, 2):
+        with pytest.raises(FacedetError, match=rf"{index}\.png"):
+            dataset[index]
+
+
+def test_indices_and_seeds_are_checked(records):
+    dataset = FaceDataset(records, KeepImage())
+    assert len(dataset) == 6
+    assert len(list(dataset)) == 6
+    with pytest.raises(IndexError, match="index 6 of 6"):
+        dataset[6]
+    with pytest.raises(IndexError):
+        dataset[Draw(0, -1)]
+    with pytest.raises(UsageError, match="seed=-1"):
+        FaceDataset(records, KeepImage(), seed=-1)
+
+
+def sample(height, width, value):
+    target = Target(
+        torch.zeros((0, 4)),
+        torch.zeros(0, dtype=torch.bool),
+        torch.zeros((0, 0), dtype=torch.bool),
+        value,
+        (height, width),
+    )
+    return torch.full((3, height, width), value, dtype=torch.uint8), target
+
+
+def test_batches_of_one_size():
+    images, targets = collate([sample(4, 6, 1), sample(4, 6, 2)])
+    assert images.shape == (2, 3, 4, 6)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert (images[0] == 1).all()
+    assert (images[1] == 2).all()
+    assert [target.index for target in targets] == [1, 2]
+
+
+def test_batches_are_padded_at_the_right_and_the_bottom():
+    images, targets = collate([sample(4, 3, 1), sample(2, 6, 2)])
+    assert images.shape == (2, 3, 4, 6)
+    assert (images[0, :, :, :3] == 1).all()
+    assert (images[1, :, :2] == 2).all()
+    mean = torch.tensor([123, 117, 104]).view(3, 1, 1)
+    assert (images[0, :, :, 3:] == mean).all()
+    assert (images[1, :, 2:] == mean).all()
+    assert [target.size for target in targets] == [(4, 3), (2, 6)]

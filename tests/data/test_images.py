@@ -1,0 +1,278 @@
+"""Reading pictures: every mode and damage that a file can have, with values worked out by hand."""
+
+import io
+import os
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from facedet.data.images import read_image, read_rgb, to_rgb_array
+from facedet.errors import FacedetError
+
+READERS = [read_image, read_rgb]
+
+
+def saved(folder, image, name, **options):
+    path = folder / name
+    image.save(path, **options)
+    return path
+
+
+def photo(width=64, height=48):
+    """Smooth colours, which JPEG keeps."""
+    y, x = np.mgrid[:height, :width]
+    rgb = np.stack([x * 3, y * 4, 200 - x - y], axis=-1).astype(np.uint8)
+    return Image.fromarray(rgb)
+
+
+def png_header(width, height):
+    """A PNG that claims a size and holds no pixels."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + head
+    crc = struct.pack(">I", zlib.crc32(chunk))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(head)) + chunk + crc + b"\0\0\0\0IDAT"
+
+
+def test_png_is_read_exactly(tmp_path):
+    image = photo()
+    path = saved(tmp_path, image, "a.png")
+    loaded = read_image(path)
+    assert loaded.note == ""
+    assert loaded.rgb.dtype == np.uint8
+    assert loaded.rgb.flags.writeable
+    np.testing.assert_array_equal(loaded.rgb, np.asarray(image))
+    np.testing.assert_array_equal(read_rgb(str(path)), np.asarray(image))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_quick_jpeg_reading_agrees_with_pillow(tmp_path, mode, options):
+    path = saved(tmp_path, photo().convert(mode), "a.jpg", quality=95, **options)
+    quick, slow = read_rgb(path).astype(int), read_image(path).rgb.astype(int)
+    assert quick.shape == (48, 64, 3)
+    # Two builds of one decoder: a level apart at most.
+    assert np.abs(quick - slow).max() <= 1
+
+
+def test_jpeg_takes_the_quick_way_and_only_sound_ones_do(tmp_path, monkeypatch):
+    calls = []
+    decode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda *a: calls.append(1) or decode(*a))
+    read_rgb(saved(tmp_path, photo(), "a.jpg"))
+    assert len(calls) == 1
+    read_rgb(saved(tmp_path, photo(), "a.png"))
+    read_rgb(saved(tmp_path, photo().convert("CMYK"), "b.jpg"))
+    assert len(calls) == 1
+
+
+def test_grey_palette_and_bilevel(tmp_path):
+    grey = Image.new("L", (3, 2), 77)
+    assert (read_image(saved(tmp_path, grey, "g.png")).rgb == 77).all()
+    palette = Image.new("P", (3, 2), 1)
+    palette.putpalette([0, 0, 0, 10, 20, 30])
+    assert read_image(saved(tmp_path, palette, "p.png")).rgb[0, 0].tolist() == [10, 20, 30]
+    bilevel = Image.new("1", (3, 2), 1)
+    assert (read_image(saved(tmp_path, bilevel, "b.png")).rgb == 255).all()
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_transparency_is_shown_over_white(tmp_path, reader):
+    # Red at alpha 128/255 over white: 255, and 0 * 128/255 + 255 * 127/255 = 127.
+    path = saved(tmp_path, Image.new("RGBA", (4, 4), (255, 0, 0, 128)), "a.png")
+    rgb = reader(path) if reader is read_rgb else reader(path).rgb
+    assert rgb[0, 0].tolist() == [255, 127, 127]
+
+
+def test_transparency_notes(tmp_path):
+    grey = saved(tmp_path, Image.new("LA", (2, 2), (0, 0)), "la.png")
+    assert read_image(grey).note == "transparency shown over white"
+    assert (read_image(grey).rgb == 255).all()
+    opaque = saved(tmp_path, Image.new("RGBA", (2, 2), (1, 2, 3, 255)), "o.png")
+    assert read_image(opaque).note == ""
+    palette = Image.new("P", (2, 2), 1)
+    palette.putpalette([0, 0, 0, 10, 20, 30])
+    path = saved(tmp_path, palette, "p.png", transparency=1)
+    assert (read_image(path).rgb == 255).all()
+
+
+def test_cmyk(tmp_path):
+    # No ink is white; full cyan takes all red.
+    for colour, expected in (((0, 0, 0, 0), (255, 255, 255)), ((255, 0, 0, 0), (0, 255, 255))):
+        path = saved(tmp_path, Image.new("CMYK", (16, 16), colour), "a.jpg", quality=100)
+        loaded = read_image(path)
+        np.testing.assert_allclose(loaded.rgb[8, 8], expected, atol=3)
+        assert loaded.note == "converted from CMYK"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_sixteen_bits_are_scaled(tmp_path, name):
+    # 65535 / 257 = 255; 32896 / 257 = 128; 300 / 257 = 1.17, which is 1.
+    values = np.array([[0, 300, 32896, 65535]], dtype=np.uint16)
+    loaded = read_image(saved(tmp_path, Image.fromarray(values), name))
+    assert loaded.rgb[0, :, 0].tolist() == [0, 1, 128, 255]
+    assert loaded.note == "16 bits scaled to 8"
+
+
+def test_floats_and_wide_integers(tmp_path):
+    unit = np.array([[0, 0.5, 1]], dtype=np.float32)
+    loaded = read_image(saved(tmp_path, Image.fromarray(unit), "f.tif"))
+    assert loaded.rgb[0, :, 1].tolist() == [0, 128, 255]  # 127.5 rounds to even
+    wide = np.array([[0, 70000]], dtype=np.int32)
+    for values in (unit * 300, wide, unit * np.nan):
+        path = saved(tmp_path, Image.fromarray(values), "x.tif")
+        with pytest.raises(FacedetError, match=r"x\.tif: (float pixels|grey) must"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.tif"])
+def test_first_frame_of_several(tmp_path, name):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime")]
+    options = {"lossless": True} if name == "a.webp" else {}
+    path = saved(tmp_path, frames[0], name, save_all=True, append_images=frames[1:], **options)
+    loaded = read_image(path)
+    assert loaded.rgb[4, 4].tolist() == [255, 0, 0]
+    assert loaded.note == "first of 3 frames"
+
+
+def test_exif_orientation(tmp_path):
+    # Orientation 6: the stored raster is turned clockwise by 90 degrees, so its lower left corner
+    # comes to the upper left.
+    stored = np.zeros((2, 3, 3), dtype=np.uint8)
+    stored[1, 0] = (200, 100, 50)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path, Image.fromarray(stored), "a.png", exif=exif)
+    loaded = read_image(path)
+    assert loaded.rgb.shape == (3, 2, 3)
+    assert loaded.rgb[0, 0].tolist() == [200, 100, 50]
+    assert loaded.note == "turned upright (EXIF orientation 6)"
+    raw = read_image(path, upright=False)
+    np.testing.assert_array_equal(raw.rgb, stored)
+    assert raw.note == ""
+
+
+def test_data_sets_are_read_in_the_stored_raster(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path, photo(64, 48), "a.jpg", exif=exif)
+    assert read_rgb(path).shape == (48, 64, 3)
+    assert read_image(path).rgb.shape == (64, 48, 3)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("empty.jpg", b"", "empty"),
+        ("text.jpg", b"not a picture\n" * 20, "not a picture of a format"),
+        ("forged.png", png_header(100_000, 100_000), "100000 x 100000 pixels are 10000 million"),
+    ],
+)
+def test_what_is_no_picture(tmp_path, reader, name, content, why):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(FacedetError, match=why) as caught:
+        reader(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_what_is_no_file(tmp_path, reader):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for name, why in (("", "is a folder"), ("no.jpg", "no such file"), ("pipe.jpg", "regular")):
+        with pytest.raises(FacedetError, match=why):
+            reader(tmp_path / name)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_pixel_limit(tmp_path, reader):
+    path = saved(tmp_path, photo(64, 48), "a.jpg")  # 3072 pixels
+    reader(path, pixel_limit=3072)
+    with pytest.raises(FacedetError, match="64 x 48 pixels"):
+        reader(path, pixel_limit=3071)
+
+
+def test_pictures_beyond_pillows_own_limit_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    path = saved(tmp_path, photo(64, 48), "a.png")
+    assert read_image(path).rgb.shape == (48, 64, 3)
+    assert read_rgb(path).shape == (48, 64, 3)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"])
+def test_every_truncation_is_an_error_that_names_the_file(tmp_path, reader, kind):
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(buffer, kind)
+    data = buffer.getvalue()
+    path = tmp_path / "cut"
+    for share in (0.02, 0.1, 0.3, 0.5, 0.7, 0.9):
+        path.write_bytes(data[: int(len(data) * share)])
+        with pytest.raises(FacedetError, match="cut: ") as caught:
+            reader(path)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF"])
+def test_damage_is_read_or_refused_but_never_anything_else(tmp_path, kind):
+    buffer = io.BytesIO()
+    photo().save(buffer, kind)
+    data = bytearray(buffer.getvalue())
+    rng = np.random.default_rng(1)
+    path = tmp_path / "damaged"
+    for _ in range(60):
+        hurt = bytearray(data)
+        for place in rng.integers(0, len(hurt), 4):
+            hurt[place] = int(rng.integers(256))
+        path.write_bytes(hurt)
+        for reader in (lambda p: read_image(p).rgb, read_rgb):
+            try:
+                rgb = reader(path)
+            except FacedetError:
+                continue
+            assert rgb.dtype == np.uint8
+            assert rgb.ndim == 3
+            assert rgb.shape[2] == 3
+
+
+def test_bytes_after_the_end_of_a_jpeg(tmp_path):
+    path = saved(tmp_path, photo(), "a.jpg")
+    expected = read_rgb(path)
+    path.write_bytes(path.read_bytes() + b"\0\0\0")
+    np.testing.assert_array_equal(read_rgb(path), expected)
+    path.write_bytes(path.read_bytes() + b"trailer")
+    assert np.abs(read_rgb(path).astype(int) - expected).max() <= 1
+
+
+def test_arrays_in_memory():
+    grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    rgb = to_rgb_array(grey)
+    assert rgb.shape == (2, 3, 3)
+    assert (rgb == grey[:, :, None]).all()
+    assert (to_rgb_array(grey[:, :, None]) == rgb).all()
+    view = np.zeros((8, 8, 3), dtype=np.uint8)[::2, ::2]
+    assert to_rgb_array(view).flags.c_contiguous
+    assert to_rgb_array(Image.new("L", (4, 2), 9)).tolist() == np.full((2, 4, 3), 9).tolist()
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        (np.zeros((4, 4, 3), dtype=np.float32), "uint8 in 0..255, not float32"),
+        (np.zeros((4, 4, 4), dtype=np.uint8), r"not \[4, 4, 4\]"),
+        (np.zeros((3, 4, 4), dtype=np.uint8), r"not \[3, 4, 4\]"),
+        (np.zeros((0, 4, 3), dtype=np.uint8), r"not \[0, 4, 3\]"),
+        (np.zeros(5, dtype=np.uint8), r"not \[5\]"),
+        ([[1, 2], [3, 4]], "not list"),
+    ],
+)
+def test_arrays_refused(image, why):
+    with pytest.raises(FacedetError, match=why):
+        to_rgb_array(image)

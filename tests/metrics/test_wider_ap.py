@@ -1,0 +1,183 @@
+"""The WIDER FACE metric: values by hand, against loops, and what may not change them."""
+
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from wider_sets import detections, feed, load_file, one_subset, random_images, target
+
+from facedet.metrics.wider import WiderAP
+
+reference = load_file(Path(__file__).parents[1] / "reference" / "wider_eval.py")
+
+
+def test_empty_image_first():
+    metric = one_subset([([], [], [])])
+    assert metric.compute()["wider/all"].item() == 0.0
+    assert (metric.images, metric.detections) == (1, 0)
+    assert metric.curves()["all"].faces == 0
+
+
+def test_nothing_seen_at_all():
+    with pytest.warns(UserWarning, match="before the ``update``"):
+        assert WiderAP().compute() == {
+            "wider/easy": 0.0,
+            "wider/medium": 0.0,
+            "wider/hard": 0.0,
+        }
+
+
+def test_average_precision_by_hand():
+    # The second detection of the first face is a false positive.
+    rows = [(0, 0, 9, 9, 1.0), (1, 0, 9, 9, 0.5), (50, 50, 9, 9, 0.0)]
+    twice_found = (rows, [(0, 0, 9, 9), (50, 50, 9, 9)], [True, True])
+    missed = ([(70, 70, 9, 9, 0.75)], [(0, 0, 9, 9)], [True])
+    # Scores 1, 0.75, 0.5, 0 pass in this order: 1/1 right with 1 of 3 faces found, 1/2, 1/3, 2/4.
+    metric = one_subset([twice_found, missed])
+    # The curve: recall 1/3 at precision 1, recall 2/3 at precision 1/2, then nothing.
+    # AP = 1/3 * 1 + 1/3 * 1/2 = 1/2.
+    assert metric.compute()["wider/all"].item() == pytest.approx(0.5, abs=1e-12)
+    curve = metric.curves()["all"]
+    # Thresholds are 1 - t/1000, and index = t - 1.
+    assert curve.precision[[0, 249, 499, 999]].tolist() == [1.0, 1 / 2, 1 / 3, 1 / 2]
+    assert curve.recall[[0, 998, 999]].tolist() == [1 / 3, 1 / 3, 2 / 3]
+    assert curve.faces == 3
+
+
+def test_faces_of_images_without_detections_are_missed():
+    images = [([(0, 0, 9, 9, 0.9)], [(0, 0, 9, 9)], [True]), ([], [(0, 0, 9, 9)], [True])]
+    # One of two faces at precision 1.
+    assert one_subset(images).compute()["wider/all"].item() == 0.5
+
+
+def test_detections_of_a_faceless_image_are_false_positives():
+    images = [([(0, 0, 9, 9, 0.5)], [(0, 0, 9, 9)], [True]), ([(0, 0, 9, 9, 0.9)], [], [])]
+    # The only face comes second: precision 1/2 at recall 1.
+    assert one_subset(images).compute()["wider/all"].item() == 0.5
+
+
+def test_detections_of_faces_outside_the_subset_are_discarded():
+    images = [
+        ([(50, 50, 9, 9, 0.9), (0, 0, 9, 9, 0.5)], [(0, 0, 9, 9), (50, 50, 9, 9)], [True, False])
+    ]
+    assert one_subset(images).compute()["wider/all"].item() == 1.0
+
+
+def test_quirk_changes_which_face_is_meant():
+    # IoU with the first face, outside the subset, 60 / 100; with the second, inside it, 90 / 100.
+    images = [([(0, 0, 9, 9, 0.9)], [(0, 0, 9, 5), (0, 0, 9, 8)], [False, True])]
+    assert one_subset(images, integer_quirk=False).compute()["wider/all"].item() == 1.0
+    assert one_subset(images).compute()["wider/all"].item() == 0.0
+
+
+def test_ignored_faces_count_in_no_subset():
+    metric = WiderAP(subsets=("all",))
+    truth = target([(0, 0, 9, 9), (50, 50, 9, 9)], [[1], [1]], 0, ignore=[False, True])
+    metric.update([detections([(50, 50, 9, 9, 0.9), (0, 0, 9, 9, 0.5)])], [truth])
+    assert metric.compute()["wider/all"].item() == 1.0
+    assert metric.curves()["all"].faces == 1
+
+
+def test_equal_scores_give_one_point():
+    images = [([(0, 0, 9, 9, 0.5), (50, 50, 9, 9, 0.5)], [(0, 0, 9, 9)], [True])]
+    assert one_subset(images).compute()["wider/all"].item() == 0.5
+
+
+coordinate = st.integers(0, 12)
+side = st.integers(0, 8)
+score = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
+faces_of_image = st.lists(st.tuples(coordinate, coordinate, side, side, st.booleans()), max_size=5)
+rows_of_image = st.lists(st.tuples(coordinate, coordinate, side, side, score), max_size=8)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.tuples(rows_of_image, faces_of_image), max_size=4), st.booleans())
+def test_equals_the_loops(drawn, quirk):
+    images = [(rows, [f[:4] for f in faces], [f[4] for f in faces]) for rows, faces in drawn]
+    expected, precision, recall = reference.evaluate(images, quirk, thresholds=20)
+    metric = one_subset(images, integer_quirk=quirk, thresholds=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        value = metric.compute()["wider/all"].item()
+    assert value == pytest.approx(expected, abs=1e-12)
+    assert metric.curves()["all"].precision.tolist() == pytest.approx(precision, abs=1e-12)
+    assert metric.curves()["all"].recall.tolist() == pytest.approx(recall, abs=1e-12)
+
+
+def test_order_does_not_matter():
+    images = random_images()
+    generator = np.random.default_rng(1)
+    shuffled = [(generator.permutation(rows), faces, kept) for rows, faces, kept in images]
+    expected = feed(WiderAP(), images, range(6)).compute()
+    assert 0.05 < expected["wider/hard"] < 0.95
+    assert feed(WiderAP(), shuffled, [4, 1, 5, 0, 3, 2]).compute() == expected
+
+
+def test_an_image_seen_twice_counts_once():
+    images = random_images()
+    once = feed(WiderAP(), images, range(6))
+    twice = feed(WiderAP(), images, [0, 1, 2, 3, 4, 5, 0, 3])
+    assert twice.compute() == once.compute()
+    assert (twice.images, twice.detections) == (6, 96)
+
+
+def test_split_and_merged():
+    images = random_images()
+    left, right = feed(WiderAP(), images, [0, 2]), feed(WiderAP(), images, [1, 3, 4, 5])
+    left.merge_state(right)
+    assert left.compute() == feed(WiderAP(), images, range(6)).compute()
+
+
+def test_batches_are_lists_of_images():
+    images = random_images()
+    metric = WiderAP()
+    metric.update(
+        [detections(rows) for rows, _, _ in images],
+        [target(faces, kept, index) for index, (_, faces, kept) in enumerate(images)],
+    )
+    assert metric.compute() == feed(WiderAP(), images, range(6)).compute()
+    with pytest.raises(ValueError, match="zip"):
+        metric.update([], [target(images[0][1], images[0][2], 0)])
+
+
+def test_forward_gives_the_batch_and_keeps_the_set():
+    images = random_images()
+    metric = WiderAP()
+    for index, (rows, faces, kept) in enumerate(images):
+        alone = feed(WiderAP(), images, [index]).compute()
+        assert metric([detections(rows)], [target(faces, kept, index)]) == alone
+    assert metric.images == 6
+    assert metric.compute() == feed(WiderAP(), images, range(6)).compute()
+
+
+def test_reset_and_pickling():
+    images = random_images()
+    metric = feed(WiderAP(), images, range(6))
+    first = metric.compute()
+    assert pickle.loads(pickle.dumps(metric)).compute() == first
+    metric.reset()
+    assert feed(metric, images, [0]).images == 1
+
+
+def test_scores_are_not_downcast():
+    # In float32 all three scores are 1, and the face would be one of three ties: AP 1/3.
+    rows = [(0, 0, 9, 9, 1.0), (50, 50, 9, 9, 1.0 - 1e-9), (50, 50, 9, 9, 1.0 - 3e-9)]
+    assert one_subset([(rows, [(0, 0, 9, 9)], [True])]).compute()["wider/all"].item() == 1.0
+
+
+def test_missing_images_are_counted_and_warned_of():
+    images = random_images()
+    metric = feed(WiderAP(expected_images=8), images, range(6))
+    with pytest.warns(UserWarning, match="6 of 8 images"):
+        metric.compute()
+    assert metric.missing_images == 2
+    assert feed(WiderAP(expected_images=6), images, range(6)).missing_images == 0
+
+
+def test_wrong_subsets_name_the_image():
+    with pytest.raises(ValueError, match=r"\[1, 1\] of image 7, wanted \[1, 3\]"):
+        WiderAP().update([detections([])], [target([(0, 0, 9, 9)], [[True]], 7)])
