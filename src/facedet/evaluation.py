@@ -24,7 +24,10 @@ _SHOWN_SCORE = 0.5
 
 
 def detect_records(
-    detect: Callable[[np.ndarray], Detections], records: Sequence[Record], folder: Path
+    detect: Callable[[np.ndarray], Detections],
+    records: Sequence[Record],
+    folder: Path,
+    **layout: float,
 ) -> dict[str, str]:
     """Writes `folder/EVENT/IMAGE.txt` for every record, in WIDER FACE's layout.
 
@@ -32,6 +35,7 @@ def detect_records(
         detect: RGB image uint8 [H, W, 3] to detections in its pixels.
         records: of the pictures.
         folder: for the detections.
+        **layout: rounding of the files, see `write_detections`.
 
     Returns:
         By record name, the notes of pictures that were not processed plainly.
@@ -43,7 +47,7 @@ def detect_records(
     bar = tqdm(_decoded(records), total=len(records), unit="picture", disable=None)
     for record, rgb in bar:
         found = detect(rgb)
-        write_detections(folder, record.name, found)
+        write_detections(folder, record.name, found, **layout)
         if found.note:
             notes[record.name] = found.note
     return notes

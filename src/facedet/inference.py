@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -11,11 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from facedet.boxes import flip as flip_boxes
+from facedet.boxes import nms
 from facedet.structures import Detections, Predictions
 
 Size = tuple[int, int]
 # A face at a tile's border is whole in the next tile if it is not larger than this (px).
 _TILE_OVERLAP = 256
+# A tile answers for the centres on its side of the overlap's middle and for so many pixels more:
+# two tiles put one face's centre at slightly different places.
+_TILE_MARGIN = 16
+# IoU above which two detections of one tiled pass are one face.
+_TILE_IOU = 0.3
 
 
 class Pass(NamedTuple):
@@ -79,7 +86,7 @@ class Pyramid:
         net: images [B, 3, H, W] in 0 … 255 to predictions; in evaluation mode.
         postprocess: predictions to detections of each image.
         scales: size (height, width) to passes.
-        merge: joins the detections of several passes or tiles.
+        merge: joins the detections of several passes.
         pixel_budget: a pass over more pixels than this is not run as a whole; None: no limit.
         on_large: what is done then. `tile`: overlapping tiles, plus the whole picture shrunk to
             the budget for the faces that no tile holds; `shrink`: the shrunk picture alone.
@@ -103,12 +110,12 @@ class Pyramid:
         self.pixel_budget = pixel_budget
         self.on_large = on_large
 
-    @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> Detections:
         """Faces of an RGB image, uint8 [H, W, 3]; boxes in its pixels, best first."""
         return self.detect_many([image])[0]
 
-    @torch.inference_mode()
+    # Not `inference_mode`: its tensors refuse to be changed in place by whoever gets them.
+    @torch.no_grad()
     def detect_many(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Faces of RGB images, uint8 [H, W, 3]; those of one size go through the network together.
 
@@ -135,13 +142,10 @@ class Pyramid:
     def _same_size(self, images: list[np.ndarray]) -> list[Detections]:
         passes = self.scales(images[0].shape[:2])
         looks = [self._look(images, one) for one in passes]
-        merged = []
-        for parts in zip(*looks, strict=True):
-            # A tiled pass is a union of looks already, whatever the number of passes.
-            joined = _join(parts)
-            is_plain = len(parts) == 1 and not joined.note
-            merged.append(joined if is_plain else self.merge(joined)._replace(note=joined.note))
-        return merged
+        if len(passes) == 1:
+            return looks[0]
+        joined = [_join(parts) for parts in zip(*looks, strict=True)]
+        return [self.merge(found)._replace(note=found.note) for found in joined]
 
     def _look(self, images: list[np.ndarray], one: Pass) -> list[Detections]:
         """Detections of one pass over images of one size, in their pixels."""
@@ -161,34 +165,32 @@ class Pyramid:
 
     def _tiled(self, image: np.ndarray, one: Pass, overview: Detections) -> Detections:
         assert self.pixel_budget is not None
-        if one.scale != 1.0:
-            image = cv2.resize(image, None, fx=one.scale, fy=one.scale)
-        height, width = image.shape[:2]
+        image = _resize(image, one.scale, cv2.INTER_LINEAR)
         side = max(int(math.sqrt(self.pixel_budget)), 2 * _TILE_OVERLAP)
-        overlap = _TILE_OVERLAP
-        rows, columns = _starts(height, side, overlap), _starts(width, side, overlap)
+        rows, columns = (_tiles(length, side, _TILE_OVERLAP) for length in image.shape[:2])
         # What is larger than the overlap may be cut in every tile: it comes from the overview.
-        parts = [_keep(overview, _longer(overview) * one.scale > overlap / 2)]
-        for y in rows:
-            for x in columns:
-                tile = image[y : y + side, x : x + side]
-                found = self._run([tile], 1.0, one.flip)[0]
-                shift = torch.tensor([x, y, x, y], dtype=found.boxes.dtype)
-                found = found._replace(boxes=(found.boxes + shift) / one.scale)
-                parts.append(_keep(found, _longer(found) * one.scale <= overlap))
+        parts = [_keep(overview, _longer(overview) * one.scale > _TILE_OVERLAP / 2)]
+        for y, top, bottom in rows:
+            for x, left, right in columns:
+                found = self._run([image[y : y + side, x : x + side]], 1.0, one.flip)[0]
+                boxes = found.boxes + torch.tensor([x, y, x, y], dtype=found.boxes.dtype)
+                centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+                # A piece that a border cuts off a face has its centre on the next tile's side.
+                own = (centres >= torch.tensor([left, top])).all(dim=1)
+                own &= (centres <= torch.tensor([right, bottom])).all(dim=1)
+                own &= _longer(found) <= _TILE_OVERLAP - 2 * _TILE_MARGIN
+                parts.append(_keep(found._replace(boxes=boxes / one.scale), own))
+        joined = _join(parts)
+        kept = nms(joined.boxes, joined.scores, _TILE_IOU)
         note = f"in {len(rows)} x {len(columns)} tiles (pixel budget {self.pixel_budget})"
-        return _join(parts)._replace(note=note)
+        return Detections(joined.boxes[kept], joined.scores[kept], note)
 
     def _run(
         self, images: list[np.ndarray], scale: float, flip: bool, filtering: int = cv2.INTER_LINEAR
     ) -> list[Detections]:
         """One network call; boxes in the pixels of `images`."""
         width = images[0].shape[1]
-        if scale != 1.0:
-            images = [
-                cv2.resize(image, None, fx=scale, fy=scale, interpolation=filtering)
-                for image in images
-            ]
+        images = [_resize(image, scale, filtering) for image in images]
         if flip:
             images = [image[:, ::-1] for image in images]
         batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
@@ -201,12 +203,30 @@ class Pyramid:
         return results
 
 
-def _starts(length: int, side: int, overlap: int) -> list[int]:
-    """Offsets of tiles of `side` that cover `length` evenly and overlap by `overlap` or more."""
+def _resize(image: np.ndarray, scale: float, filtering: int) -> np.ndarray:
+    """The image times `scale`, its sides rounded, but to no less than a pixel."""
+    if scale == 1.0:
+        return image
+    if min(image.shape[:2]) * scale > 0.5:
+        return cv2.resize(image, None, fx=scale, fy=scale, interpolation=filtering)
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=filtering)
+
+
+def _tiles(length: int, side: int, overlap: int) -> list[tuple[int, float, float]]:
+    """Tiles of `side` that cover `length` evenly and overlap by `overlap` or more.
+
+    Returns:
+        (offset, low, high) of each: it answers for the faces whose centre lies in low … high.
+    """
     if length <= side:
-        return [0]
+        return [(0, -math.inf, math.inf)]
     count = math.ceil((length - overlap) / (side - overlap))
-    return np.linspace(0, length - side, count).round().astype(int).tolist()
+    starts = np.linspace(0, length - side, count).round().astype(int).tolist()
+    middles = [(after + before + side) / 2 for before, after in pairwise(starts)]
+    lows = [-math.inf, *(middle - _TILE_MARGIN for middle in middles)]
+    highs = [*(middle + _TILE_MARGIN for middle in middles), math.inf]
+    return list(zip(starts, lows, highs, strict=True))
 
 
 def _longer(found: Detections) -> Tensor:

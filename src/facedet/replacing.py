@@ -9,11 +9,16 @@ from facedet.errors import FacedetError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside `path`, of the same suffix, that takes its place at the end.
 
     Where the block raises, or the disk is full, `path` is as it was before. Parent folders are
     made.
+
+    Args:
+        path: the file to write or replace.
+        durable: wait until the disk has it, a few milliseconds; not worth it for one of thousands
+            of files that are quickly made again.
 
     Raises:
         FacedetError: the file cannot be written; says why.
@@ -23,8 +28,9 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield aside
-            with aside.open("rb") as stream:
-                os.fsync(stream.fileno())
+            if durable:
+                with aside.open("rb") as stream:
+                    os.fsync(stream.fileno())
             aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)

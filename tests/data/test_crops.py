@@ -135,6 +135,27 @@ def test_windows_lie_around_the_face():
     assert max(slack) > 0.95
 
 
+def test_a_face_that_fits_is_always_held():
+    # Up to 128 pixels, nearly as large as the window: the very first window tried holds it, so the
+    # whole picture never comes. Without the one pixel in the bounds, rounding would cut it off.
+    box = np.array([[100.3, 90.7, 130.3, 120.7]])
+    rng = generator(8)
+    for _ in range(300):
+        crop = choose_anchor_window((1000, 1000), box, ALL, rng, size=130, sides=(64,), tries=1)
+        assert crop.window.resized != (crop.window.height, crop.window.width)
+        assert crop.keep.tolist() == [True]
+
+
+def test_a_window_sees_something_of_the_picture():
+    # The box is annotated to the right of a picture 100 wide.
+    box = np.array([[190.0, 10.0, 220.0, 40.0]])
+    rng = generator(9)
+    for _ in range(200):
+        window = choose_anchor_window((100, 100), box, ALL, rng, size=96, sides=(64,)).window
+        assert window.width > 0
+        assert window.height > 0
+
+
 def test_without_a_valid_window_the_whole_picture_stays():
     # A face as large as the picture comes to 64 .. 256 pixels. No window of 128 holds it or
     # overlaps it by more than 0.7 where 128^2 / side^2 < 0.7, that is above 153.

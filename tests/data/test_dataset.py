@@ -157,6 +157,15 @@ def test_ignored_faces_do_not_keep_a_sample(tmp_path):
     assert dataset[0][1].index == 1
 
 
+def test_training_replaces_pictures_whose_faces_are_too_small(tmp_path):
+    # A face of a third of a pixel stays below 36 px^2 after all but the largest enlargement.
+    tiny = record(tmp_path, "0", [[20, 20, 20.3, 20.3]])
+    dataset = FaceDataset([tiny, record(tmp_path, "1", [[5, 5, 40, 40]])], ExtdAugmentation(32))
+    shown = [dataset[Draw(epoch, 0)][1] for epoch in range(20)]
+    assert all(len(target.boxes) for target in shown)
+    assert sum(target.index for target in shown) > 10
+
+
 def test_replacement_is_for_transforms_that_ask_for_it(records):
     image, target = FaceDataset(records, TakeRows({3: [1]}, needs_faces=False))[2]
     assert target.index == 2

@@ -145,15 +145,11 @@ def test_albumentations_own_pipeline_takes_the_crops(picture):
 
 
 def test_the_steps_do_not_share_their_numbers(picture):
-    # With one seed for every step, as `set_random_seed` gives, crop and flip would go together.
-    boxes = np.array([[220.0, 90.0, 280.0, 160.0]])
-    augmentation = ExtdAugmentation(64)
-    pairs = []
-    for seed in range(400):
-        names = [name for name, _ in augmentation(picture, boxes, np.zeros(1, bool), seed).applied]
-        pairs.append(("SquareCrop" in names, "HorizontalFlip" in names))
-    for pair in ((True, True), (True, False), (False, True), (False, False)):
-        assert 60 < pairs.count(pair) < 140  # 100 expected, standard deviation 9
+    flips = [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
+    names = [tuple(n for n, _ in run(flips, picture, [], seed).applied) for seed in range(400)]
+    both = ("HorizontalFlip", "VerticalFlip")
+    for applied in ((), both[:1], both[1:], both):
+        assert 60 < names.count(applied) < 140  # 100 expected, standard deviation 9
 
 
 def same(a, b):

@@ -66,7 +66,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         raise FacedetError(f"{datamodule.root}: no pictures to evaluate")
     pyramid, info = _pyramid(config)
     began = time.perf_counter()
-    notes = detect_records(pyramid, records, output / "detections")
+    notes = detect_records(pyramid, records, output / "detections", **config.protocol.files)
     seconds = time.perf_counter() - began
     # Scored are the files, so that `facedet score` on them gives the same numbers.
     found = read_detections(output / "detections")

@@ -111,14 +111,30 @@ def train(config: DictConfig) -> float | None:
         if isinstance(callback, CheckpointConfig):
             callback.config = values
     trainer = build_trainer(config, callbacks)
+    for logger in trainer.loggers:
+        logger.log_hyperparams(values)
     log.info("output: %s", output)
-    trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
+    try:
+        trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
+    except SystemExit as stop:
+        # Lightning's answer to Ctrl-C; as an exit it would end a whole multirun.
+        where = f"ckpt_path=last paths.output={output} goes on"
+        raise FacedetError(f"interrupted at step {trainer.global_step}; {where}") from stop
+    finally:
+        _finish_wandb()
     if trainer.is_global_zero:
         report(trainer, output)
     value = trainer.callback_metrics.get(config.objective)
     best = getattr(trainer.checkpoint_callback, "best_model_score", None)
     chosen = best if best is not None else value
     return None if chosen is None else float(chosen)
+
+
+def _finish_wandb() -> None:
+    """Ends the W&B run, if there is one: the next job of a multirun would continue it."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish()
 
 
 def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401

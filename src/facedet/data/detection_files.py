@@ -221,6 +221,6 @@ def write_detections(
         numbers = " ".join(f"{value:.{decimals}f}" for value in values)
         lines.append(f"{numbers} {score:.{score_decimals}f}")
     path = Path(folder) / f"{name}.txt"
-    with replacing(path) as temporary:
+    with replacing(path, durable=False) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path

@@ -83,7 +83,7 @@ def read_rgb(path: str | Path, pixel_limit: int = PIXEL_LIMIT) -> np.ndarray:
     with _own_pixel_limit():
         header = _open(path, io.BytesIO(data), pixel_limit)
     plain = header.format == "JPEG" and header.mode in ("RGB", "L")
-    # OpenCV fills what a truncated file lacks with grey and only warns.
+    # Before version 5 OpenCV fills what a truncated file lacks with grey and only warns.
     if plain and data.rstrip(b"\0").endswith(_JPEG_END):
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         try:

@@ -65,8 +65,8 @@ class Augmentation:
         corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
         corners = corners / (width, height, width, height)
         table = np.column_stack([corners, np.arange(len(corners)), ignore])
-        # Not `set_random_seed`: that gives every step a generator of its own with the same seed,
-        # so that for one the same numbers decide the crop and the flip.
+        # Not `set_random_seed`: that gives every step a generator of its own with the same seed, so
+        # that two flips, say, always go together.
         self.sequence.set_random_state(np.random.default_rng(seed), random.Random(seed))
         data = self.sequence(image=image, bboxes=table, applied_transforms=[])
         image, table = data["image"], data["bboxes"]

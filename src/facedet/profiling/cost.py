@@ -1,5 +1,6 @@
 """What a detector costs: parameters, and multiply-adds counted in two ways."""
 
+import copy
 from typing import NamedTuple
 
 import torch
@@ -22,14 +23,11 @@ def measure_cost(net: nn.Module, size: tuple[int, int] = (640, 640)) -> Cost:
     out, as in the papers. The paper's count ignores that EXTD's backbone is applied six times.
     """
     parameters = sum(value.numel() for value in net.parameters() if value.requires_grad)
-    image = torch.zeros(1, 3, *size)
-    training = net.training
-    net.eval()
+    # Shapes are all that counts: on the meta device nothing is computed, and `net` stays as it is.
+    shapes = copy.deepcopy(net).eval().to("meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net(image)
-    madds = counter.get_total_flops() // 2
-    net.train(training)
-    return Cost(parameters, madds, _paper_count(net, size))
+        shapes(torch.zeros(1, 3, *size, device="meta"))
+    return Cost(parameters, counter.get_total_flops() // 2, _paper_count(net, size))
 
 
 def _paper_count(net: nn.Module, size: tuple[int, int]) -> int:

@@ -150,9 +150,9 @@ def measure_pipeline(
     return {
         "images": images,
         "size": size,
-        "images_per_second": images / ours.sum(),
-        "whole_images_per_second": images / whole.sum(),
-        "speedup": whole.sum() / ours.sum(),
+        "images_per_second": float(images / ours.sum()),
+        "whole_images_per_second": float(images / whole.sum()),
+        "speedup": float(whole.sum() / ours.sum()),
         "pair_speedup_median": float(median),
         "pair_speedup_low": float(low),
         "pair_speedup_high": float(high),

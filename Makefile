@@ -1,0 +1,47 @@
+# Every target is one word for one intention; `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO ?= outputs/demo
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types wheel clean
+
+help: ## List the targets
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(BIN)/facedet: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "facedet needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.tested-with: $(BIN)/facedet
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $(BIN)/facedet $@
+
+setup: $(BIN)/facedet ## Create .venv with a working facedet
+
+demo: setup ## Train EXTD on the embedded crowds for about five minutes, measure it, show its faces
+	$(BIN)/facedet train experiment=demo paths.output=$(DEMO) $(DEMO_ARGS)
+	$(BIN)/facedet evaluate weights=$(DEMO)/weights.safetensors paths.output=$(DEMO)/evaluation
+
+test: $(VENV)/.tested-with ## Run the tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.tested-with ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.tested-with ## Check types
+	$(BIN)/mypy
+
+check: lint types test ## All that CI checks
+
+wheel: $(VENV)/.tested-with ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel
+
+clean: ## Remove what the tools leave behind; keeps .venv and outputs/
+	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
