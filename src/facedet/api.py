@@ -38,9 +38,11 @@ class FaceDetector:
     def detect(self, pictures: Picture) -> Detections: ...
 
     @overload
-    def detect(self, pictures: Sequence[Picture]) -> list[Detections]: ...
+    def detect(self, pictures: list[Picture] | tuple[Picture, ...]) -> list[Detections]: ...
 
-    def detect(self, pictures: Picture | Sequence[Picture]) -> Detections | list[Detections]:
+    def detect(
+        self, pictures: Picture | list[Picture] | tuple[Picture, ...]
+    ) -> Detections | list[Detections]:
         """Finds the faces of one picture, or of several, which go through the network together.
 
         Args:
@@ -57,7 +59,7 @@ class FaceDetector:
         """
         if isinstance(pictures, (list, tuple)):
             return self._detect_all(pictures)
-        return self._detect_all([pictures])[0]  # type: ignore[list-item]
+        return self._detect_all([pictures])[0]
 
     def _detect_all(self, pictures: Sequence[Picture]) -> list[Detections]:
         loaded = [_load_picture(picture) for picture in pictures]

@@ -128,7 +128,11 @@ def build_untrusted(node: Mapping[str, Any], source: str) -> Any:  # noqa: ANN40
 def _targets(node: Any) -> Iterable[str]:  # noqa: ANN401
     if isinstance(node, Mapping):
         for key, value in node.items():
-            if isinstance(key, str) and key.startswith("_") and key not in ("_target_", "_partial_"):
+            if (
+                isinstance(key, str)
+                and key.startswith("_")
+                and key not in ("_target_", "_partial_")
+            ):
                 yield f"{key}={value}"
             elif key == "_target_":
                 yield str(value)
@@ -148,7 +152,7 @@ def explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
     if missing:
         key = missing[1]
         return f"{key}: there is no such key{_nearest(key, _valid_keys(name, overrides, key))}"
-    option = re.search(r"(?:Could not find|Could not load) '([^'/]+(?:/[^'/]+)*)/([^'/]+)'", text)
+    option = re.search(r"Could not (?:find|load) '([^'/]+(?:/[^'/]+)*)/([^'/]+)'", text)
     if option:
         group, choice = option[1], option[2]
         options = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE) or _options(group)

@@ -27,7 +27,7 @@ def detect_records(
     detect: Callable[[np.ndarray], Detections],
     records: Sequence[Record],
     folder: Path,
-    **layout: float,
+    **layout: int,
 ) -> dict[str, str]:
     """Writes `folder/EVENT/IMAGE.txt` for every record, in WIDER FACE's layout.
 
@@ -76,13 +76,14 @@ def judge(found: np.ndarray, record: Record) -> list[Box]:
     overlaps = iou(boxes, faces) if len(boxes) else torch.zeros(0, len(faces))
     subsets = record.tags.get("subsets")
     counts = subsets.any(axis=1) if subsets is not None else np.ones(len(faces), dtype=bool)
-    hit = (overlaps >= 0.5).numpy()
+    hit: np.ndarray = (overlaps >= 0.5).numpy()
     drawn = [
         Box(box, MISSED)
-        for box, counted, is_hit in zip(record.boxes, counts, hit.any(axis=0), strict=True)
-        if counted and not is_hit
+        for box, is_missed in zip(record.boxes, counts & ~np.any(hit, axis=0), strict=True)
+        if is_missed
     ]
-    for box, score, is_hit in zip(boxes.tolist(), shown[:, 4], hit.any(axis=1), strict=True):
+    is_face = np.any(hit, axis=1).tolist()
+    for box, score, is_hit in zip(boxes.tolist(), shown[:, 4], is_face, strict=True):
         drawn.append(Box(box, FOUND if is_hit else FALSE_ALARM, f"{score:.2f}"))
     return drawn
 

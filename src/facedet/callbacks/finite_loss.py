@@ -28,7 +28,7 @@ class FiniteLoss(pl.Callback):
         records = trainer.datamodule.reading("train").records  # type: ignore[attr-defined]
         names = ", ".join(records[index].name for index in self._indices)
         raise FacedetError(
-            f"the loss is {loss.item()} at step {trainer.global_step}; images of the batch: {names}; "
-            "a lower optimizer.lr or trainer.gradient_clip_val=10 usually helps; "
-            "ckpt_path=last goes on from the last checkpoint"
+            f"the loss is {loss.item()} at step {trainer.global_step}; "
+            f"images of the batch: {names}; ckpt_path=last goes on from the last checkpoint, "
+            "a lower optimizer.lr or trainer.gradient_clip_val=10 may help"
         )

@@ -77,9 +77,7 @@ class StepProgress(ProgressBar):
         if shown and self._enabled and not trainer.sanity_checking:
             tqdm.write(f"step {trainer.global_step}: AP {'  '.join(shown)}", file=sys.stderr)
 
-    def _bar(
-        self, text: str, unit: str, total: int | None, start: int, leave: bool = True
-    ) -> tqdm:
+    def _bar(self, text: str, unit: str, total: int | None, start: int, leave: bool = True) -> tqdm:
         return tqdm(
             desc=text,
             unit=unit,

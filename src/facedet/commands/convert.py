@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-HELP = """Turn released EXTD weights (EXTD_32.pth, EXTD_48.pth, EXTD_64.pth), or a training checkpoint,
-into a safetensors file that carries its own network description. Known files are checked by
-SHA-256; only tensors are read, nothing in the file is run."""
+HELP = """Turn released EXTD weights (EXTD_32.pth, EXTD_48.pth, EXTD_64.pth), or a training
+checkpoint, into a safetensors file that carries its own network description. Known files are
+checked by SHA-256; only tensors are read, nothing in the file is run."""
 EXAMPLE = """example:
   facedet convert EXTD_64.pth extd64.safetensors"""
 
@@ -31,5 +31,6 @@ def run(args: argparse.Namespace) -> int:
     save_weights(args.target, weights)
     parameters = sum(value.numel() for value in net.parameters())
     size = args.target.stat().st_size
-    print(f"{args.target}: {parameters:,} parameters, {size / 1e6:.2f} MB, {weights.info['source']}")
+    source = weights.info["source"]
+    print(f"{args.target}: {parameters:,} parameters, {size / 1e6:.2f} MB, {source}")
     return 0

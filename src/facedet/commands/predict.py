@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facedet.api import FaceDetector
 
-HELP = """Find the faces in pictures and folders of pictures (searched through). Prints a line per picture;
---output writes predictions.json (or .csv) and the pictures with their boxes. What cannot be read is
-reported at the end, and the rest is done."""
+HELP = """Find the faces in pictures and folders of pictures (searched through). Prints a line per
+picture; --output writes predictions.json (or .csv) and the pictures with their boxes. What cannot
+be read is reported at the end, and the rest is done."""
 EXAMPLE = """example:
   facedet predict photo.jpg folder/ --weights extd64.safetensors --output out/"""
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jfif", ".ppm", ".pgm"}
+SUFFIXES = {
+    *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".webp", ".ppm", ".pgm"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +109,8 @@ def _files(inputs: list[Path]) -> tuple[list[Path], list[str]]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    pictures = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return (path for path in pictures if path.is_file())
 
 
 def _picture_names(files: list[Path]) -> dict[Path, str]:

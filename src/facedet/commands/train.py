@@ -157,7 +157,7 @@ def precision(trainer: DictConfig) -> str:
         return trainer.precision
     if trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict = getattr(torch.cpu, "get_capabilities", dict)()
     quick = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     return "bf16-mixed" if quick else "32-true"
 
@@ -176,7 +176,7 @@ def find_checkpoint(wish: str | None, output: Path) -> str | None:
         return None
     if wish not in ("last", "best"):
         if not Path(wish).is_file():
-            raise FacedetError(f"ckpt_path={wish}: no such file; last and best find the newest run's")
+            raise FacedetError(f"ckpt_path={wish}: no such file; wanted last, best or a file")
         return wish
     runs = sorted(output.parent.glob(f"*/checkpoints/{wish}.ckpt"), key=lambda p: p.stat().st_mtime)
     own = output / "checkpoints" / f"{wish}.ckpt"

@@ -72,7 +72,8 @@ class FaceDataModule(pl.LightningDataModule):
             reading = self.reader(
                 self.root, split, images=self.images, zero_size=rest, faceless=rest
             )
-            log.info("%s: %s", split, ", ".join(f"{n} {what}" for what, n in reading.counts.items()))
+            counts = ", ".join(f"{n:,} {what}" for what, n in reading.counts.items())
+            log.info("%s: %s", split, counts.replace("_", " "))
             self._readings[split] = reading
         return self._readings[split]
 

@@ -42,16 +42,10 @@ class ResumableLoader(DataLoader):
     ) -> None:
         batches = SkippingBatchSampler(sampler, batch_size, drop_last)
         super().__init__(dataset, batch_sampler=batches, **kwargs)
-        # Lightning calls `set_epoch` on `loader.sampler`, which a batch sampler would hide.
         self._yielded = 0
         self._skip = 0
 
-    @property
-    def images(self) -> Sampler:
-        """The sampler of single images."""
-        return self.batch_sampler.sampler  # type: ignore[union-attr]
-
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Iterator:  # type: ignore[override]
         """Batches, from the restored position on the first time."""
         self._yielded, self._skip = self._skip, 0
         self.batch_sampler.skip = self._yielded  # type: ignore[union-attr]

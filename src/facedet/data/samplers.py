@@ -11,7 +11,7 @@ class Draw(NamedTuple):
     """One drawing of an image; the epoch decides, with seed and index, how it is augmented."""
 
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment]  # shadows a tuple method that nobody calls
 
 
 class ShuffleSampler(Sampler[Draw]):

@@ -23,8 +23,7 @@ def fold(net: nn.Module) -> nn.Module:
             module.conv = fuse_conv_bn_eval(module.conv, module.norm)
             module.norm = nn.Identity()
             module.act = _overwriting(module.act)
-    return folded.to(memory_format=torch.channels_last)
-
+    return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _overwriting(act: nn.Module) -> nn.Module:

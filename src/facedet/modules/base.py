@@ -38,7 +38,7 @@ class DetectionModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.net = net.to(memory_format=self.memory_format)
+        self.net = net.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.criterion = criterion
         self.postprocess = postprocess
         self.optimizer = optimizer
@@ -86,7 +86,7 @@ class DetectionModule(pl.LightningModule):
         """What the optimiser is called with; one group of all parameters here."""
         return self.net.parameters()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:  # noqa: ANN401
         """The optimiser, and its schedule by steps."""
         optimizer = self.optimizer(self.parameter_groups())
         scheduler = {"scheduler": self.scheduler(optimizer), "interval": "step"}

@@ -19,7 +19,7 @@ from facedet.structures import Detections, Target
 
 def describe_machine() -> dict[str, Any]:
     """What the timings were taken on."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict = getattr(torch.cpu, "get_capabilities", dict)()
     return {
         "cpu": capabilities.get("cpu_name") or platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),

@@ -56,9 +56,7 @@ def summarise(values: list[float]) -> Timing:
     """
     ordered = sorted(values)
     tenth = len(ordered) // 10
-    return Timing(
-        statistics.median(ordered), ordered[tenth], ordered[-1 - tenth], len(ordered)
-    )
+    return Timing(statistics.median(ordered), ordered[tenth], ordered[-1 - tenth], len(ordered))
 
 
 def _seconds(call: Callable[[], object]) -> float:

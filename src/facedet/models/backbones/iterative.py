@@ -71,7 +71,7 @@ class IterativeBackbone(nn.Module):
         chosen = [(int(t), int(s)) for t, s in (released_blocks if blocks is None else blocks)]
         strides = [stride for _, stride in chosen]
         if sorted(strides) != [1] * (len(strides) - 1) + [2]:
-            raise UsageError(f"backbone.blocks={chosen}: exactly one block has stride 2, the rest 1")
+            raise UsageError(f"backbone.blocks={chosen}: one block must have stride 2, the rest 1")
         projected = released_act if project_activation is None else project_activation
         project_act = activation if projected else None
         self.stem = ConvNormAct(3, _STEM_CHANNELS, 3, stride=2, act=activation)
@@ -85,7 +85,7 @@ class IterativeBackbone(nn.Module):
         self.apply(xavier_init)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Normalised images [B, 3, H, W] to maps [B, width, ceil(H / s), ceil(W / s)], fine first."""
+        """Normalised images [B, 3, H, W] to maps [B, width, ceil(H / s), ceil(W / s)]."""
         x = self.entry(self.stem(images))
         maps = []
         for _ in range(self.passes):

@@ -10,7 +10,7 @@ from facedet.models.layers import ConvNormAct
 
 
 class _Up(nn.Module):
-    """Depthwise 3x3, 1x1, normalisation, ReLU: ReLU also where the backbone has PReLU, as released."""
+    """Depthwise 3x3, 1x1, normalisation, ReLU (also where the backbone has PReLU, as released)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
