@@ -8,14 +8,13 @@ from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 
 class SkippingBatchSampler(BatchSampler):
-    """Batches of a sampler; the first `skip` of the next iteration are left out, unread."""
+    """Batches of a sampler; the first `skip` of an iteration are left out, unread."""
 
     skip = 0
 
     def __iter__(self) -> Iterator[list]:
         """Batches of drawings."""
-        skip, self.skip = self.skip, 0
-        return islice(super().__iter__(), skip, None)
+        return islice(super().__iter__(), self.skip, None)
 
 
 class ResumableLoader(DataLoader):
@@ -48,6 +47,7 @@ class ResumableLoader(DataLoader):
     def __iter__(self) -> Iterator:  # type: ignore[override]
         """Batches, from the restored position on the first time."""
         self._yielded, self._skip = self._skip, 0
+        # Set anew each time, not consumed: with workers the batch sampler is iterated twice.
         self.batch_sampler.skip = self._yielded  # type: ignore[union-attr]
         for batch in super().__iter__():
             self._yielded += 1

@@ -1,0 +1,130 @@
+"""The whole path on a small embedded data set: train, resume, evaluate, score, predict."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from facedet.cli import main
+from facedet.data.crowds import make_crowds
+from facedet.weights import read_weights
+
+SMALL = [
+    "preset=extd_ssd_32_relu",
+    "data.prepare=null",
+    "augmentation.size=64",
+    "data.batch_size=2",
+    "data.num_workers=0",
+    "trainer=cpu",
+    "trainer.log_every_n_steps=1",
+    "trainer.num_sanity_val_steps=0",
+    "trainer.limit_val_batches=2",
+    "optimizer=adamw",
+]
+
+
+@pytest.fixture(scope="session")
+def crowds(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "crowds"
+    return make_crowds(root, train_images=6, val_images=3, size=224, progress=False)
+
+
+def train(root, output, *overrides):
+    return main(["train", *SMALL, f"data.root={root}", f"paths.output={output}", *overrides])
+
+
+@pytest.fixture(scope="session")
+def trained(crowds, tmp_path_factory):
+    output = tmp_path_factory.mktemp("run") / "a b"  # a folder name with a space
+    steps = ["trainer.max_steps=3", "trainer.val_check_interval=3"]
+    assert train(crowds, output, *steps) == 0
+    return output
+
+
+def test_training_leaves_weights_checkpoints_log_and_config(trained):
+    weights = read_weights(trained / "weights.safetensors")
+    assert weights.config["net"]["backbone"]["width"] == 32
+    assert weights.info["steps"] == 3
+    assert (trained / "checkpoints" / "best.ckpt").is_file()
+    assert (trained / ".hydra" / "overrides.yaml").is_file()
+    with next((trained / "logs").glob("*/metrics.csv")).open() as stream:
+        columns = set(csv.DictReader(stream).fieldnames)
+    assert {"train/loss", "train/box", "train/classification", "wider/medium"} <= columns
+
+
+def test_evaluation_equals_the_score_of_its_files(trained, crowds, tmp_path, capsys):
+    data = [f"data.root={crowds}", "data.prepare=null"]
+    weights = f"weights={trained / 'weights.safetensors'}"
+    out = tmp_path / "out"
+    assert main(["evaluate", weights, *data, f"paths.output={out}"]) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["images"] == 3
+    assert metrics["weights"]["sha256"]
+    assert len(list((out / "detections").glob("*/*.txt"))) == 3
+    for name in ("precision_recall.png", "sheet.png", "curves.csv"):
+        assert (out / name).stat().st_size > 0
+    capsys.readouterr()
+    truth = ["--ground-truth", str(crowds)]
+    assert main(["score", "--detections", str(out / "detections"), *truth, "--json"]) == 0
+    scored = json.loads(capsys.readouterr().out)
+    for key in ("wider/easy", "wider/medium", "wider/hard", "images", "detections"):
+        assert scored[key] == metrics[key]
+
+
+def test_prediction_from_the_checkpoint_and_from_the_weights_agree(trained, crowds, capsys):
+    picture = str(next(crowds.glob("WIDER_val/images/*/*.jpg")))
+    found = []
+    for name in ("weights.safetensors", "checkpoints/best.ckpt"):
+        arguments = ["predict", picture, "--weights", str(trained / name), "--json"]
+        assert main([*arguments, "--score", "0.01"]) == 0
+        found.append(json.loads(capsys.readouterr().out)["images"])
+    assert found[0] == found[1]
+
+
+def state(output):
+    return torch.load(output / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("stop", [2, 3, 4])
+def test_a_resumed_run_equals_an_uninterrupted_one(crowds, tmp_path, workers, stop):
+    """Three batches an epoch: step 2 is inside an epoch, 3 at its end, 4 inside the second."""
+    often = ["callbacks.last.every_n_train_steps=1", f"data.num_workers={workers}"]
+    schedule = ["scheduler=constant", "trainer.val_check_interval=5"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert train(crowds, whole, *often, *schedule, "trainer.max_steps=5") == 0
+    assert train(crowds, parts, *often, *schedule, f"trainer.max_steps={stop}") == 0
+    assert state(parts)["global_step"] == stop
+    again = [*often, *schedule, "trainer.max_steps=5", "ckpt_path=last"]
+    assert train(crowds, parts, *again) == 0
+    expected, resumed = state(whole), state(parts)
+    assert resumed["global_step"] == 5
+    assert resumed["epoch"] == expected["epoch"]
+    for key, value in expected["state_dict"].items():
+        assert torch.equal(value, resumed["state_dict"][key]), key
+
+
+@pytest.mark.slow
+def test_a_batch_can_be_learnt_by_heart(crowds):
+    from facedet.config import build, compose
+    from facedet.data.dataset import collate
+
+    torch.manual_seed(0)
+    overrides = [*SMALL, "preset=extd_fpn_32_prelu", f"data.root={crowds}", "augmentation.size=96"]
+    config = compose("train", overrides)
+    data, module = build(config.data), build(config.model)
+    data.setup("fit")
+    images, targets = collate([data.train_dataloader().dataset[i] for i in range(2)])
+    optimizer = torch.optim.AdamW(module.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(60):
+        given = module.criterion(module(images), targets)
+        loss = given.classification + given.box
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert np.mean(losses[-5:]) < 0.2 * losses[0]
