@@ -11,6 +11,7 @@ from facedet.errors import FacedetError
 
 COMMANDS = {
     "train": "train a detector; every part is one word",
+    "sweep": "train a grid, such as the paper's 18 EXTD models",
     "evaluate": "measure weights on a data set by a benchmark's protocol",
     "predict": "find the faces in pictures and folders",
     "score": "score anybody's detection files, without a network",

@@ -79,6 +79,12 @@ def run_hydra(application: Any, name: str, arguments: list[str]) -> int:  # noqa
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train")
 def main(config: DictConfig) -> float | None:
     """Trains; returns the objective for a sweeper."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        # The clock in paths.output is read once for all jobs; Hydra's job folders differ.
+        config.paths.output = HydraConfig.get().runtime.output_dir
     return train(config)
 
 
@@ -92,11 +98,11 @@ def train(config: DictConfig) -> float | None:
         FacedetError: the data, a checkpoint or a setting is not as it should be.
     """
     values = plain(config)
-    quieten()
     import pytorch_lightning as pl
 
     from facedet.callbacks.checkpoint_config import CheckpointConfig
 
+    quieten()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     output = Path(config.paths.output)
     resume = find_checkpoint(config.ckpt_path, output)
@@ -210,8 +216,8 @@ def report(trainer: Any, output: Path) -> None:  # noqa: ANN401
 
 def quieten() -> None:
     """Lets only Lightning's warnings that a user can act on through."""
-    for name in ("pytorch_lightning", "lightning", "lightning_fabric", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.WARNING)
     for pattern in (
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists and is not empty.*",

@@ -1,0 +1,40 @@
+"""Learning-rate schedules by steps that the library lacks."""
+
+import math
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from facedet.errors import UsageError
+
+
+class WarmupCosine(LambdaLR):
+    """Rises linearly to the optimiser's rate, then falls as half a cosine.
+
+    Args:
+        optimizer: its rate is the highest.
+        total_steps: of the whole training; afterwards the rate stays at its end.
+        warmup: share of the steps that rise.
+        start: factor of the first step.
+        end: factor of the last.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_steps: int,
+        warmup: float = 0.1,
+        start: float = 0.04,
+        end: float = 0.001,
+    ) -> None:
+        if not 0 <= warmup < 1:
+            raise UsageError(f"scheduler.warmup={warmup} does not lie in 0 … 1")
+        rising = warmup * total_steps
+
+        def factor(step: int) -> float:
+            if step < rising:
+                return start + (1 - start) * step / rising
+            share = min(1.0, (step - rising) / max(1.0, total_steps - rising))
+            return end + (1 - end) * (1 + math.cos(math.pi * share)) / 2
+
+        super().__init__(optimizer, factor)

@@ -1,0 +1,34 @@
+import pytest
+import torch
+
+from facedet.errors import UsageError
+from facedet.modules.schedules import WarmupCosine
+
+
+def rates(total, steps, **settings):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    schedule = WarmupCosine(optimizer, total, **settings)
+    values = []
+    for _ in range(steps):
+        values.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return values
+
+
+def test_by_hand():
+    # Rises over 2 of 10 steps from 0.5 to 1, falls over 8 to 0: half-way, at step 6, it is 0.5.
+    values = rates(10, 12, warmup=0.2, start=0.5, end=0.0)
+    assert values[:3] == pytest.approx([1.0, 1.5, 2.0])
+    assert values[6] == pytest.approx(1.0)
+    assert values[10:] == pytest.approx([0.0, 0.0], abs=1e-12)
+
+
+@pytest.mark.parametrize("total", [1, 2, 10])
+def test_short_trainings_have_a_rate(total):
+    assert all(0 < value <= 2 for value in rates(total, total))
+
+
+def test_a_share_out_of_range_is_refused():
+    with pytest.raises(UsageError, match="scheduler.warmup=1.5"):
+        rates(10, 1, warmup=1.5)
