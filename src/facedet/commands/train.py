@@ -65,7 +65,9 @@ def run_hydra(application: Any, name: str, arguments: list[str]) -> int:  # noqa
     from omegaconf.errors import OmegaConfBaseException
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise instead of printing a traceback and exiting
-    program, sys.argv = sys.argv, [f"facedet-{name}", *arguments]
+    # The first word is a file that Python can run: Lightning starts further ranks with it.
+    file = str(Path(__file__).with_name(f"{name}.py"))
+    program, sys.argv = sys.argv, [file, *arguments]
     try:
         application()
     except (HydraException, OmegaConfBaseException) as error:
@@ -128,6 +130,8 @@ def train(config: DictConfig) -> float | None:
         raise FacedetError(f"interrupted at step {trainer.global_step}; {where}") from stop
     finally:
         _finish_wandb()
+    # The end is rarely a multiple of the checkpoint's steps.
+    trainer.save_checkpoint(output / "checkpoints" / "last.ckpt", weights_only=False)
     if trainer.is_global_zero:
         report(trainer, output)
     value = trainer.callback_metrics.get(config.objective)
@@ -222,7 +226,7 @@ def quieten() -> None:
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*Experiment logs directory .* exists.*",
-        ".*litlogger.*",
+        ".*It is recommended to use `self.log\\('wider/.*sync_dist=True.*",
         ".*isinstance\\(treespec, LeafSpec\\).*",
         ".*You defined a `validation_step` but have no.*",
         ".*The number of training batches.*is smaller than the logging interval.*",
