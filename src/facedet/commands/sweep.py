@@ -2,8 +2,8 @@
 
 import argparse
 
-HELP = """Run a grid of trainings, one after the other, each in a folder of its own. A sweep is a short
-file in sweeps/; every setting of `facedet train` can be changed for all of its jobs."""
+HELP = """Run a grid of trainings, one after the other, each in a folder of its own. A sweep is a
+short file in sweeps/; every setting of `facedet train` can be changed for all of its jobs."""
 EXAMPLE = """example:
   facedet sweep extd_grid trainer.max_steps=700"""
 

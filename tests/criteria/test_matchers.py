@@ -1,0 +1,141 @@
+"""Which face an anchor serves, with overlaps written out."""
+
+import pytest
+import torch
+
+from facedet.boxes import iou
+from facedet.criteria.matchers import BACKGROUND, CompensatingMatcher, IoUMatcher
+
+MATCHERS = [IoUMatcher(), CompensatingMatcher(), CompensatingMatcher(per_face=True)]
+
+
+def overlaps(*rows):
+    return torch.tensor(rows)
+
+
+@pytest.mark.parametrize("matcher", MATCHERS)
+def test_no_face(matcher):
+    match = matcher(torch.zeros(0, 5))
+    assert match.tolist() == [BACKGROUND] * 5
+    assert match.dtype == torch.long
+
+
+@pytest.mark.parametrize("matcher", MATCHERS)
+def test_no_anchor(matcher):
+    assert matcher(torch.zeros(3, 0)).tolist() == []
+
+
+@pytest.mark.parametrize("matcher", MATCHERS)
+@pytest.mark.parametrize("overlap", [0.0, 0.02, 0.9])
+def test_one_anchor_serves_one_face_whatever_their_overlap(matcher, overlap):
+    assert matcher(overlaps([overlap])).tolist() == [0]
+
+
+@pytest.mark.parametrize("matcher", MATCHERS)
+def test_one_anchor_and_two_faces(matcher):
+    # Both faces want it; the later one gets it, though the first one overlaps more.
+    assert matcher(overlaps([0.9], [0.1])).tolist() == [1]
+
+
+def test_the_threshold_itself_is_positive():
+    # 0.375 and 0.25 are exact; anchor 0 is forced.
+    match = IoUMatcher(threshold=0.375)(overlaps([0.5, 0.375, 0.374, 0.25]))
+    assert match.tolist() == [0, 0, BACKGROUND, BACKGROUND]
+
+
+def test_an_anchor_serves_its_best_face():
+    match = IoUMatcher()(overlaps([0.4, 0.6, 0.5, 0.1], [0.7, 0.5, 0.36, 0.2]))
+    assert match.tolist() == [1, 0, 0, BACKGROUND]
+
+
+def test_no_face_is_left_without_an_anchor():
+    # Face 1 reaches 0.2 at the most, in an anchor that overlaps face 0 more.
+    match = IoUMatcher()(overlaps([0.9, 0.6, 0.0], [0.0, 0.2, 0.1]))
+    assert match.tolist() == [0, 1, BACKGROUND]
+
+
+def test_the_later_of_two_faces_has_their_best_anchor():
+    # Both are best in anchor 0; the earlier keeps what is above the threshold elsewhere.
+    match = IoUMatcher()(overlaps([0.8, 0.4, 0.2], [0.5, 0.1, 0.3]))
+    assert match.tolist() == [1, 0, BACKGROUND]
+    # Nothing else for the earlier: it goes without.
+    match = IoUMatcher()(overlaps([0.8, 0.1, 0.2], [0.5, 0.1, 0.3]))
+    assert match.tolist() == [1, BACKGROUND, BACKGROUND]
+
+
+# Face 0 is best in anchor 0, face 1 in anchor 5.
+TWO_FACES = overlaps(
+    [0.60, 0.30, 0.25, 0.20, 0.05, 0.00, 0.10, 0.00],
+    [0.00, 0.10, 0.00, 0.00, 0.00, 0.40, 0.34, 0.12],
+)
+
+
+def test_compensation_by_hand():
+    # Faces that reach 0.35: two; that reach 0.5: one. ⌊3 / 2⌋ = 1 more anchor: the best one
+    # between 0.1 and 0.35 is anchor 6 with 0.34, and it serves face 1.
+    match = CompensatingMatcher()(TWO_FACES)
+    assert match.tolist() == [0, -1, -1, -1, -1, 1, 1, -1]
+    assert IoUMatcher()(TWO_FACES).tolist() == [0, -1, -1, -1, -1, 1, -1, -1]
+
+
+def test_compensation_looks_at_the_whole_image():
+    # With high = 0.3 both faces count twice: ⌊4 / 2⌋ = 2: anchors 6 (0.34) and 1 (0.30).
+    match = CompensatingMatcher(high=0.3)(TWO_FACES)
+    assert match.tolist() == [0, 0, -1, -1, -1, 1, 1, -1]
+
+
+def test_compensation_has_limits():
+    # One face that reaches 0.35 and not 0.5: ⌊1 / 2⌋ = 0.
+    assert CompensatingMatcher()(overlaps([0.4, 0.3])).tolist() == [0, BACKGROUND]
+    # ⌊2 / 2⌋ = 1, but 0.125 is not above low = 0.125, and 0.05 even less.
+    matcher = CompensatingMatcher(low=0.125)
+    assert matcher(overlaps([0.6, 0.125, 0.05])).tolist() == [0, BACKGROUND, BACKGROUND]
+    # Four faces that reach 0.5 allow four more; there is one between, and one that is nobody's.
+    rows = torch.eye(6)[:4] * 0.6
+    rows[2, 4] = 0.2
+    assert CompensatingMatcher()(rows).tolist() == [0, 1, 2, 3, 2, BACKGROUND]
+
+
+def test_a_forced_anchor_is_no_candidate():
+    # Face 1's best is 0.3 in anchor 2: forced, so not counted again. ⌊(1 + 1) / 2⌋ = 1: anchor 1.
+    match = CompensatingMatcher()(overlaps([0.6, 0.2, 0.0, 0.15], [0.0, 0.0, 0.3, 0.0]))
+    assert match.tolist() == [0, 0, 1, BACKGROUND]
+
+
+def test_each_face_filled_up_by_hand():
+    rows = overlaps(
+        [0.60, 0.50, 0.40, 0.36, 0.00, 0.00, 0.00, 0.00, 0.00],
+        [0.00, 0.00, 0.00, 0.34, 0.40, 0.30, 0.20, 0.05, 0.18],
+        [0.00, 0.00, 0.00, 0.00, 0.00, 0.33, 0.12, 0.15, 0.00],
+    )
+    # First pass: face 0 has anchors 0 … 3, face 1 has 4, face 2 has 5 (forced): ⌊6 / 3⌋ = 2 each.
+    # Face 1 gets its best free one, 6 (0.2; anchors 3 and 5 are taken), and not 8 (0.18) as well;
+    # face 2 then gets 7.
+    match = CompensatingMatcher(per_face=True)(rows)
+    assert match.tolist() == [0, 0, 0, 0, 1, 2, 1, 2, BACKGROUND]
+
+
+def test_filling_up_stops_at_low():
+    rows = overlaps([0.6, 0.5, 0.4, 0.36, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.4, 0.1])
+    # ⌊5 / 2⌋ = 2, but face 1's next anchor does not overlap by more than 0.1.
+    match = CompensatingMatcher(per_face=True)(rows)
+    assert match.tolist() == [0, 0, 0, 0, 1, BACKGROUND]
+
+
+def test_two_thousand_faces():
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(2000, 2, generator=generator) * 600
+    sides = torch.rand(2000, 2, generator=generator) * 30 + 6
+    faces = torch.cat([corners, corners + sides], dim=1)
+    y, x = torch.meshgrid(torch.arange(80), torch.arange(80), indexing="ij")
+    centres = torch.stack([x, y], dim=-1).reshape(-1, 2) * 8 + 4.0
+    rows = iou(faces, torch.cat([centres - 8, centres + 8], dim=1))
+    # Its best anchor serves each face, or the last of the faces that want the same one.
+    wanted = {anchor: face for face, anchor in enumerate(rows.argmax(dim=1).tolist())}
+    for matcher in MATCHERS:
+        match = matcher(rows)
+        assert all(match[anchor] == face for anchor, face in wanted.items())
+    first, released = (matcher(rows) for matcher in MATCHERS[:2])
+    reach = (rows.amax(dim=1) >= 0.35).sum() + (rows.amax(dim=1) >= 0.5).sum()
+    assert int((released >= 0).sum() - (first >= 0).sum()) == int(reach) // 2
+    assert torch.equal(first[first >= 0], released[first >= 0])

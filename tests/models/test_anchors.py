@@ -1,0 +1,80 @@
+"""Anchors written out by hand."""
+
+import torch
+
+from facedet.models.anchors import AnchorGenerator
+
+CPU = torch.device("cpu")
+
+
+def test_a_tiny_map_by_hand():
+    anchors = AnchorGenerator([4, 8])([(2, 3), (1, 2)], CPU)
+    # Stride 4: centres 2, 6, 10 by 2, 6; sides 16, so 8 to each side. Row by row.
+    fine = [
+        [-6, -6, 10, 10],
+        [-2, -6, 14, 10],
+        [2, -6, 18, 10],
+        [-6, -2, 10, 14],
+        [-2, -2, 14, 14],
+        [2, -2, 18, 14],
+    ]
+    # Stride 8: centres 4 and 12 by 4; sides 32.
+    coarse = [[-12, -12, 20, 20], [-4, -12, 28, 20]]
+    assert anchors.tolist() == fine + coarse
+    assert anchors.dtype == torch.float32
+
+
+def test_the_anchors_of_a_training_picture():
+    strides = [4, 8, 16, 32, 64, 128]
+    anchors = AnchorGenerator(strides)([(640 // s, 640 // s) for s in strides], CPU)
+    # 160² + 80² + 40² + 20² + 10² + 5²
+    assert len(anchors) == 34_125
+    sides = anchors[:, 2:] - anchors[:, :2]
+    assert torch.equal(sides[:, 0], sides[:, 1])
+    assert sides[:, 0].unique().tolist() == [16, 32, 64, 128, 256, 512]
+    # The last centre is 640 - 64 = 576: 576 ± 256.
+    assert anchors[-1].tolist() == [320, 320, 832, 832]
+
+
+def test_another_scale():
+    # Side 2 * 4 = 8 about (2, 2).
+    assert AnchorGenerator([4], scale=2.0)([(1, 1)], CPU).tolist() == [[-2, -2, 6, 6]]
+
+
+def test_one_anchor_per_cell_is_announced():
+    generator = AnchorGenerator([4, 8, 16])
+    assert generator.num_per_location == [1, 1, 1]
+    assert generator.strides == [4, 8, 16]
+
+
+def test_sizes_of_both_orders_are_kept_apart():
+    generator = AnchorGenerator([4])
+    wide, high = generator([(1, 2)], CPU), generator([(2, 1)], CPU)
+    assert wide.tolist() == [[-6, -6, 10, 10], [-2, -6, 14, 10]]
+    assert high.tolist() == [[-6, -6, 10, 10], [-6, -2, 10, 14]]
+
+
+def test_the_last_sizes_are_remembered_and_no_more():
+    generator = AnchorGenerator([4])
+    first = generator([(1, 1)], CPU)
+    for height in range(2, 9):
+        generator([(height, 1)], CPU)
+        assert generator([(1, 1)], CPU) is first
+    # Eight sizes are kept; the ninth and tenth drive out (2, 1) and (3, 1), not the one in use.
+    generator([(9, 1)], CPU)
+    generator([(10, 1)], CPU)
+    assert generator([(1, 1)], CPU) is first
+    for height in range(20, 28):
+        generator([(height, 1)], CPU)
+    assert generator([(1, 1)], CPU) is not first
+    assert torch.equal(generator([(1, 1)], CPU), first)
+
+
+def test_anchors_made_without_gradients_serve_training():
+    # Validation runs in inference mode and fills the memory that training reads.
+    generator = AnchorGenerator([4])
+    with torch.inference_mode():
+        generator([(2, 2)], CPU)
+    deltas = torch.zeros(4, 4, requires_grad=True)
+    (deltas * generator([(2, 2)], CPU)[torch.arange(4)]).sum().backward()
+    assert deltas.grad is not None

@@ -1,0 +1,120 @@
+"""The detector: what goes in, what comes out, in which types and sizes."""
+
+import pytest
+import torch
+
+from facedet.models.detector import Detector
+
+
+@pytest.fixture(scope="module")
+def net(build_detector):
+    return build_detector("fpn", 32).eval()
+
+
+def noise(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+
+def test_normalisation_by_hand(net):
+    image = torch.tensor([123, 0, 255], dtype=torch.uint8).reshape(1, 3, 1, 1)
+    # Minus (123, 117, 104), RGB, not scaled.
+    assert net.normalize(image).flatten().tolist() == [0, -117, 151]
+
+
+def test_mean_and_deviation_are_arguments(net):
+    other = Detector(
+        net.backbone,
+        neck=lambda channels, strides: net.neck,
+        anchors=lambda strides: net.anchors,
+        head=lambda channels, counts: net.head,
+        mean=(100.0, 100.0, 100.0),
+        std=(1.0, 2.0, 5.0),
+    )
+    # 50 / 1, 50 / 2, 50 / 5
+    assert other.normalize(torch.full((1, 3, 1, 1), 150.0)).flatten().tolist() == [50, 25, 10]
+    assert not {"mean", "std"} & other.state_dict().keys()
+
+
+def test_bytes_and_floats_are_the_same_picture(net):
+    images = noise(2, 3, 64, 96)
+    with torch.no_grad():
+        whole, floating = net(images), net(images.float())
+    for a, b in zip(whole, floating, strict=True):
+        assert torch.equal(a, b)
+        assert a.dtype == torch.float32
+
+
+@pytest.mark.parametrize("size", [(97, 131), (33, 47), (1, 1)])
+@pytest.mark.parametrize("layout", ["fpn", "ssd"])
+def test_pictures_of_any_size(build_detector, layout, size):
+    net = build_detector(layout, 48).eval()
+    with torch.no_grad():
+        logits, deltas, anchors = net(noise(2, 3, *size))
+    count = sum(-(-size[0] // stride) * -(-size[1] // stride) for stride in net.backbone.strides)
+    assert logits.shape == (2, count, 2)
+    assert deltas.shape == (2, count, 4)
+    assert anchors.shape == (count, 4)
+    assert torch.isfinite(logits).all()
+
+
+def test_predictions_are_float32_under_autocast(net):
+    seen = []
+    handle = net.backbone.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        predictions = net(noise(1, 3, 64, 64))
+    handle.remove()
+    assert [value.dtype for value in predictions] == [torch.float32] * 3
+    # 8 bits would round 255 - 104 = 151, and with it every dark detail.
+    assert seen[0].dtype == torch.float32
+
+
+def test_the_picture_does_not_change(net):
+    for images in (noise(1, 3, 32, 32), noise(1, 3, 32, 32).float()):
+        before = images.clone()
+        with torch.no_grad():
+            net(images)
+        assert torch.equal(images, before)
+
+
+def test_images_of_a_batch_do_not_see_each_other(net):
+    images = noise(3, 3, 80, 60)
+    with torch.no_grad():
+        together = net(images)
+        for index in range(3):
+            alone = net(images[index : index + 1])
+            torch.testing.assert_close(together.logits[index], alone.logits[0])
+            torch.testing.assert_close(together.deltas[index], alone.deltas[0])
+
+
+def test_memory_format_changes_nothing(net):
+    images = noise(1, 3, 64, 64)
+    with torch.no_grad():
+        plain = net(images)
+        other = net(images.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(plain.logits, other.logits)
+    torch.testing.assert_close(plain.deltas, other.deltas)
+
+
+@pytest.mark.parametrize("layout", ["fpn", "ssd"])
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "prelu"])
+def test_every_parameter_learns(build_detector, layout, activation):
+    net = build_detector(layout, 32, activation).train()
+    predictions = net(noise(2, 3, 128, 128))
+    (predictions.logits.square().sum() + predictions.deltas.square().sum()).backward()
+    assert all(value.grad is not None for value in net.parameters())
+    assert all(torch.isfinite(value.grad).all() for value in net.parameters())
+
+
+def test_a_cell_answers_for_the_place_of_its_anchor(net):
+    # A change inside one small square moves the finest map's logits near it, not far away: the
+    # receptive field of the finest level is wide through the neck, but the change is largest here.
+    images = torch.full((1, 3, 256, 256), 120, dtype=torch.uint8)
+    other = images.clone()
+    other[..., 40:48, 200:208] = 255
+    with torch.no_grad():
+        before, after = net(images), net(other)
+    change = (after.logits - before.logits).abs().sum(dim=2)[0, : 64 * 64]
+    x1, y1, x2, y2 = before.anchors[int(change.argmax())].tolist()
+    assert x1 <= 204 <= x2
+    assert y1 <= 44 <= y2

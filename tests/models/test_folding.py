@@ -1,0 +1,101 @@
+"""The folded network says the same as the one it was made from."""
+
+import pytest
+import torch
+from torch import nn
+
+from facedet.box_coder import SsdBoxCoder
+from facedet.models.folding import fold
+from facedet.models.layers import LeakyReLU
+from facedet.models.scalar_prelu import ScalarPReLU
+from facedet.postprocess import NmsPostprocess
+
+
+def trained(net, seed=3):
+    """The network with normalisations and slopes as training could leave them."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor, low, high in (
+                (module.weight.data, 0.5, 1.5),
+                (module.bias.data, -0.3, 0.3),
+                (module.running_mean, -0.5, 0.5),
+                (module.running_var, 0.5, 2.0),
+            ):
+                tensor.uniform_(low, high, generator=generator)
+        if isinstance(module, ScalarPReLU):
+            # As released: below 0 and above 1 too.
+            module.weight.data.uniform_(-0.72, 1.82, generator=generator)
+    return net.eval()
+
+
+def noise(*shape):
+    generator = torch.Generator().manual_seed(5)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+
+@pytest.mark.parametrize("layout", ["fpn", "ssd"])
+@pytest.mark.parametrize(
+    ("width", "activation"), [(32, "prelu"), (64, "prelu"), (48, "relu"), (32, "leaky_relu")]
+)
+def test_same_predictions(build_detector, layout, width, activation):
+    net = trained(build_detector(layout, width, activation))
+    images = noise(2, 3, 97, 131)
+    with torch.no_grad():
+        plain, folded = net(images), fold(net)(images)
+    scale = plain.logits.abs().max().item()
+    torch.testing.assert_close(folded.logits, plain.logits, rtol=1e-4, atol=1e-5 * scale)
+    scale = plain.deltas.abs().max().item()
+    torch.testing.assert_close(folded.deltas, plain.deltas, rtol=1e-4, atol=1e-5 * scale)
+    assert torch.equal(folded.anchors, plain.anchors)
+
+
+def test_the_network_itself_stays_as_it_is(build_detector):
+    net = trained(build_detector()).train()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    folded = fold(net)
+    assert net.training
+    assert not folded.training
+    assert all(value.requires_grad for value in net.parameters())
+    assert not any(value.requires_grad for value in folded.parameters())
+    after = net.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+
+
+def test_nothing_is_left_to_fold(build_detector):
+    net = fold(trained(build_detector("fpn", 32, "prelu")))
+    kinds = {type(module) for module in net.modules()}
+    assert not kinds & {nn.BatchNorm2d, ScalarPReLU}
+    activations = [module for module in net.modules() if isinstance(module, (LeakyReLU, nn.ReLU))]
+    # 21 in the backbone, 5 in the neck.
+    assert len(activations) == 26
+    assert all(module.inplace for module in activations)
+
+
+def test_the_picture_is_not_overwritten(build_detector):
+    net = fold(trained(build_detector()))
+    images = noise(1, 3, 64, 64).float()
+    before = images.clone()
+    net(images)
+    assert torch.equal(images, before)
+
+
+def test_folding_after_use_in_inference_mode(build_detector):
+    net = build_detector().eval()
+    with torch.inference_mode():
+        net(noise(1, 3, 64, 64))
+    assert fold(net)(noise(1, 3, 64, 64)).logits.shape[0] == 1
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("width", [32, 64])
+def test_same_faces_with_released_weights(released_net, width):
+    net = released_net(width)
+    images = noise(1, 3, 320, 320)
+    decode = NmsPostprocess(SsdBoxCoder(), score=0.02)
+    with torch.no_grad():
+        (plain,), (folded,) = decode(net(images)), decode(fold(net)(images))
+    assert len(plain.boxes) > 50
+    torch.testing.assert_close(folded.boxes[:50], plain.boxes[:50], rtol=0, atol=0.01)
+    torch.testing.assert_close(folded.scores[:50], plain.scores[:50], rtol=0, atol=1e-5)

@@ -1,0 +1,81 @@
+"""The heads: max-out background and the order of the cells."""
+
+import pytest
+import torch
+from torch import nn
+
+from facedet.models.heads.multibox import MultiBoxHead, flatten_anchors
+
+
+def parameters(module):
+    return sum(value.numel() for value in module.parameters())
+
+
+def constant_head(levels=2, **arguments):
+    """A head on maps of one channel whose outputs are its biases."""
+    head = MultiBoxHead([1] * levels, [1] * levels, **arguments)
+    for module in head.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.zeros_(module.weight)
+    return head
+
+
+def test_flattening_goes_along_rows_and_keeps_channels_together():
+    # One image, 2 channels, 2 rows, 3 columns: channel 0 holds 0 … 5, channel 1 holds 10 … 15.
+    x = torch.stack([torch.arange(6).reshape(2, 3), torch.arange(10, 16).reshape(2, 3)])[None]
+    assert flatten_anchors(x, 2)[0].tolist() == [[i, 10 + i] for i in range(6)]
+    # Two anchors per cell: the first has channels 0 and 1, the second 2 and 3.
+    both = torch.cat([x, x + 100], dim=1)
+    assert flatten_anchors(both, 2)[0, :3].tolist() == [[0, 10], [100, 110], [1, 11]]
+
+
+def test_the_largest_background_wins_at_the_finest_level_only():
+    head = constant_head()
+    head.levels[0].score.bias.data = torch.tensor([1.0, 5.0, 3.0, 2.0])
+    head.levels[1].score.bias.data = torch.tensor([7.0, 8.0])
+    logits, deltas = head([torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 1)])
+    # Background max(1, 5, 3), face 2; then the plain pair.
+    assert logits[0].tolist() == [[5, 2], [5, 2], [7, 8]]
+    assert deltas.shape == (1, 3, 4)
+
+
+def test_each_cell_chooses_its_own_background():
+    head = constant_head(levels=1)
+    # The middle cell of each 3x3 kernel: backgrounds x, -x and 0, face 2 x.
+    head.levels[0].score.weight.data[:, 0, 1, 1] = torch.tensor([1.0, -1.0, 0.0, 2.0])
+    logits, _ = head([torch.tensor([[[[3.0, -4.0]]]])])
+    assert logits[0].tolist() == [[3, 6], [4, -8]]
+
+
+def test_without_max_out():
+    head = constant_head(max_out=1)
+    assert [level.score.out_channels for level in head.levels] == [2, 2]
+
+
+def test_levels_come_in_order():
+    head = constant_head(levels=3)
+    for index, level in enumerate(head.levels):
+        level.box.bias.data.fill_(index)
+    sizes = [(2, 3), (1, 2), (1, 1)]
+    _, deltas = head([torch.zeros(2, 1, *size) for size in sizes])
+    assert deltas[1, :, 0].tolist() == [0] * 6 + [1] * 2 + [2]
+
+
+# EXTD §2.6: boxes 6 * (36 C + 4); scores 5 * (18 C + 2) and 36 C + 4 for the finest.
+@pytest.mark.parametrize(
+    ("width", "box", "score"), [(32, 6_936, 4_046), (48, 10_392, 6_062), (64, 13_848, 8_078)]
+)
+def test_parameters(width, box, score):
+    head = MultiBoxHead([width] * 6, [1] * 6)
+    assert sum(parameters(level.box) for level in head.levels) == box
+    assert sum(parameters(level.score) for level in head.levels) == score
+
+
+def test_more_than_one_anchor_per_cell_is_refused():
+    with pytest.raises(ValueError, match=r"one anchor per cell, the anchors \[1, 3\]"):
+        MultiBoxHead([8, 8], [1, 3])
+
+
+def test_as_many_maps_as_levels():
+    with pytest.raises(ValueError, match="argument 2 is longer"):
+        constant_head()([torch.zeros(1, 1, 2, 2)] * 3)

@@ -1,0 +1,88 @@
+"""The two layouts between backbone and heads."""
+
+import pytest
+import torch
+from torch import nn
+
+from facedet.errors import UsageError
+from facedet.models.necks.passthrough import Passthrough
+from facedet.models.necks.top_down import TopDown
+
+
+def parameters(module):
+    return sum(value.numel() for value in module.parameters())
+
+
+def neutral(channels=1, levels=2):
+    """A top-down neck whose filters let everything through: what is left is ReLU."""
+    neck = TopDown([channels] * levels, [4 * 2**k for k in range(levels)]).eval()
+    for up in neck.up:
+        nn.init.dirac_(up.depthwise.weight, groups=channels)
+        nn.init.dirac_(up.pointwise.conv.weight)
+        up.pointwise.norm.eps = 0.0
+    return neck
+
+
+def test_passthrough_hands_on_the_very_maps():
+    neck = Passthrough([8, 16], [4, 8])
+    maps = [torch.zeros(1, 8, 2, 2), torch.zeros(1, 16, 1, 1)]
+    assert neck(maps) is maps
+    assert (neck.out_channels, neck.strides, parameters(neck)) == ([8, 16], [4, 8], 0)
+
+
+def test_enlarged_by_hand():
+    coarse = torch.tensor([[[[0.0, 4.0]]]])
+    fine = torch.full((1, 1, 1, 4), 10.0)
+    # Bilinear, corners not aligned: cells at -0.25 (clamped to 0), 0.25, 0.75, 1.25 (to 1).
+    first, last = neutral()([fine, coarse])
+    assert first.flatten().tolist() == [10, 11, 13, 14]
+    assert last is coarse
+
+
+def test_relu_comes_before_the_addition():
+    coarse = torch.full((1, 1, 1, 1), -3.0)
+    fine = torch.full((1, 1, 2, 2), -1.0)
+    # relu(-3) + -1: a negative fine map stays negative.
+    assert neutral()([fine, coarse])[0].flatten().tolist() == [-1.0] * 4
+
+
+def test_sums_go_on_downwards():
+    maps = [
+        torch.full((1, 1, 4, 4), 1.0),
+        torch.full((1, 1, 2, 2), 2.0),
+        torch.full((1, 1, 1, 1), 4.0),
+    ]
+    merged = neutral(levels=3)(maps)
+    # 4, then 2 + 4, then 1 + 6.
+    assert [x.unique().tolist() for x in merged] == [[7.0], [6.0], [4.0]]
+
+
+def test_the_first_filter_serves_the_coarsest_step():
+    neck = neutral(levels=3)
+    neck.up[0].pointwise.norm.weight.data.fill_(0.0)
+    maps = [
+        torch.full((1, 1, 4, 4), 1.0),
+        torch.full((1, 1, 2, 2), 2.0),
+        torch.full((1, 1, 1, 1), 4.0),
+    ]
+    # Nothing comes from the coarsest map: 2, then 1 + 2.
+    assert [x.unique().tolist() for x in neck(maps)] == [[3.0], [2.0], [4.0]]
+
+
+@pytest.mark.parametrize("sizes", [[(25, 33), (13, 17), (7, 9)], [(1, 1), (1, 1), (1, 1)]])
+def test_shapes_of_odd_maps(sizes):
+    neck = TopDown([8] * 3, [4, 8, 16]).eval()
+    maps = [torch.randn(2, 8, *size) for size in sizes]
+    assert [x.shape for x in neck(maps)] == [x.shape for x in maps]
+    assert (neck.out_channels, neck.strides) == ([8] * 3, [4, 8, 16])
+
+
+# EXTD §2.6: five steps of 9 C + C * C + 2 C.
+@pytest.mark.parametrize(("width", "expected"), [(32, 6_880), (48, 14_160), (64, 24_000)])
+def test_parameters(width, expected):
+    assert parameters(TopDown([width] * 6, [4, 8, 16, 32, 64, 128])) == expected
+
+
+def test_maps_of_different_widths_cannot_be_added():
+    with pytest.raises(UsageError, match=r"of one width, not of \[32, 64\]"):
+        TopDown([32, 64], [4, 8])

@@ -1,0 +1,72 @@
+"""Parameters and multiply-adds of every preset, pinned."""
+
+import json
+
+import pytest
+
+from facedet.config import build, compose, presets
+from facedet.profiling.cost import Cost, measure_cost
+
+# Multiply-adds at 640 x 640, every use counted and as EXTD's paper counts; the paper's table has
+# them as 4.52, 6.67 and 11.15 G (FPN). Activations have no part in them.
+MADDS = {
+    "fpn_32": (5_397_289_600, 4_519_526_400),
+    "fpn_48": (7_889_498_400, 6_673_612_800),
+    "fpn_64": (13_410_902_400, 11_152_588_800),
+    "ssd_32": (5_352_550_400, 4_351_590_400),
+    "ssd_48": (7_796_200_800, 6_323_404_800),
+    "ssd_64": (13_251_587_200, 10_554_572_800),
+}
+# With PReLU, whose slopes (21 at width 32, else 10) the others do not have.
+PARAMETERS = {
+    "fpn_32": 62_939,
+    "fpn_48": 100_160,
+    "fpn_64": 162_352,
+    "ssd_32": 56_059,
+    "ssd_48": 86_000,
+    "ssd_64": 138_352,
+}
+CELLS = [
+    (f"{size}_{activation}", size, 0 if activation == "prelu" else 21 if "32" in size else 10)
+    for size in PARAMETERS
+    for activation in ("relu", "prelu", "leaky_relu")
+]
+
+
+def net_of(preset):
+    return build(compose("train", [f"preset={preset}"]).model.net)
+
+
+def test_every_preset_is_here():
+    assert sorted(presets()) == sorted(f"extd_{name}" for name, _, _ in CELLS)
+    assert len(CELLS) == 18
+
+
+@pytest.mark.parametrize(("name", "size", "slopes"), CELLS)
+def test_cost(name, size, slopes):
+    expected = Cost(PARAMETERS[size] - slopes, *MADDS[size])
+    assert measure_cost(net_of(f"extd_{name}"), (640, 640)) == expected
+
+
+# EXTD §2.6, in G to the digits there: 640 wide and 480 high.
+@pytest.mark.parametrize(("name", "expected"), [("32", 4.0482), ("48", 5.9175), ("64", 10.0588)])
+def test_cost_of_a_wide_picture(name, expected):
+    madds = measure_cost(net_of(f"extd_fpn_{name}_prelu"), (480, 640)).madds
+    assert round(madds / 1e9, 4) == expected
+
+
+def test_the_papers_ratios_to_s3fd():
+    # S3FD-VGG16 by the paper's count: 127.83 G and 22,459,110 parameters. "138 times lighter in
+    # model size, 28.3, 19.2 and 11 times lighter in Madds" (abstract).
+    ratios = [127.83e9 / MADDS[f"fpn_{width}"][1] for width in (32, 48, 64)]
+    assert ratios == pytest.approx([28.28, 19.15, 11.46], abs=0.01)
+    assert 22_459_110 / PARAMETERS["fpn_64"] == pytest.approx(138.3, abs=0.05)
+
+
+def test_the_command_prints_these_numbers(capsys):
+    from facedet.cli import main
+
+    assert main(["cost", "extd_ssd_32_relu", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["parameters"] == PARAMETERS["ssd_32"] - 21
+    assert (row["madds"], row["madds_paper"]) == MADDS["ssd_32"]
