@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facedet.errors import UsageError
 from facedet.inference import _TILE_MARGIN, _TILE_OVERLAP, Pass
 from facedet.inference import _tiles as tiles
-from facedet.postprocess import VoteMerge
+from facedet.postprocess import NmsMerge, VoteMerge
 from reference.bright_faces import always, check_boxes, picture, pyramid
 
 # Pixels of one 512 x 512 tile, the smallest that there is.
@@ -102,6 +103,13 @@ def test_neighbouring_faces_on_a_border_are_all_found():
     assert sorted(found.boxes.tolist()) == sorted(list(map(float, box)) for box in boxes)
 
 
+def test_a_tiled_picture_keeps_no_more_than_another():
+    boxes = [(x, 20, x + 10 + x // 100, 40) for x in range(0, 1200, 100)]
+    one = pyramid(merge=NmsMerge(keep=3), pixel_budget=BUDGET)
+    # The largest have the best scores: those furthest to the right.
+    check_boxes(one(picture(512, 1300, *boxes)), boxes[11], boxes[10], boxes[9])
+
+
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("scale", [2.0, 0.8])
 def test_tiles_of_a_scaled_and_mirrored_pass(scale, flip):
@@ -161,5 +169,5 @@ def test_the_note_survives_the_merging():
 
 
 def test_an_unknown_way_with_large_pictures():
-    with pytest.raises(ValueError, match="on_large='crop'"):
+    with pytest.raises(UsageError, match="on_large='crop'"):
         pyramid(on_large="crop")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from facedet.boxes import flip as flip_boxes
 from facedet.boxes import nms
+from facedet.errors import UsageError
 from facedet.structures import Detections, Predictions
 
 Size = tuple[int, int]
@@ -79,6 +80,17 @@ class ExtdScales:
         return [*passes, *(Pass(scale, smaller_than=100.0) for scale in large)]
 
 
+class Merge(Protocol):
+    """Joins the detections of several passes over one picture."""
+
+    @property
+    def keep(self) -> int:
+        """Detections of a picture at the most."""
+
+    def __call__(self, found: Detections) -> Detections:
+        """All passes' detections to the merged ones, best first."""
+
+
 class Pyramid:
     """A detector on pictures of any size: image to detections in the picture's own pixels.
 
@@ -86,7 +98,7 @@ class Pyramid:
         net: images [B, 3, H, W] in 0 … 255 to predictions; in evaluation mode.
         postprocess: predictions to detections of each image.
         scales: size (height, width) to passes.
-        merge: joins the detections of several passes.
+        merge: joins the detections of several passes; its `keep` holds for tiles too.
         pixel_budget: a pass over more pixels than this is not run as a whole; None: no limit.
         on_large: what is done then. `tile`: overlapping tiles, plus the whole picture shrunk to
             the budget for the faces that no tile holds; `shrink`: the shrunk picture alone.
@@ -97,12 +109,12 @@ class Pyramid:
         net: nn.Module,
         postprocess: Callable[[Predictions], list[Detections]],
         scales: Callable[[Size], list[Pass]],
-        merge: Callable[[Detections], Detections],
+        merge: Merge,
         pixel_budget: int | None = None,
         on_large: str = "tile",
     ) -> None:
         if on_large not in ("tile", "shrink"):
-            raise ValueError(f"on_large={on_large!r}: use tile or shrink")
+            raise UsageError(f"on_large={on_large!r}: use tile or shrink")
         self.net = net
         self.postprocess = postprocess
         self.scales = scales
@@ -181,7 +193,7 @@ class Pyramid:
                 own &= _longer(found) <= _TILE_OVERLAP - 2 * _TILE_MARGIN
                 parts.append(_keep(found._replace(boxes=boxes / one.scale), own))
         joined = _join(parts)
-        kept = nms(joined.boxes, joined.scores, _TILE_IOU)
+        kept = nms(joined.boxes, joined.scores, _TILE_IOU, limit=self.merge.keep)
         note = f"in {len(rows)} x {len(columns)} tiles (pixel budget {self.pixel_budget})"
         return Detections(joined.boxes[kept], joined.scores[kept], note)
 

@@ -91,9 +91,10 @@ def test_compensation_has_limits():
     matcher = CompensatingMatcher(low=0.125)
     assert matcher(overlaps([0.6, 0.125, 0.05])).tolist() == [0, BACKGROUND, BACKGROUND]
     # Four faces that reach 0.5 allow four more; there is one between, and one that is nobody's.
-    rows = torch.eye(6)[:4] * 0.6
-    rows[2, 4] = 0.2
-    assert CompensatingMatcher()(rows).tolist() == [0, 1, 2, 3, 2, BACKGROUND]
+    rows = torch.zeros(4, 6)
+    rows[range(4), range(1, 5)] = 0.6
+    rows[2, 5] = 0.2
+    assert CompensatingMatcher()(rows).tolist() == [BACKGROUND, 0, 1, 2, 3, 2]
 
 
 def test_a_forced_anchor_is_no_candidate():

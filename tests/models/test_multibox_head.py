@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from facedet.errors import UsageError
 from facedet.models.heads.multibox import MultiBoxHead, flatten_anchors
 
 
@@ -72,7 +73,7 @@ def test_parameters(width, box, score):
 
 
 def test_more_than_one_anchor_per_cell_is_refused():
-    with pytest.raises(ValueError, match=r"one anchor per cell, the anchors \[1, 3\]"):
+    with pytest.raises(UsageError, match=r"one anchor per cell, the anchors \[1, 3\]"):
         MultiBoxHead([8, 8], [1, 3])
 
 

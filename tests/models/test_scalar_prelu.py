@@ -66,6 +66,13 @@ def test_same_as_the_library_in_bfloat16(slope):
     torch.testing.assert_close(grad_slope, exact.reshape(1), rtol=0.01, atol=0.02)
 
 
+def test_the_slopes_gradient_is_summed_in_float32():
+    # 257 is no bfloat16: the next are 256 and 258.
+    x = torch.full((257,), -1.0, dtype=torch.bfloat16)
+    _, _, grad_slope = gradients(ScalarPReLU(), x, torch.ones_like(x))
+    assert grad_slope.tolist() == [-257.0]
+
+
 def test_the_slope_takes_part_in_autocast():
     own = ScalarPReLU()
     convolution = nn.Conv2d(3, 4, 1)

@@ -56,7 +56,7 @@ class MultiBoxLoss:
         return Losses(classification, self.box_weight * box, self._hardest(predictions, positive))
 
     def match(self, anchors: Tensor, target: Target) -> Tensor:
-        """The face index [A] that each anchor [A, 4] serves; faces to ignore are no faces here."""
+        """The face index [A] that each anchor [A, 4] serves; faces to ignore are background."""
         kept = (~target.ignore).nonzero().flatten()
         match = self.matcher(iou(target.boxes[kept], anchors))
         return torch.where(match >= 0, kept[match] if len(kept) else match, match)

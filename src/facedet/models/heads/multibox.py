@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from facedet.errors import UsageError
 from facedet.models.layers import xavier_init
 
 
@@ -45,7 +46,7 @@ class MultiBoxHead(nn.Module):
     ) -> None:
         super().__init__()
         if set(num_anchors) != {1}:
-            raise ValueError(f"this head has one anchor per cell, the anchors {list(num_anchors)}")
+            raise UsageError(f"this head has one anchor per cell, the anchors {list(num_anchors)}")
         self.levels = nn.ModuleList(
             _LevelHead(channels, max_out if level == 0 else 1)
             for level, channels in enumerate(in_channels)
