@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from facedet.config import build_untrusted
-from facedet.data.images import read_image, to_rgb_array
+from facedet.data.images import PIXEL_LIMIT, read_image, to_rgb_array
+from facedet.errors import FacedetError, UsageError
 from facedet.inference import FixedScales, Pass, Pyramid
 from facedet.models.folding import fold
 from facedet.postprocess import NmsMerge, NmsPostprocess
 from facedet.structures import Detections
-from facedet.weights import build_net, read_weights
+from facedet.weights import build_coder, build_net, read_weights
 
 Picture = str | Path | np.ndarray | Image.Image
 
@@ -55,7 +55,8 @@ class FaceDetector:
             scores [N], best first, and a note where the picture was not processed plainly.
 
         Raises:
-            FacedetError: a file cannot be read, or an array is no picture.
+            FacedetError: a file cannot be read, an array is no picture, or a picture is too large
+                for the scales.
         """
         if isinstance(pictures, (list, tuple)):
             return self._detect_all(pictures)
@@ -63,10 +64,22 @@ class FaceDetector:
 
     def _detect_all(self, pictures: Sequence[Picture]) -> list[Detections]:
         loaded = [_load_picture(picture) for picture in pictures]
-        results = self.pyramid.detect_many([rgb for rgb, _ in loaded])
-        notes = ("; ".join(filter(None, (note, found.note))) for (_, note), found in zip(
-            loaded, results, strict=True))  # fmt: skip
-        return [found._replace(note=note) for found, note in zip(results, notes, strict=True)]
+        for rgb, _ in loaded:
+            self._check_size(rgb)
+        results = map(_drop_endless, self.pyramid.detect_many([rgb for rgb, _ in loaded]))
+        return [
+            found._replace(note="; ".join(filter(None, (note, found.note))))
+            for (_, note), found in zip(loaded, results, strict=True)
+        ]
+
+    def _check_size(self, rgb: np.ndarray) -> None:
+        height, width = rgb.shape[:2]
+        scale = max(one.scale for one in self.pyramid.scales((height, width)))
+        if scale > 1 and height * width * scale**2 > PIXEL_LIMIT:
+            raise FacedetError(
+                f"{width} x {height} pixels times scale {scale:g} are more than "
+                f"{PIXEL_LIMIT / 1e6:.0f} million: take smaller scales"
+            )
 
 
 def load(
@@ -97,14 +110,21 @@ def load(
         folded: fold the normalisations into the convolutions (same faces, quicker).
 
     Raises:
-        FacedetError: the file is missing or is not what it should be.
+        FacedetError: the file is missing or is not what it should be, or there is no such device.
+        UsageError: an argument is out of its range.
     """
+    if not (0 <= score <= 1 and 0 <= iou <= 1 and keep >= 1):
+        raise UsageError(f"score={score}, iou={iou}, keep={keep}: wanted 0 … 1, 0 … 1, at least 1")
+    if pixel_budget is not None and pixel_budget < 1:
+        raise UsageError(f"pixel_budget={pixel_budget}: wanted at least 1, or None")
+    if on_large not in ("tile", "shrink"):
+        raise UsageError(f"on_large={on_large!r}: wanted tile or shrink")
+    planner = scales if callable(scales) else _fixed_scales(scales, flip)
     read = read_weights(weights)
     net = build_net(read, weights)
-    coder = build_untrusted(read.config["box_coder"], str(weights))
-    planner = scales if callable(scales) else FixedScales(tuple(scales), flip)
+    coder = build_coder(read, weights)
     pyramid = Pyramid(
-        (fold(net) if folded else net).to(torch.device(device)),
+        (fold(net) if folded else net).to(find_device(device)),
         NmsPostprocess(coder, score=score, iou=iou, keep=keep),
         planner,
         NmsMerge(iou, keep),
@@ -112,6 +132,39 @@ def load(
         on_large,
     )
     return FaceDetector(pyramid, read.info)
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name, after a check that it can be used.
+
+    Raises:
+        FacedetError: there is no such device on this machine.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    # A build without the device asserts, a machine without it is a RuntimeError.
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise FacedetError(f"device={name} cannot be used, cpu can: {reason}") from error
+    return device
+
+
+def _drop_endless(found: Detections) -> Detections:
+    """Leaves out boxes of infinite size, which weights of a diverged training give."""
+    ends = found.boxes.isfinite().all(dim=1)
+    if ends.all():
+        return found
+    note = f"left out {int((~ends).sum())} boxes of infinite size"
+    joined = "; ".join(filter(None, (found.note, note)))
+    return Detections(found.boxes[ends], found.scores[ends], joined)
+
+
+def _fixed_scales(scales: Sequence[float], flip: bool) -> FixedScales:
+    scales = tuple(scales)
+    if not scales or not all(0 < scale < float("inf") for scale in scales):
+        raise UsageError(f"scales={list(scales)}: wanted one or more factors above 0")
+    return FixedScales(scales, flip)
 
 
 def _load_picture(picture: Picture) -> tuple[np.ndarray, str]:

@@ -1,13 +1,16 @@
 """`facedet COMMAND …`: one module per command in `facedet.commands`, imported when it is called."""
 
 import argparse
+import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from facedet import __version__
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, UsageError
 
 COMMANDS = {
     "train": "train a detector; every part is one word",
@@ -30,9 +33,17 @@ EPILOG = """examples:
 `facedet COMMAND --help` explains a command."""
 
 
-def make_parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line, without a page of usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def make_parser() -> Parser:
     """The parser of the top level; the commands add theirs."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="facedet",
         description="Face detectors of a few hundred kilobytes, and the experiments behind them.",
         epilog=EPILOG,
@@ -53,31 +64,68 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] not in COMMANDS:
-        parser = make_parser()
-        if argv:
-            parser.parse_args(argv)
-        parser.print_help()
-        return 2
-    module = importlib.import_module(f"facedet.commands.{argv[0]}")
-    parser = argparse.ArgumentParser(
-        prog=f"facedet {argv[0]}",
+        return _without_command(argv)
+    name = argv[0]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file name may hold bytes that the terminal's encoding has no letters for.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(name, argv[1:])
+        # What the buffer still holds would fail after this function, past all handling.
+        sys.stdout.flush()
+    except FacedetError as error:
+        _say(name, str(error))
+        code = error.exit_code
+    except BrokenPipeError:
+        # The reader of the output is gone (`| head`); nothing is left to be said to it.
+        code = 1
+    except OSError as error:
+        _say(name, f"{error.filename or 'the output'}: {error.strerror or error}")
+        code = 1
+    except KeyboardInterrupt:
+        _say(name, "interrupted")
+        code = 130
+    _settle_output()
+    return code
+
+
+def _without_command(argv: list[str]) -> int:
+    """Prints the help, or what is wrong with the first word."""
+    parser = make_parser()
+    if argv and not argv[0].startswith("-"):
+        nearest = difflib.get_close_matches(argv[0], COMMANDS, n=1)
+        hint = f"the nearest is {nearest[0]}" if nearest else f"there are {', '.join(COMMANDS)}"
+        parser.error(f"{argv[0]}: there is no such command; {hint}")
+    if argv:
+        parser.parse_args(argv)
+    parser.print_help()
+    return UsageError.exit_code
+
+
+def _run(name: str, argv: list[str]) -> int:
+    module = importlib.import_module(f"facedet.commands.{name}")
+    parser = Parser(
+        prog=f"facedet {name}",
         description=module.HELP,
         epilog=module.EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
+    # Options may stand between the words: `predict a.jpg --weights W b.jpg`.
+    return module.run(parser.parse_intermixed_args(argv))
+
+
+def _say(name: str, text: str) -> None:
+    print(f"facedet {name}: {text}", file=sys.stderr)
+
+
+def _settle_output() -> None:
+    """Keeps Python from a last vain attempt, and a traceback, where stdout takes no more."""
     try:
-        return module.run(parser.parse_args(argv[1:]))
-    except FacedetError as error:
-        print(f"facedet {argv[0]}: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader of the output is gone (`| head`); nothing is left to be said to it.
+        sys.stdout.flush()
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        print(f"facedet {argv[0]}: interrupted", file=sys.stderr)
-        return 130
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -67,14 +69,33 @@ def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """
     try:
         return _compose(name, overrides)
-    except (HydraException, OmegaConfBaseException) as error:
+    # A number or null in the place of a part's name is a ValueError.
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UsageError(explain(error, name, overrides)) from error
 
 
 def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return hydra_compose(name, list(overrides))
+        return hydra_compose(name, [quote(one) for one in overrides])
+
+
+def quote(override: str) -> str:
+    """The override `KEY=VALUE`, with quotes where Hydra's grammar could not read the value.
+
+    It knows only English letters and no `~`, `(` or `'`, all of which paths may hold.
+    """
+    key, _, value = override.partition("=")
+    if value.startswith("~/"):  # the shell leaves it alone in `data.root=~/wider`
+        value = str(Path(value).expanduser())
+        override = f"{key}={value}"
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        is_path = value and value[0] not in "[{'\""
+        escaped = value.replace("'", "\\'")
+        return f"{key}='{escaped}'" if is_path else override
+    return override
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -103,26 +124,51 @@ def build(node: Any, **arguments: Any) -> Any:  # noqa: ANN401
     """
     try:
         return instantiate(node, _convert_="all", **arguments)
-    except HydraException as error:
-        cause = error.__cause__
-        while cause is not None and not isinstance(cause, FacedetError):
+    except (HydraException, OmegaConfBaseException) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None and not isinstance(cause, FacedetError):
             cause = cause.__cause__
         if isinstance(cause, FacedetError):
             raise cause from None
-        raise UsageError(_first_line(error)) from error
+        target = re.search(r"target '(?:[^']*\.)?([^'.]+)'", str(error))
+        where = f"{target[1]}: " if target else ""
+        raise UsageError(f"{where}{_first_line(cause)}") from error
 
 
-def build_untrusted(node: Mapping[str, Any], source: str) -> Any:  # noqa: ANN401
+def build_untrusted(node: Any, source: str) -> Any:  # noqa: ANN401
     """Builds a node that came out of a weights file: only classes of networks and decoding.
 
     Args:
         node: plain config with `_target_`.
         source: the file, for the message.
+
+    Raises:
+        FacedetError: the node wants something else, or its class refuses the arguments.
     """
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise FacedetError(f"{source}: its config does not say what to build")
     for target in _targets(node):
-        if not target.startswith(_TRUSTED):
+        if not _is_trusted(target):
             raise FacedetError(f"{source}: its config wants to build {target!r}, which is refused")
-    return build(OmegaConf.create(dict(node)))
+    try:
+        return build(OmegaConf.create(node))
+    except FacedetError as error:
+        raise FacedetError(f"{source}: its config cannot be built: {error}") from error
+
+
+def _is_trusted(target: str) -> bool:
+    """Whether a dotted name is a class that one of the trusted modules defines itself.
+
+    What a module has only imported is reached by the same kind of name, `….torch.hub.load` say.
+    """
+    module, _, name = target.rpartition(".")
+    if not target.startswith(_TRUSTED):
+        return False
+    try:
+        found = getattr(import_module(module), name, None)
+    except ImportError:
+        return False
+    return isinstance(found, type) and found.__module__ == module
 
 
 def _targets(node: Any) -> Iterable[str]:  # noqa: ANN401
@@ -148,6 +194,16 @@ def _targets(node: Any) -> Iterable[str]:  # noqa: ANN401
 def explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
     """One line on why the overrides do not compose, with the nearest valid key or option."""
     text = str(error)
+    bare = [one for one in overrides if "=" not in one and not one.startswith("~")]
+    if bare:
+        return f"{bare[0]}: settings are written KEY=VALUE"
+    unnamed = [one for one in overrides if _is_unnamed_part(one)]
+    if unnamed:
+        group = unnamed[0].partition("=")[0]
+        return f"{unnamed[0]}: a part's name is wanted{_listed(_options(group))}"
+    several = re.search(r"Ambiguous value for argument '(.*)'", text)
+    if several:
+        return f"{several[1]}: several values are for --multirun; a comma in one value needs quotes"
     missing = re.search(r"Could not override '([^']+)'", text)
     if missing:
         key = missing[1]
@@ -156,9 +212,16 @@ def explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
     if option:
         group, choice = option[1], option[2]
         options = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE) or _options(group)
-        listed = f"; there are {', '.join(options)}" if len(options) <= 12 else ""
-        return f"{group}={choice}: there is no such choice{_nearest(choice, options)}{listed}"
+        nearest = _nearest(choice, options)
+        return f"{group}={choice}: there is no such choice{nearest}{_listed(options)}"
     return _first_line(error)
+
+
+def _is_unnamed_part(override: str) -> bool:
+    """Whether a number or null stands where one of a group's files is to be named."""
+    key, _, value = override.partition("=")
+    is_group = bool(key) and (CONF_DIR / key).is_dir()
+    return is_group and (value in ("null", "") or value.replace(".", "").isdecimal())
 
 
 def _options(group: str) -> list[str]:
@@ -192,6 +255,10 @@ def _nearest(word: str, known: Sequence[str]) -> str:
     return f"; the nearest is {matches[0]}" if matches else ""
 
 
-def _first_line(error: Exception) -> str:
+def _listed(options: Sequence[str]) -> str:
+    return f"; there are {', '.join(options)}" if len(options) <= 12 else ""
+
+
+def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

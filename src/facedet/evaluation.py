@@ -1,6 +1,7 @@
 """Runs a detector over annotated pictures and writes down what it found and missed."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from facedet.boxes import iou
 from facedet.data.detection_files import write_detections
 from facedet.data.images import read_rgb
+from facedet.errors import FacedetError
 from facedet.plots import FALSE_ALARM, FOUND, MISSED, Box, draw_boxes, save_picture, sheet
 from facedet.structures import Detections, Record
 
@@ -41,26 +43,44 @@ def detect_records(
         By record name, the notes of pictures that were not processed plainly.
 
     Raises:
-        FacedetError: a picture cannot be read, or a file not written.
+        FacedetError: a file cannot be written; or pictures cannot be read: each is named on
+            stderr, and the others are done first.
     """
     notes = {}
+    unreadable = 0
     bar = tqdm(_decoded(records), total=len(records), unit="picture", disable=None)
     for record, rgb in bar:
+        if isinstance(rgb, FacedetError):
+            unreadable += 1
+            tqdm.write(str(rgb), file=sys.stderr)
+            continue
         found = detect(rgb)
         write_detections(folder, record.name, found, **layout)
         if found.note:
             notes[record.name] = found.note
+    if unreadable:
+        raise FacedetError(
+            f"{unreadable:,} of {len(records):,} pictures cannot be read; the detections in the "
+            f"others are in {folder}: mend the pictures, or see what `facedet score` says of them"
+        )
     return notes
 
 
-def _decoded(records: Sequence[Record]) -> Iterator[tuple[Record, np.ndarray]]:
+def _decoded(records: Sequence[Record]) -> Iterator[tuple[Record, np.ndarray | FacedetError]]:
     with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(read_rgb, record.path) for record in records[:_AHEAD]]
+        waiting = [pool.submit(_read, record.path) for record in records[:_AHEAD]]
         for position, record in enumerate(records):
             rgb = waiting.pop(0).result()
             if position + _AHEAD < len(records):
-                waiting.append(pool.submit(read_rgb, records[position + _AHEAD].path))
+                waiting.append(pool.submit(_read, records[position + _AHEAD].path))
             yield record, rgb
+
+
+def _read(path: Path) -> np.ndarray | FacedetError:
+    try:
+        return read_rgb(path)
+    except FacedetError as error:
+        return error
 
 
 def judge(found: np.ndarray, record: Record) -> list[Box]:

@@ -13,6 +13,8 @@ from facedet.replacing import replacing
 FOUND = (46, 204, 64)  # RGB
 MISSED = (255, 65, 54)
 FALSE_ALARM = (255, 200, 0)
+# Stands in the header of every JPEG drawn here, so that nobody takes it for a photo.
+_MARK = b"drawn by facedet"
 
 
 class Box(NamedTuple):
@@ -53,7 +55,9 @@ def sheet(pictures: Sequence[np.ndarray], columns: int = 4, cell: int = 320) -> 
     for position, picture in enumerate(pictures):
         scale = (cell - 4) / max(picture.shape[:2])
         filtering = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        fitted = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=filtering)
+        # The shorter side of a panorama would round to nothing.
+        size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
+        fitted = cv2.resize(picture, size, interpolation=filtering)
         y, x = (position // columns) * cell + 2, (position % columns) * cell + 2
         canvas[y : y + fitted.shape[0], x : x + fitted.shape[1]] = fitted
     return canvas
@@ -62,7 +66,16 @@ def sheet(pictures: Sequence[np.ndarray], columns: int = 4, cell: int = 320) -> 
 def save_picture(path: Path, rgb: np.ndarray) -> None:
     """Writes an RGB image, whole or not at all; raises `FacedetError` where it cannot."""
     with replacing(path) as aside:
-        Image.fromarray(rgb).save(aside)
+        Image.fromarray(rgb).save(aside, comment=_MARK)
+
+
+def is_drawn(path: Path) -> bool:
+    """Whether a file is a JPEG that `save_picture` wrote."""
+    try:
+        with Image.open(path) as image:
+            return image.info.get("comment") == _MARK
+    except Exception:  # whatever is no picture was not drawn here
+        return False
 
 
 def plot_precision_recall(
@@ -79,12 +92,11 @@ def plot_precision_recall(
         values: by subset, the AP in 0 … 1.
         title: says protocol, weights and image count.
     """
-    import matplotlib as mpl
+    # Without pyplot, which would choose a window or a notebook to draw in.
+    from matplotlib.figure import Figure
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6, 5), dpi=120)
+    figure = Figure(figsize=(6, 5), dpi=120)
+    axes = figure.subplots()
     for name, (precision, recall) in curves.items():
         # Before the first detection precision is undefined, not 0.
         shown = recall > 0
@@ -96,4 +108,3 @@ def plot_precision_recall(
     figure.tight_layout()
     with replacing(path) as aside:
         figure.savefig(aside)
-    plt.close(figure)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from facedet.errors import FacedetError
 from facedet.metrics.wider import WiderAP
 from facedet.plots import plot_precision_recall
 from facedet.replacing import replacing
@@ -17,6 +18,23 @@ from facedet.structures import Detections, Record, Target
 # Seconds without a progress bar: shorter runs need none.
 _QUIET_SECONDS = 3.0
 _NOTHING = np.zeros((0, 5))
+
+
+def require_subsets(records: Sequence[Record], root: Path) -> None:
+    """Refuses records that do not say which faces are easy, medium and hard.
+
+    Args:
+        records: as a reader gives them.
+        root: folder of the data set, for the message.
+
+    Raises:
+        FacedetError: a record has no "subsets".
+    """
+    if any("subsets" not in record.tags for record in records):
+        raise FacedetError(
+            f"{root}: its faces are in no lists, wanted ground_truth/wider_{{easy,medium,hard}}_"
+            "val.mat of the WIDER FACE evaluation tools"
+        )
 
 
 def score_records(

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import pickle
-import zipfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,11 +55,19 @@ def read_weights(path: str | Path) -> Weights:
         FacedetError: the file is missing, damaged, something else, or holds code.
     """
     path = Path(path).expanduser()
+    if path.is_dir():
+        raise FacedetError(f"{path}: is a folder, a weights file is wanted")
     if not path.is_file():
         raise FacedetError(f"{path}: no such weights file")
     if path.stat().st_size == 0:
         raise FacedetError(f"{path}: the weights file is empty")
-    weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    is_ours = path.suffix.lower() == ".safetensors"
+    weights = _read_safetensors(path) if is_ours else _read_torch(path)
+    described = (weights.state, weights.config, weights.info)
+    if not all(isinstance(part, dict) for part in described):
+        raise FacedetError(f"{path}: its header does not describe a network")
+    if not all(isinstance(value, Tensor) for value in weights.state.values()):
+        raise FacedetError(f"{path}: holds something else than tensors")
     return weights._replace(info={**weights.info, "file": path.name, "sha256": file_sha256(path)})
 
 
@@ -70,7 +78,7 @@ def build_net(weights: Weights, source: str | Path) -> nn.Module:
         weights: from `read_weights`.
         source: the file, for messages.
     """
-    net = build_untrusted(weights.config["net"], str(source))
+    net = build_untrusted(weights.config.get("net"), str(source))
     load_state(net, weights.state, source)
     return net.eval()
 
@@ -95,7 +103,18 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], source: str | Path) 
                 f"{source}: {key} has shape {list(state[key].shape)}, "
                 f"the network wants {list(value.shape)}"
             )
+        if value.is_floating_point() and not _is_finite(state[key]):
+            raise FacedetError(f"{source}: {key} holds values that are no finite numbers")
     net.load_state_dict(dict(state))
+
+
+def _is_finite(values: Tensor) -> bool:
+    return values.is_floating_point() and bool(values.isfinite().all())
+
+
+def build_coder(weights: Weights, source: str | Path) -> Any:  # noqa: ANN401
+    """The box coder of `weights`; `source` as for `build_net`."""
+    return build_untrusted(weights.config.get("box_coder"), str(source))
 
 
 def save_weights(path: str | Path, weights: Weights) -> Path:
@@ -137,15 +156,18 @@ def _read_safetensors(path: Path) -> Weights:
 
 def _read_torch(path: Path) -> Weights:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols; what matters comes as an error
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = "holds more than tensors, or is no PyTorch file; nothing in it was run"
         raise FacedetError(f"{path}: {reason}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FacedetError(f"{path}: not a readable PyTorch file ({first})") from error
+    # On damaged files the unpickler raises almost anything.
+    except Exception as error:
+        text = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
+        raise FacedetError(f"{path}: not a readable PyTorch file ({text})") from error
     if isinstance(content, dict) and KEY in content and "state_dict" in content:
-        return _from_checkpoint(content)
+        return _from_checkpoint(content, path)
     if isinstance(content, dict) and is_released_extd(content):
         return _from_release(content, path)
     raise FacedetError(
@@ -154,19 +176,28 @@ def _read_torch(path: Path) -> Weights:
     )
 
 
-def _from_checkpoint(content: dict[str, Any]) -> Weights:
-    state = {
-        key.removeprefix("net."): value
-        for key, value in content["state_dict"].items()
-        if key.startswith("net.")
-    }
-    config = content[KEY]["config"]
-    info = {"source": "training checkpoint", "steps": content.get("global_step")}
-    return Weights(state, model_config(config), info)
+def _from_checkpoint(content: dict[str, Any], path: Path) -> Weights:
+    try:
+        state = {
+            key.removeprefix("net."): value
+            for key, value in content["state_dict"].items()
+            if key.startswith("net.")
+        }
+        config = model_config(content[KEY]["config"])
+    except (AttributeError, KeyError, TypeError) as error:
+        raise FacedetError(f"{path}: the checkpoint does not describe a network") from error
+    return Weights(
+        state, config, {"source": "training checkpoint", "steps": content.get("global_step")}
+    )
 
 
 def _from_release(content: dict[str, Tensor], path: Path) -> Weights:
-    width = released_width(content)
+    try:
+        width, state = released_width(content), import_released_extd(content)
+    except FacedetError as error:
+        raise FacedetError(f"{path}: {error}") from error
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise FacedetError(f"{path}: no complete EXTD state dict ({error!r})") from error
     digest = file_sha256(path)
     # A file that calls itself a released one must be that one; others may be anybody's training.
     by_name = {name: known for known, (name, _) in KNOWN_FILES.items()}
@@ -180,4 +211,4 @@ def _from_release(content: dict[str, Tensor], path: Path) -> Weights:
     overrides = [f"backbone.width={width}", "backbone.activation=prelu", "neck=top_down"]
     config = plain(compose("train", ["preset=extd_fpn", *overrides]))
     info = {"source": source, "origin_sha256": digest}
-    return Weights(import_released_extd(content), model_config(config), info)
+    return Weights(state, model_config(config), info)

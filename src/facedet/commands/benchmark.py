@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from facedet.commands.option_types import count, megapixels
+
 HELP = """Time things on this machine. Speeds are ratios of runs taken in turn, after a warm-up, as
 medians with 10th and 90th percentiles:
   network   one picture: preparation, network (plain and folded), postprocessing apart
@@ -19,16 +21,17 @@ EXAMPLE = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("what", choices=("network", "training", "pipeline", "memory"))
+    things = ("network", "training", "pipeline", "memory")
+    parser.add_argument("what", choices=things, help="what is timed")
     parser.add_argument("--preset", default="extd_fpn_32_prelu", help="network, if no weights")
     parser.add_argument("--weights", type=Path, help="weights of the network (random otherwise)")
     parser.add_argument("--image", type=Path, help="picture for network (noise otherwise)")
-    parser.add_argument("--size", type=int, help="side of picture or crop (640; training: 320)")
-    parser.add_argument("--batch", type=int, default=8, help="of training (8)")
+    parser.add_argument("--size", type=count, help="side of picture or crop (640; training: 320)")
+    parser.add_argument("--batch", type=count, default=8, help="of training (8)")
     parser.add_argument("--data", type=Path, help="WIDER FACE folder for pipeline (crowds)")
-    parser.add_argument("--megapixels", type=float, default=24.0, help="of memory (24)")
-    parser.add_argument("--runs", type=int, default=20, help="pairs of timed runs (20)")
-    parser.add_argument("--threads", type=int, help="CPU threads (torch's default)")
+    parser.add_argument("--megapixels", type=megapixels, default=24.0, help="of memory (24)")
+    parser.add_argument("--runs", type=count, default=20, help="pairs of timed runs (20)")
+    parser.add_argument("--threads", type=count, help="CPU threads (torch's default)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -115,9 +118,11 @@ def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
 def _memory(args: argparse.Namespace) -> dict[str, Any]:
     from facedet.errors import UsageError
     from facedet.profiling.memory import measure_memory
+    from facedet.weights import build_net, read_weights
 
     if args.weights is None:
         raise UsageError("benchmark memory wants --weights FILE")
+    build_net(read_weights(args.weights), args.weights)  # what is wrong is said here, in one line
     width = round((args.megapixels * 1e6 * 3 / 2) ** 0.5)
     return measure_memory(args.weights, width * 2 // 3, width)
 

@@ -3,6 +3,8 @@
 import argparse
 import json
 
+from facedet.commands.option_types import count
+
 HELP = """List parameters and multiply-adds of every preset for one image. Two counts: `true` counts
 every use of a convolution; `paper` counts each convolution once, as EXTD's paper does, and so
 ignores that its backbone is applied six times."""
@@ -15,7 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("presets", nargs="*", help="presets (all)")
     parser.add_argument(
-        "--size", nargs=2, type=int, default=(640, 640), metavar=("HEIGHT", "WIDTH"), help="640 640"
+        "--size",
+        nargs=2,
+        type=count,
+        default=(640, 640),
+        metavar=("HEIGHT", "WIDTH"),
+        help="640 640",
     )
     parser.add_argument("--json", action="store_true", help="print a list of objects")
 
@@ -23,11 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Counts and prints."""
     from facedet.config import build, compose, presets
-    from facedet.errors import UsageError
     from facedet.profiling.cost import measure_cost
 
-    if min(args.size) < 1:
-        raise UsageError(f"--size {args.size[0]} {args.size[1]}: positive numbers are needed")
     rows = []
     for name in args.presets or presets():
         net = build(compose("train", [f"preset={name}"]).model.net)

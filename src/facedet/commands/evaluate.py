@@ -9,9 +9,9 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from facedet.commands.train import run_hydra
+from facedet.commands.hydra_job import run_hydra, run_job
 from facedet.config import CONF_DIR, build, plain
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, UsageError
 
 HELP = """Measure weights on a data set by a benchmark's protocol. Settings are keys of the config:
   weights=FILE          weights file, checkpoint, or released EXTD file
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="evaluate")
 def main(config: DictConfig) -> None:
     """Evaluates what `config` describes."""
-    evaluate(config)
+    run_job(evaluate, config)
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
@@ -53,18 +53,27 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         FacedetError: weights, data or output are not as they should be.
     """
     plain(config)  # says what is missing before anything is loaded
+    if config.limit is not None and (type(config.limit) is not int or config.limit < 1):
+        raise UsageError(f"limit={config.limit}: a number of pictures above 0 is wanted")
     from facedet.data.detection_files import read_detections
     from facedet.evaluation import detect_records, save_sheet
-    from facedet.scoring import metric_report, save_report, score_records, table
+    from facedet.scoring import (
+        metric_report,
+        require_subsets,
+        save_report,
+        score_records,
+        table,
+    )
 
-    output = Path(config.paths.output)
+    output = Path(str(config.paths.output))
+    pyramid, info = _pyramid(config)
     datamodule = build(config.data)
     datamodule.prepare_data()
     reading = datamodule.reading("val")
     records = reading.records[: config.limit]
     if not records:
         raise FacedetError(f"{datamodule.root}: no pictures to evaluate")
-    pyramid, info = _pyramid(config)
+    require_subsets(records, datamodule.root)
     began = time.perf_counter()
     notes = detect_records(pyramid, records, output / "detections", **config.protocol.files)
     seconds = time.perf_counter() - began
@@ -84,6 +93,9 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     save_sheet(output / "sheet.png", records, found)
     files = ("metrics.json", "precision_recall.png", "sheet.png", "detections")
     print(table(report, metric), *(f"  {output / name}" for name in files), sep="\n")
+    strange = len(found.keys() - {record.name for record in records})
+    if strange:
+        print(f"  {strange:,} files in detections are of other pictures: an earlier run's")
     if reading.counts.get("missing_images"):
         print(f"  without {reading.counts['missing_images']:,} pictures that are not on disk")
     return report
@@ -91,23 +103,24 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
 
 def _pyramid(config: DictConfig) -> tuple[Any, dict[str, Any]]:
     """The protocol's pyramid over the network of the weights, and what the weights are."""
-    import torch
-
-    from facedet.config import build_untrusted
+    from facedet.api import find_device
     from facedet.inference import Pyramid
     from facedet.models.folding import fold
-    from facedet.weights import build_net, read_weights
+    from facedet.weights import build_coder, build_net, read_weights
 
     weights = read_weights(config.weights)
     net = build_net(weights, config.weights)
-    coder = build_untrusted(weights.config["box_coder"], config.weights)
+    coder = build_coder(weights, config.weights)
     protocol = config.protocol
-    pyramid = Pyramid(
-        (fold(net) if config.folded else net).to(torch.device(config.device)),
-        build(protocol.postprocess)(box_coder=coder),
-        build(protocol.scales),
-        build(protocol.merge),
-        protocol.pixel_budget,
-        protocol.on_large,
-    )
+    try:
+        pyramid = Pyramid(
+            (fold(net) if config.folded else net).to(find_device(config.device)),
+            build(protocol.postprocess)(box_coder=coder),
+            build(protocol.scales),
+            build(protocol.merge),
+            protocol.pixel_budget,
+            protocol.on_large,
+        )
+    except ValueError as error:
+        raise UsageError(f"protocol: {error}") from error
     return pyramid, weights.info

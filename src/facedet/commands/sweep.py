@@ -19,8 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Hands over to Hydra."""
-    from facedet.commands.train import main, run_hydra
+    from facedet.commands.hydra_job import run_hydra
+    from facedet.commands.train import main
     from facedet.config import SWEEPS_DIR
 
     flags = ["--config-dir", str(SWEEPS_DIR), "--config-name", args.name, "--multirun"]
-    return run_hydra(main, "train", [*flags, *args.overrides])
+    return run_hydra(main, "train", args.overrides, flags)

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from facedet.config import CONF_DIR, build, compose, explain, plain
+from facedet.commands.hydra_job import run_hydra, run_job
+from facedet.config import CONF_DIR, build, compose, plain
 from facedet.errors import FacedetError, UsageError
 
 HELP = """Train a detector. Every part is one word, every setting a key of the config:
@@ -45,37 +45,12 @@ def run(args: argparse.Namespace) -> int:
     if args.show:
         from omegaconf import OmegaConf
 
-        print(OmegaConf.to_yaml(compose("train", args.overrides)), end="")
+        print(OmegaConf.to_yaml(compose("train", args.overrides), resolve=True), end="")
         return 0
     flags = ["--multirun"] * args.multirun
     if args.config_dir is not None:
         flags += ["--config-dir", str(args.config_dir)]
-    return run_hydra(main, "train", [*flags, *args.overrides])
-
-
-def run_hydra(application: Any, name: str, arguments: list[str]) -> int:  # noqa: ANN401
-    """Runs a Hydra application with errors as ours: one line for what the user can mend.
-
-    Args:
-        application: what `hydra.main` made.
-        name: of its primary config.
-        arguments: its command line.
-    """
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise instead of printing a traceback and exiting
-    # The first word is a file that Python can run: Lightning starts further ranks with it.
-    file = str(Path(__file__).with_name(f"{name}.py"))
-    program, sys.argv = sys.argv, [file, *arguments]
-    try:
-        application()
-    except (HydraException, OmegaConfBaseException) as error:
-        overrides = [one for one in arguments if not one.startswith("-")]
-        raise UsageError(explain(error, name, overrides)) from error
-    finally:
-        sys.argv = program
-    return 0
+    return run_hydra(main, "train", args.overrides, flags)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train")
@@ -87,7 +62,7 @@ def main(config: DictConfig) -> float | None:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         # The clock in paths.output is read once for all jobs; Hydra's job folders differ.
         config.paths.output = HydraConfig.get().runtime.output_dir
-    return train(config)
+    return run_job(train, config)
 
 
 def train(config: DictConfig) -> float | None:
@@ -103,6 +78,8 @@ def train(config: DictConfig) -> float | None:
     import pytorch_lightning as pl
 
     from facedet.callbacks.checkpoint_config import CheckpointConfig
+    from facedet.scoring import require_subsets
+    from facedet.weights import load_state, read_weights
 
     quieten()
     pl.seed_everything(config.seed, workers=True, verbose=False)
@@ -110,10 +87,14 @@ def train(config: DictConfig) -> float | None:
     resume = find_checkpoint(config.ckpt_path, output)
     datamodule = build(config.data)
     module = build(config.model)
-    if config.weights is not None:
-        from facedet.weights import load_state, read_weights
-
-        load_state(module.net, read_weights(config.weights).state, config.weights)
+    for source in (config.weights, resume):
+        if source is not None:
+            # Lightning reads `resume` again; here it is said in one line if it does not fit.
+            load_state(module.net, read_weights(source).state, source)
+    if resume is not None:
+        check_optimizer(resume, config)
+    if module.metric is not None and datamodule.prepare is None:
+        require_subsets(datamodule.reading("val").records, datamodule.root)
     callbacks = list(build(config.callbacks).values())
     for callback in callbacks:
         if isinstance(callback, CheckpointConfig):
@@ -122,16 +103,19 @@ def train(config: DictConfig) -> float | None:
     for logger in trainer.loggers:
         logger.log_hyperparams(values)
     log.info("output: %s", output)
+    last = output / "checkpoints" / "last.ckpt"
     try:
         trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
     except SystemExit as stop:
         # Lightning's answer to Ctrl-C; as an exit it would end a whole multirun.
-        where = f"ckpt_path=last paths.output={output} goes on"
-        raise FacedetError(f"interrupted at step {trainer.global_step}; {where}") from stop
+        if trainer.world_size == 1:  # other ranks, already ended, would be waited for
+            trainer.save_checkpoint(last, weights_only=False)
+        how = f"; ckpt_path=last paths.output={output} goes on" if last.is_file() else ""
+        raise FacedetError(f"interrupted at step {trainer.global_step}{how}") from stop
     finally:
         _finish_wandb()
     # The end is rarely a multiple of the checkpoint's steps.
-    trainer.save_checkpoint(output / "checkpoints" / "last.ckpt", weights_only=False)
+    trainer.save_checkpoint(last, weights_only=False)
     if trainer.is_global_zero:
         report(trainer, output)
     value = trainer.callback_metrics.get(config.objective)
@@ -153,10 +137,7 @@ def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
 
     settings = OmegaConf.merge(config.trainer, {"precision": precision(config.trainer)})
     logger = build(config.logger) if config.get("logger") else False
-    try:
-        return build(settings, callbacks=callbacks, logger=logger)
-    except UsageError as error:
-        raise UsageError(f"trainer: {error}") from error
+    return build(settings, callbacks=callbacks, logger=logger)
 
 
 def precision(trainer: DictConfig) -> str:
@@ -187,6 +168,10 @@ def find_checkpoint(wish: str | None, output: Path) -> str | None:
     if wish not in ("last", "best"):
         if not Path(wish).is_file():
             raise FacedetError(f"ckpt_path={wish}: no such file; wanted last, best or a file")
+        if wish.endswith(".safetensors"):
+            raise FacedetError(
+                f"ckpt_path={wish}: holds weights only; weights=FILE starts from them"
+            )
         return wish
     runs = sorted(output.parent.glob(f"*/checkpoints/{wish}.ckpt"), key=lambda p: p.stat().st_mtime)
     own = output / "checkpoints" / f"{wish}.ckpt"
@@ -197,6 +182,25 @@ def find_checkpoint(wish: str | None, output: Path) -> str | None:
     found = own if own.is_file() else runs[-1]
     log.info("going on from %s", found)
     return str(found)
+
+
+def check_optimizer(checkpoint: str, config: DictConfig) -> None:
+    """Refuses to go on with another optimiser: its state in the checkpoint means nothing to it.
+
+    Raises:
+        UsageError: the checkpoint's config names another one.
+    """
+    import torch
+
+    from facedet.callbacks.checkpoint_config import KEY
+
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    before, now = content[KEY]["config"]["optimizer"]["_target_"], config.optimizer._target_
+    if before != now:
+        raise UsageError(
+            f"{checkpoint}: was trained with {before}, this run has {now}: take the experiment or "
+            "optimizer of then, or start afresh with weights=FILE"
+        )
 
 
 def report(trainer: Any, output: Path) -> None:  # noqa: ANN401

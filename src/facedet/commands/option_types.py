@@ -1,0 +1,35 @@
+"""Values of command line options, checked: what is wrong is said before anything is loaded."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+
+def unit(text: str) -> float:
+    """A number in 0 … 1."""
+    return _number(text, float, lambda value: 0 <= value <= 1, "a number in 0 … 1")
+
+
+def scale(text: str) -> float:
+    """A factor on the sides of a picture; more than 16 makes nothing visible."""
+    return _number(text, float, lambda value: 0 < value <= 16, "a scale above 0 and up to 16")
+
+
+def count(text: str) -> int:
+    """A whole number above 0."""
+    return _number(text, int, lambda value: value >= 1, "a whole number above 0")
+
+
+def megapixels(text: str) -> float:
+    """Millions of pixels, up to what a picture may have."""
+    return _number(text, float, lambda value: 0 < value <= 200, "a number above 0 and up to 200")
+
+
+def _number(text: str, kind: type, is_valid: Callable[[Any], bool], wish: str) -> Any:  # noqa: ANN401
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not is_valid(value):
+        raise argparse.ArgumentTypeError(f"{text} is not {wish}")
+    return value

@@ -1,0 +1,28 @@
+"""`facedet cost`; the counts themselves are in `test_costs`."""
+
+
+def test_json_is_a_list_of_objects(cli):
+    result = cli("cost", "extd_fpn_64_prelu", "extd_ssd_32_relu", "--size", 64, 128, "--json")
+    assert (result.code, result.err) == (0, "")
+    assert [row["preset"] for row in result.json] == ["extd_fpn_64_prelu", "extd_ssd_32_relu"]
+    for row in result.json:
+        assert set(row) == {"preset", "size", "parameters", "madds", "madds_paper"}
+        assert row["size"] == [64, 128]
+        assert 0 < row["madds_paper"] <= row["madds"]
+    # EXTD-FPN-64 with PReLU: the paper's 0.16 M parameters.
+    assert result.json[0]["parameters"] == 162_352
+
+
+def test_table_has_a_line_per_preset(cli):
+    result = cli("cost", "extd_fpn_64_prelu", "--size", 64, 64)
+    lines = result.out.splitlines()
+    assert lines[0].split()[:2] == ["preset", "parameters"]
+    assert lines[1].split()[:2] == ["extd_fpn_64_prelu", "162,352"]
+    assert len(lines) == 3
+
+
+def test_wrong_wishes(cli):
+    cli("cost", "extd_fpn_65_prelu").check_error(2, "the nearest is extd_fpn_64_prelu")
+    cli("cost", "--size", 0, 64).check_error(2, "--size", "0 is not a whole number above 0")
+    cli("cost", "--size", "a", 64).check_error(2, "--size", "a is not a whole number above 0")
+    cli("cost", "--size", 64).check_error(2, "--size")

@@ -1,0 +1,193 @@
+"""`facedet evaluate`: its files, its agreement with `facedet score`, and its complaints."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facedet.commands import evaluate
+from facedet.data.detection_files import read_detections
+from reference.one_face import BOX
+
+
+def settings(weights, root, out, *more):
+    return ("evaluate", f"weights={weights}", "data=wider", f"data.root={root}",
+            f"paths.output={out}", *more)  # fmt: skip
+
+
+@pytest.fixture
+def copied(wider, tmp_path):
+    """The data set, to be damaged."""
+    return shutil.copytree(wider, tmp_path / "copied")
+
+
+def scored(cli, out, root, *words):
+    result = cli(
+        "score", "--detections", out / "detections", "--ground-truth", root, *words, "--json"
+    )
+    assert result.code == 0
+    return result.json
+
+
+def test_files_and_numbers(cli, weights, wider, tmp_path):
+    out = tmp_path / "out ü (1)"  # as unlike Hydra's grammar as a folder can be
+    result = cli(*settings(weights, wider, out))
+    assert result.code == 0
+    names = {"curves.csv", "curves.npz", "detections", "metrics.json", "precision_recall.png",
+             "sheet.png"}  # fmt: skip
+    assert names <= {path.name for path in out.iterdir()}
+    report = json.loads((out / "metrics.json").read_text())
+    # One face in each picture, found in each, exactly.
+    assert [report[f"wider/{name}"] for name in ("easy", "medium", "hard")] == [1.0] * 3
+    assert (report["images"], report["detections"]) == (4, 4)
+    assert report["protocol"] == report["settings"]["name"] == "wider_single"
+    assert report["weights"]["source"] == "made by hand"
+    assert (report["limit"], report["missing_pictures"], report["notes"]) == (None, 0, {})
+    found = read_detections(out / "detections")
+    assert sorted(found) == [f"{i % 2}--Event/picture {i}" for i in (0, 2, 1, 3)]
+    x1, y1, x2, y2 = BOX
+    np.testing.assert_allclose(found["0--Event/picture 0"][:, :4], [[x1, y1, x2 - x1, y2 - y1]])
+    for name in ("wider/easy", "wider/medium", "wider/hard", "images", "detections"):
+        assert scored(cli, out, wider)[name] == report[name]
+    assert "hard    AP 1.0000         4 faces" in result.out
+    for name in ("metrics.json", "precision_recall.png", "sheet.png", "detections"):
+        assert f"  {out / name}" in result.out
+    # Four pictures in a row of four cells of 420 px.
+    assert Image.open(out / "sheet.png").size == (1680, 420)
+
+
+def test_a_part_of_the_pictures(cli, weights, copied, tmp_path):
+    (copied / "WIDER_val" / "images" / "1--Event" / "picture 3.jpg").unlink()
+    out = tmp_path / "out"
+    result = cli(*settings(weights, copied, out))
+    assert result.code == 1
+    assert "1 of 4 pictures are missing" in result.err
+    assert "1--Event/picture 3.jpg" in result.err
+    assert "data.images=present" in result.err
+    result = cli(*settings(weights, copied, out, "data.images=present"))
+    assert result.code == 0
+    assert "without 1 pictures that are not on disk" in result.out
+    report = json.loads((out / "metrics.json").read_text())
+    assert (report["images"], report["missing_pictures"]) == (3, 1)
+    present = scored(cli, out, copied, "--only-present")
+    assert present["wider/hard"] == report["wider/hard"] == 1.0
+    # Scored over all pictures the missing one's face is missed.
+    assert scored(cli, out, copied)["wider/hard"] == 0.75
+    limited = tmp_path / "limited"
+    assert cli(*settings(weights, copied, limited, "data.images=present", "limit=1")).code == 0
+    assert json.loads((limited / "metrics.json").read_text())["limit"] == 1
+    # A second run into a folder with more detections says so.
+    again = cli(*settings(weights, copied, out, "data.images=present", "limit=1"))
+    assert "2 files in detections are of other pictures" in again.out
+
+
+def test_the_published_protocol(cli, weights, wider, tmp_path):
+    """Shrunk so that its many passes are quick; what it finds is the pyramid's affair."""
+    out = tmp_path / "out"
+    small = ["protocol=wider", "protocol.scales.area=16384", "limit=2"]
+    assert cli(*settings(weights, wider, out, *small)).code == 0
+    report = json.loads((out / "metrics.json").read_text())
+    assert report["protocol"] == "wider"
+    assert report["settings"]["merge"]["_target_"].endswith("VoteMerge")
+    first = (out / "detections" / "0--Event" / "picture 0.txt").read_text().splitlines()
+    assert first[0] == "picture 0"
+    assert int(first[1]) == len(first) - 2
+    only = scored(cli, out, wider, "--only-present")
+    assert only["wider/hard"] == report["wider/hard"]
+
+
+def test_unreadable_pictures_are_named_and_the_rest_is_done(cli, weights, copied, tmp_path):
+    broken = copied / "WIDER_val" / "images" / "0--Event" / "picture 2.jpg"
+    broken.write_bytes(broken.read_bytes()[:900])
+    out = tmp_path / "out"
+    result = cli(*settings(weights, copied, out))
+    assert result.code == 1
+    named, last = result.err.splitlines()
+    assert named.startswith(f"{broken}: the picture is damaged")
+    assert last.startswith("facedet evaluate: 1 of 4 pictures cannot be read; ")
+    assert len(read_detections(out / "detections")) == 3
+    assert not (out / "metrics.json").exists()
+
+
+def test_a_data_set_without_its_lists(cli, weights, copied, tmp_path, monkeypatch):
+    shutil.rmtree(copied / "ground_truth")
+
+    def never(*_, **__):
+        pytest.fail("went to work before it was known that nothing can be scored")
+
+    monkeypatch.setattr("facedet.evaluation.detect_records", never)
+    result = cli(*settings(weights, copied, tmp_path / "out"))
+    result.check_error(1, copied, "ground_truth/wider_{easy,medium,hard}_val.mat")
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "words"),
+    [
+        (["wieghts=a"], 2, "wieghts: there is no such key; the nearest is weights"),
+        (["protocol=fddb"], 2, "protocol=fddb: there is no such choice; there are wider, "),
+        (["data=widr"], 2, "the nearest is wider"),
+        (["data.images=presnt"], 2, "images=presnt is none of all, present"),
+        (["limit=0"], 2, "limit=0: a number of pictures above 0"),
+        (["limit=-1"], 2, "limit=-1"),
+        (["limit=few"], 2, "limit=few"),
+        (["limit=true"], 2, "limit="),
+        (["folded=flase"], 2, "folded=flase: true or false is wanted"),
+        (["protocol.on_large=crop"], 2, "on_large='crop'"),
+        (["protocol.postprocess.score=low"], 2, "a number is wanted; the default is 0.05"),
+        (["device=banana"], 1, "device=banana cannot be used"),
+        (["weights=/nowhere.pth"], 1, "/nowhere.pth: no such weights file"),
+        (["data.root=/nowhere"], 1, "/nowhere"),
+        (["paths.output=/proc/nowhere"], 1, "/proc/nowhere"),
+        (["banana"], 2, "banana: settings are written KEY=VALUE"),
+        (["-m"], 2, "-m"),
+    ],
+)
+def test_complaints(cli, weights, wider, tmp_path, more, code, words):
+    result = cli(*settings(weights, wider, tmp_path / "out", *more))
+    result.check_error(code, words)
+
+
+def test_what_is_missing_is_said_before_a_folder_is_made(cli, weights, tmp_path, monkeypatch):
+    folder = tmp_path / "nothing here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    cli("evaluate").check_error(2, "weights is not given: add weights=VALUE")
+    cli("evaluate", f"weights={weights}", "data=wider").check_error(2, "data.root is not given")
+    assert list(folder.iterdir()) == []
+
+
+def test_outputs_and_weights_that_are_something_else(cli, weights, wider, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    for out in (tmp_path / "taken", tmp_path / "taken" / "out"):
+        cli(*settings(weights, wider, out)).check_error(1, out)
+    cli(*settings(tmp_path, wider, tmp_path / "out")).check_error(1, tmp_path, "is a folder")
+    result = cli(*settings(tmp_path / "taken", wider, tmp_path / "out"))
+    result.check_error(1, tmp_path / "taken", "PyTorch file")
+
+
+def test_an_interruption(cli, weights, wider, tmp_path, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate, "evaluate", interrupted)
+    result = cli(*settings(weights, wider, tmp_path / "out"))
+    result.check_error(130, "facedet evaluate: interrupted")
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_released_weights_on_real_pictures(cli, shared, tmp_path):
+    root = shared / "data" / "wider"
+    source = shared / "reference" / "weights" / "EXTD_64.pth"
+    out = tmp_path / "out"
+    result = cli(*settings(source, root, out, "data.images=present", "limit=12"))
+    assert result.code == 0
+    report = json.loads((out / "metrics.json").read_text())
+    assert (report["images"], report["missing_pictures"]) == (12, 2983)
+    # 0.85 over all pictures at one scale; twelve are a small sample.
+    assert report["wider/hard"] > 0.7
+    only = scored(cli, out, root, "--only-present")
+    for name in ("wider/easy", "wider/medium", "wider/hard", "images", "detections"):
+        assert only[name] == report[name]

@@ -1,0 +1,207 @@
+"""`facedet.load(...).detect(...)`: what it takes, and what it gives for it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import facedet
+from facedet.boxes import iou
+from facedet.data.wider import read_wider
+from facedet.errors import FacedetError, UsageError
+from facedet.inference import Pass
+from facedet.weights import Weights, build_net, read_weights, save_weights
+from reference.one_face import BOX, SCORE, one_face_weights, save_one_face, save_picture
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    return save_one_face(tmp_path_factory.mktemp("weights") / "one.safetensors")
+
+
+@pytest.fixture(scope="session")
+def detector(weights):
+    return facedet.load(weights)
+
+
+@pytest.fixture(scope="session")
+def seeing(tmp_path_factory):
+    """A detector whose findings depend on the picture: random weights, scores around 1/2."""
+    stored = one_face_weights()
+    torch.manual_seed(1)
+    net = build_net(stored, "random")
+    for parameter in net.head.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    path = tmp_path_factory.mktemp("weights") / "seeing.safetensors"
+    return facedet.load(save_weights(path, Weights(net.state_dict(), stored.config, {})))
+
+
+def check_one_face(found, box=BOX, note=""):
+    torch.testing.assert_close(found.boxes, torch.tensor([box]), rtol=0, atol=1e-3)
+    assert found.scores.tolist() == pytest.approx([SCORE], abs=1e-4)
+    assert found.note == note
+
+
+def pixels(height=48, width=64, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_every_kind_of_picture(detector, tmp_path):
+    path = save_picture(tmp_path / "a ü (1).png")
+    rgb = np.asarray(Image.open(path))
+    for picture in (path, str(path), rgb, rgb[:, :, 0], Image.open(path), Image.fromarray(rgb)):
+        check_one_face(detector.detect(picture))
+
+
+def test_all_kinds_see_the_same_pixels(seeing, tmp_path):
+    path = save_picture(tmp_path / "a.png")
+    rgb = np.asarray(Image.open(path))
+    first = seeing.detect(path)
+    assert len(first.boxes) > 1
+    assert (first.scores.diff() <= 0).all()
+    for picture in (rgb, Image.open(path), rgb[:, ::-1][:, ::-1]):
+        again = seeing.detect(picture)
+        assert torch.equal(again.boxes, first.boxes)
+        assert torch.equal(again.scores, first.scores)
+    # Channels in the other order are another picture.
+    assert not torch.equal(seeing.detect(rgb[:, :, ::-1]).scores, first.scores)
+
+
+def test_a_list_gives_what_its_pictures_give(seeing, tmp_path):
+    pictures = [pixels(), save_picture(tmp_path / "a.png"), pixels(40, 90, 1), pixels(seed=2)]
+    together = seeing.detect(pictures)
+    assert isinstance(together, list)
+    for picture, found in zip(pictures, together, strict=True):
+        alone = seeing.detect(picture)
+        torch.testing.assert_close(found.boxes, alone.boxes, rtol=0, atol=1e-2)
+        torch.testing.assert_close(found.scores, alone.scores, rtol=0, atol=1e-4)
+    assert len(seeing.detect(tuple(pictures))) == 4
+    assert seeing.detect([]) == []
+
+
+def test_boxes_are_pixels_of_the_picture_whatever_the_scale(weights):
+    # At scale 2 the network sees 128 x 96 px and finds BOX there: half of it here.
+    half = [value / 2 for value in BOX]
+    check_one_face(facedet.load(weights, scales=[2.0]).detect(pixels()), half)
+    planned = facedet.load(weights, scales=lambda size: [Pass(2.0)])
+    check_one_face(planned.detect(pixels()), half)
+    # The mirror image of -192 … 320 in 64 px: 64 - 320 = -256 … 64 + 192 = 256; IoU with BOX is
+    # (256 + 192) / (256 + 320) = 0.78, so one of the two stays.
+    assert len(facedet.load(weights, flip=True).detect(pixels()).boxes) == 1
+    assert len(facedet.load(weights, flip=True, iou=0.9).detect(pixels()).boxes) == 2
+
+
+def test_a_photo_on_its_side_is_turned_and_the_note_says_so(detector, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save_picture(tmp_path / "side.jpg", exif=exif)
+    check_one_face(detector.detect(path), note="turned upright (EXIF orientation 6)")
+    check_one_face(detector.detect([path])[0], note="turned upright (EXIF orientation 6)")
+
+
+def test_score_and_keep(weights):
+    assert len(facedet.load(weights, score=0.89).detect(pixels()).boxes) == 0
+    assert len(facedet.load(weights, score=0.0, keep=3).detect(pixels()).boxes) == 3
+
+
+def test_folded_and_plain_agree(weights):
+    plain = facedet.load(weights, folded=False).detect(pixels())
+    check_one_face(plain)
+
+
+@pytest.mark.parametrize("array", [pixels() / 255, pixels()[:, :, :2], np.zeros((0, 5, 3), "u1")])
+def test_arrays_that_are_no_pictures(detector, array):
+    with pytest.raises(FacedetError, match="an image array must be"):
+        detector.detect(array)
+
+
+def test_what_is_no_picture_at_all(detector, tmp_path):
+    with pytest.raises(FacedetError, match="nowhere.jpg: no such file"):
+        detector.detect(tmp_path / "nowhere.jpg")
+    with pytest.raises(FacedetError, match="not NoneType"):
+        detector.detect(None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"score": 1.5}, "score=1.5"),
+        ({"score": float("nan")}, "score=nan"),
+        ({"iou": -1}, "iou=-1"),
+        ({"keep": 0}, "keep=0"),
+        ({"scales": []}, r"scales=\[\]"),
+        ({"scales": [1.0, 0.0]}, "above 0"),
+        ({"scales": [float("inf")]}, "above 0"),
+        ({"pixel_budget": 0}, "pixel_budget=0"),
+        ({"on_large": "crop"}, "tile or shrink"),
+    ],
+)
+def test_arguments_out_of_range(weights, arguments, words):
+    with pytest.raises(UsageError, match=words):
+        facedet.load(weights, **arguments)
+
+
+@pytest.mark.parametrize("device", ["banana", "cuda:99", "cuda"])
+def test_a_device_that_is_not_there(weights, device):
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has the device")
+    with pytest.raises(FacedetError, match=f"device={device} cannot be used") as caught:
+        facedet.load(weights, device=device)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_scale_that_makes_a_picture_enormous(weights):
+    # 5,000 x 4,000 px at scale 4 are 320 million pixels.
+    detector = facedet.load(weights, scales=[1.0, 4.0])
+    with pytest.raises(FacedetError, match=r"5000 x 4000 pixels times scale 4 .* smaller scales"):
+        detector.detect(np.zeros((4000, 5000, 3), dtype=np.uint8))
+
+
+def test_boxes_of_infinite_size_are_left_out_and_counted(tmp_path):
+    stored = one_face_weights()
+    # exp(0.2 * 1e4) is infinite.
+    stored.state["head.levels.5.box.bias"][2] = 1e4
+    detector = facedet.load(save_weights(tmp_path / "endless.safetensors", stored))
+    found = detector.detect(pixels())
+    assert (len(found.boxes), len(found.scores)) == (0, 0)
+    assert found.note == "left out 1 boxes of infinite size"
+
+
+def test_info_says_where_the_weights_come_from(detector, weights):
+    assert detector.info["source"] == "made by hand"
+    assert detector.info["file"] == "one.safetensors"
+    assert detector.info["sha256"] == read_weights(weights).info["sha256"]
+
+
+def test_importing_the_package_does_not_import_torch():
+    code = "import sys, facedet; facedet.__version__; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_package_hands_out_what_it_lists():
+    for name in facedet.__all__:
+        assert getattr(facedet, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'detect'"):
+        facedet.detect  # noqa: B018
+
+
+@pytest.mark.data
+def test_real_faces_are_found_where_they_are_annotated(shared: Path):
+    detector = facedet.load(shared / "reference" / "weights" / "EXTD_64.pth")
+    records = read_wider(shared / "data" / "wider", "val", images="present").records
+    # Every face of a group photo, none smaller than 30 px: they are easy.
+    record = next(
+        one
+        for one in records
+        if one.name.startswith("12--Group")
+        and len(one.boxes) >= 5
+        and (one.boxes[:, 3] - one.boxes[:, 1]).min() > 30
+    )
+    found = detector.detect(record.path)
+    overlaps = iou(torch.from_numpy(record.boxes), found.boxes)
+    assert (overlaps.amax(dim=1) > 0.5).float().mean() >= 0.9
+    assert abs(len(found.boxes) - len(record.boxes)) <= 2

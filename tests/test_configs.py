@@ -1,0 +1,164 @@
+"""Every YAML file composes, and every object it describes is built with arguments it has."""
+
+import inspect
+
+import pytest
+import torch
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import get_object
+
+from facedet.config import CONF_DIR, SWEEPS_DIR, build, compose, extd_cells, plain
+from facedet.errors import UsageError
+
+FILES = sorted((file.parent.name, file.stem) for file in CONF_DIR.glob("*/*.yaml"))
+SWEEPS = sorted(file.stem for file in SWEEPS_DIR.glob("*.yaml"))
+# Their other arguments come from the code, or are what the benchmark is.
+FIXED = (
+    "facedet.data.crowds.ensure_crowds",
+    "facedet.data.wider.read_wider",
+    "facedet.metrics.wider.WiderAP",
+)
+
+
+def composed(group, name):
+    """The config with this file in it."""
+    choice = f"[{name}]" if group == "callbacks" else name
+    root = [] if group == "data" and name == "crowds" else ["data.root=/nowhere"]
+    if group == "protocol":
+        return compose("evaluate", [f"{group}={choice}", "weights=a", *root])
+    return compose("train", [f"{group}={choice}", *root])
+
+
+def nodes(value, path=""):
+    """(path, node) of all nodes with a target, the inner ones too."""
+    if isinstance(value, dict):
+        if "_target_" in value:
+            yield path, value
+        for key, inner in value.items():
+            yield from nodes(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from nodes(inner, f"{path}[{place}]")
+
+
+def check_keys(config):
+    """Every key of every node is an argument of the node's target."""
+    found = list(nodes(config))
+    assert found
+    for path, node in found:
+        parameters = inspect.signature(get_object(node["_target_"])).parameters
+        if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+            continue
+        unknown = {key for key in node if not key.startswith("_")} - parameters.keys()
+        assert not unknown, f"{path}: {node['_target_']} has no {', '.join(sorted(unknown))}"
+
+
+def check_written_out(config):
+    """Every argument of ours with a default is written: Hydra overrides no other key."""
+    for path, node in nodes(config):
+        target = node["_target_"]
+        if target.startswith("facedet.") and target not in FIXED:
+            for name, parameter in inspect.signature(get_object(target)).parameters.items():
+                is_open = parameter.default is not parameter.empty
+                assert not is_open or name in node, f"{path}: {target} does not say {name}"
+
+
+def build_all(config, group):
+    """Builds what a file of this group has a part in."""
+    if group == "protocol":
+        protocol = config.protocol
+        for part in (protocol.postprocess, protocol.scales, protocol.merge, protocol.metric):
+            assert build(part) is not None
+    elif group in ("data", "augmentation"):
+        assert build(config.data).batch_size == config.data.batch_size
+    elif group == "trainer":
+        assert build(config.trainer, logger=False).max_steps == config.trainer.max_steps
+    elif group in ("callbacks", "logger"):
+        assert build(config[group]) is not None
+    else:
+        assert build(config.model).net is not None
+        assert build(config.data) is not None
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_file(group, name, monkeypatch, tmp_path):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.chdir(tmp_path)
+    config = composed(group, name)
+    values = plain(config)
+    check_keys(values)
+    check_written_out(values)
+    if name == "gpu" and not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="No supported gpu backend"):
+            build_all(config, group)
+    else:
+        build_all(config, group)
+
+
+@pytest.mark.parametrize("cell", extd_cells(), ids=lambda cell: cell[0])
+def test_generated(cell):
+    """An experiment is its preset with the paper's data and schedule; `test_costs` has the nets."""
+    name, layout, width, activation = cell
+    values = plain(composed("experiment", name))
+    check_keys(values)
+    assert values["backbone"] == values["model"]["net"]["backbone"]
+    assert (values["backbone"]["width"], values["backbone"]["activation"]) == (width, activation)
+    neck = {"fpn": "TopDown", "ssd": "Passthrough"}[layout]
+    assert values["model"]["net"]["neck"]["_target_"].endswith(neck)
+    # EXTD §4: 480,000 steps of 16 crops of 640 px, SGD with momentum 0.9.
+    data = values["data"]
+    assert data["reader"]["_target_"] == "facedet.data.wider.read_wider"
+    assert (values["trainer"]["max_steps"], data["batch_size"]) == (480_000, 16)
+    assert data["augmentation"]["size"] == 640
+    optimizer = values["optimizer"]
+    assert (optimizer["_target_"], optimizer["lr"]) == ("torch.optim.SGD", 0.001)
+    assert (optimizer["momentum"], optimizer["weight_decay"]) == (0.9, 0.0005)
+    assert values["scheduler"]["milestones"] == [240_000, 360_000]
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_sweep(name):
+    """The first and the last value of every swept key compose and build."""
+    GlobalHydra.instance().clear()
+    search = [f"hydra.searchpath=[file://{CONF_DIR}]"]
+    with initialize_config_dir(str(SWEEPS_DIR), version_base="1.3"):
+        config = hydra_compose(name, search, return_hydra_config=True)
+        assert str(config.hydra.mode).endswith("MULTIRUN")
+        grid = {}
+        for key, values in config.hydra.sweeper.params.items():
+            override = OverridesParser.create().parse_override(f"{key}={values}")
+            grid[key] = list(override.sweep_string_iterator())
+        assert all(len(values) > 1 for values in grid.values())
+        for end in (0, -1):
+            chosen = [f"{key}={values[end]}" for key, values in grid.items()]
+            job = hydra_compose(name, [*search, *chosen])
+            assert build(job.model).net is not None
+
+
+def test_the_grid_is_the_papers():
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(SWEEPS_DIR), version_base="1.3"):
+        search = [f"hydra.searchpath=[file://{CONF_DIR}]"]
+        params = hydra_compose("extd_grid", search, return_hydra_config=True).hydra.sweeper.params
+    sizes = [len(str(values).split(",")) for values in params.values()]
+    assert sorted(sizes) == [2, 3, 3]
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_primary(name):
+    overrides = ["weights=a"] if name == "evaluate" else []
+    config = compose(name, overrides)
+    assert plain(config)["command"] == name
+    check_keys(plain(config))
+
+
+def test_the_environment_is_read_in_one_file():
+    readers = [
+        file.relative_to(CONF_DIR).as_posix()
+        for file in CONF_DIR.rglob("*.yaml")
+        if "${oc.env:" in file.read_text(encoding="utf-8")
+    ]
+    assert readers == ["paths/default.yaml"]

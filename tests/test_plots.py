@@ -1,0 +1,108 @@
+"""Drawings: where the lines are, what fits where, and what is told apart from a photo."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facedet.errors import FacedetError
+from facedet.plots import (
+    FOUND,
+    MISSED,
+    Box,
+    draw_boxes,
+    is_drawn,
+    plot_precision_recall,
+    save_picture,
+    sheet,
+)
+
+
+def black(height, width):
+    return np.zeros((height, width, 3), dtype=np.uint8)
+
+
+def test_a_box_is_drawn_on_a_copy():
+    picture = black(100, 100)
+    drawn = draw_boxes(picture, [Box([10, 20, 60, 80], MISSED)])
+    assert not picture.any()
+    # 100 / 500 px round to the thinnest line, 1 px, along the corners' rows and columns.
+    for row, column in ((20, 10), (20, 60), (80, 10), (80, 60), (50, 10), (20, 30)):
+        assert tuple(drawn[row, column]) == MISSED
+    changed = drawn.any(axis=2)
+    # Two rows of 51 pixels, and two columns of 59 between them.
+    assert changed.sum() == 2 * 51 + 2 * 59
+    assert tuple(draw_boxes(picture, [Box([10, 20, 60, 80])])[20, 10]) == FOUND
+
+
+@pytest.mark.parametrize(
+    "corners", [[-50, -50, 300, 300], [90, 0, 150, 5], [0, 95, 5, 160], [-1e6, -1e6, 1e6, 1e6]]
+)
+def test_a_text_stays_inside_wherever_the_box_is(corners):
+    blank = draw_boxes(black(100, 100), [Box(corners)])
+    drawn = draw_boxes(black(100, 100), [Box(corners, text="0.99")])
+    # Its plate has the box's colour: more pixels than the box alone.
+    assert (drawn != blank).any(axis=2).sum() > 50
+
+
+def test_a_picture_smaller_than_its_text():
+    assert draw_boxes(black(1, 1), [Box([0, 0, 1, 1], text="0.99")]).shape == (1, 1, 3)
+
+
+def test_sheet_puts_pictures_row_by_row_in_white_cells():
+    pictures = [np.full((10, 20, 3), value, dtype=np.uint8) for value in (10, 20, 30)]
+    joined = sheet(pictures, columns=2, cell=24)
+    assert joined.shape == (48, 48, 3)
+    # Fitted to 20 px of 24, from 2 px on: columns 2 … 21, and as the picture is flat, rows 2 … 11.
+    assert joined[5, 5, 0] == 10
+    assert joined[5, 24 + 5, 0] == 20
+    assert joined[24 + 5, 5, 0] == 30
+    assert (joined[24:, 24:] == 255).all()
+    assert joined[12, 5, 0] == 255
+
+
+@pytest.mark.parametrize("size", [(1, 3000), (3000, 1), (1, 1), (3, 2)])
+def test_sheet_of_extreme_pictures(size):
+    # 1 x 3000 fitted to 28 px would be 0.009 px high.
+    assert (sheet([black(*size)], columns=1, cell=32) == 0).any()
+
+
+def test_saved_pictures_are_known_as_drawn(tmp_path):
+    save_picture(tmp_path / "a_faces.jpg", black(8, 8))
+    Image.fromarray(black(8, 8)).save(tmp_path / "photo_faces.jpg")
+    (tmp_path / "text_faces.jpg").write_text("no picture")
+    assert is_drawn(tmp_path / "a_faces.jpg")
+    for name in ("photo_faces.jpg", "text_faces.jpg", "nowhere.jpg"):
+        assert not is_drawn(tmp_path / name)
+    save_picture(tmp_path / "sheet.png", black(8, 8))
+    assert Image.open(tmp_path / "sheet.png").size == (8, 8)
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(FacedetError, match="taken.*cannot be written"):
+        save_picture(tmp_path / "taken" / "a.jpg", black(8, 8))
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_precision_recall_is_drawn_without_the_window_system(tmp_path):
+    path = tmp_path / "curves.png"
+    # In a process of its own: another test may have imported pyplot already.
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from facedet import plots;"
+        "curves = {'easy': (np.array([0., 1., .5]), np.array([0., .5, 1.]))};"
+        f"plots.plot_precision_recall(Path({str(path)!r}), curves, {{'easy': .75}}, 'title');"
+        "sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    image = Image.open(path)
+    assert image.size == (720, 600)  # 6 x 5 inches at 120 dpi
+    assert len(set(image.convert("L").getdata())) > 10
+
+
+def test_a_curve_without_any_detection(tmp_path):
+    zeros = np.zeros(5)
+    plot_precision_recall(tmp_path / "a.png", {"easy": (zeros, zeros)}, {"easy": 0.0}, "nothing")
+    assert (tmp_path / "a.png").stat().st_size > 0
