@@ -1,7 +1,5 @@
 """Detecting over a data set, and what the sheet of pictures shows."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -126,4 +124,3 @@ def test_sheet_shows_pictures_of_the_whole_set(tmp_path):
     assert Image.open(tmp_path / "out" / "sheet.png").size == (1680, 420)
     save_sheet(tmp_path / "one.png", records[:1], found)
     assert Image.open(tmp_path / "one.png").size == (1680, 420)
-    json.dumps(sorted(found))
