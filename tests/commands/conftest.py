@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from facedet.cli import main
-from reference.one_face import make_wider, save_one_face
+from reference.one_face import make_wider, save_one_face, save_picture
 
 
 class Result(NamedTuple):
@@ -61,3 +61,12 @@ def _elsewhere(tmp_path, monkeypatch):
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     monkeypatch.chdir(folder)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of two sound pictures of 64 x 48 px, with an odd name."""
+    folder = tmp_path / "photos ü (1)"
+    save_picture(folder / "a b.jpg")
+    save_picture(folder / "sub" / "c.png", seed=1)
+    return folder

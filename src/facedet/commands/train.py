@@ -114,8 +114,6 @@ def train(config: DictConfig) -> float | None:
         raise FacedetError(f"interrupted at step {trainer.global_step}{how}") from stop
     finally:
         _finish_wandb()
-    # The end is rarely a multiple of the checkpoint's steps.
-    trainer.save_checkpoint(last, weights_only=False)
     if trainer.is_global_zero:
         report(trainer, output)
     value = trainer.callback_metrics.get(config.objective)

@@ -1,0 +1,109 @@
+"""`facedet predict` when the disk, the reader or the user puts an end to it: what is kept."""
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from facedet.commands import predict
+from reference.one_face import save_picture
+from reference.predictions import result_of, stored
+
+
+def test_a_picture_that_cannot_be_written_fails_alone(cli, weights, photos, tmp_path):
+    out = tmp_path / "out"
+    (out / "a b_faces.jpg").mkdir(parents=True)
+    (out / "a b_2_faces.jpg").symlink_to("/nowhere/at/all.jpg")
+    result = cli("predict", photos, "--weights", weights, "--output", out)
+    # The folder is stepped aside for; the link's place is free, and is replaced.
+    assert result.code == 0
+    assert Image.open(out / "a b_2_faces.jpg").size == (64, 48)
+    (out / "predictions.json").unlink()
+    (out / "predictions.json").mkdir()
+    result = cli("predict", photos, "--weights", weights, "--output", out)
+    assert result.code == 1
+    assert "predictions.json cannot be written" in result.err
+
+
+def test_a_full_disk_leaves_nothing_half_written(cli, weights, photos, tmp_path):
+    out = tmp_path / "out"
+    save_picture(photos / "large.jpg", (400, 400))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        # Room for the table and the small pictures, not for 400 x 400 px of noise.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+        result = cli("predict", photos, "--weights", weights, "--output", out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert result.code == 1
+    assert f"{out / 'large_faces.jpg'} cannot be written: {os.strerror(errno.EFBIG)}" in result.err
+    assert "1 failed, 2 done" in result.err
+    assert sorted(path.name for path in out.iterdir()) == [
+        "a b_faces.jpg",
+        "c_faces.jpg",
+        "predictions.json",
+    ]
+    assert len(stored(out)) == 2
+
+
+def test_an_interruption_keeps_what_is_done(cli, weights, photos, tmp_path, monkeypatch):
+    one = predict._one
+
+    def interrupted(detector, path, picture):
+        if path.name == "c.png":
+            raise KeyboardInterrupt
+        return one(detector, path, picture)
+
+    monkeypatch.setattr(predict, "_one", interrupted)
+    out = tmp_path / "out"
+    result = cli("predict", photos, "--weights", weights, "--output", out)
+    assert result.code == 130
+    assert result.err.splitlines()[-1] == "facedet predict: interrupted"
+    assert stored(out) == [result_of(photos / "a b.jpg")]
+
+
+def test_a_defect_keeps_what_is_done(cli, weights, photos, tmp_path, monkeypatch):
+    one = predict._one
+
+    def defective(detector, path, picture):
+        return one(detector, path, picture) if path.name == "a b.jpg" else 1 / 0
+
+    monkeypatch.setattr(predict, "_one", defective)
+    with pytest.raises(ZeroDivisionError):
+        cli("predict", photos, "--weights", weights, "--output", tmp_path / "out")
+    assert stored(tmp_path / "out") == [result_of(photos / "a b.jpg")]
+
+
+@pytest.mark.slow
+def test_a_reader_that_leaves_early_and_ctrl_c_in_earnest(weights, tmp_path):
+    folder = tmp_path / "many"
+    for index in range(20):
+        save_picture(folder / f"{index:02}.jpg", (640, 480), index)
+    words = [sys.executable, "-m", "facedet.cli", "predict", str(folder), "--weights", str(weights)]
+    leaving = subprocess.Popen([*words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    leaving.stdout.readline()
+    leaving.stdout.close()
+    leaving.wait(60)
+    assert (leaving.returncode, leaving.stderr.read()) == (1, "")
+    out = tmp_path / "out"
+    stopped = subprocess.Popen(
+        [*words, "--output", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    stopped.stdout.readline()
+    stopped.send_signal(signal.SIGINT)
+    _, err = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130
+    assert err.splitlines()[-1] == "facedet predict: interrupted"
+    assert 1 <= len(stored(out)) < 20

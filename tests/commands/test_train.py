@@ -1,0 +1,221 @@
+"""`facedet train`: its complaints, interruptions and ways to go on; `test_end_to_end` trains."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from omegaconf import OmegaConf
+
+from facedet.callbacks.checkpoint_config import KEY
+from facedet.commands.train import find_checkpoint, precision
+from facedet.errors import FacedetError
+from facedet.weights import read_weights
+
+SMALL = ("preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.batch_size=2",
+         "data.num_workers=0", "trainer=cpu", "trainer.num_sanity_val_steps=0",
+         "trainer.log_every_n_steps=1", "trainer.limit_val_batches=1")  # fmt: skip
+
+
+@pytest.fixture
+def train(cli, wider, tmp_path):
+    """Runs a small training into tmp_path/out."""
+
+    def run(*words):
+        output = f"paths.output={tmp_path / 'out'}"
+        return cli("train", *SMALL, f"data.root={wider}", output, *words)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(wider, tmp_path_factory):
+    """The folder of a training of two steps."""
+    from facedet.cli import main
+
+    out = tmp_path_factory.mktemp("trained") / "first"
+    words = (f"data.root={wider}", f"paths.output={out}", "trainer.max_steps=2")
+    assert main(["train", *SMALL, *words]) == 0
+    return out
+
+
+def test_show_prints_the_config_and_trains_nothing(cli, tmp_path, monkeypatch):
+    folder = tmp_path / "nothing here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    result = cli("train", "backbone.width=48", "--show", "neck=passthrough", "data=wider")
+    shown = yaml.safe_load(result.out)
+    assert result.code == 0
+    assert shown["model"]["net"]["backbone"]["width"] == 48
+    assert shown["model"]["net"]["neck"]["_target_"].endswith("Passthrough")
+    assert "${" not in result.out
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["backbone.widht=48"], 2, "the nearest is backbone.width"),
+        (["preset=extd_fpn_65_prelu"], 2, "the nearest is extd_fpn_64_prelu"),
+        (["experiment=extd_fpn_32_relo"], 2, "the nearest is extd_fpn_32_relu"),
+        (["optimizer.lr=fast"], 2, "optimizer.lr=fast: a number is wanted"),
+        (["data.root=???"], 2, "data.root is not given: add data.root=VALUE"),
+        (["ckpt_path=nowhere.ckpt"], 1, "ckpt_path=nowhere.ckpt: no such file; wanted last, best"),
+        (["ckpt_path=last"], 1, "checkpoints/last.ckpt"),
+        (["ckpt_path=best"], 1, "checkpoints/best.ckpt"),
+        (["weights=/nowhere.pth"], 1, "/nowhere.pth: no such weights file"),
+        (["backbone.width=33"], 2, "width=33 has no released block list"),
+        (["data.batch_size=0"], 1, "data.batch_size=0"),
+        (["trainer.precision=x"], 2, "Trainer: Precision 'x' is invalid"),
+        (["trainer.devices=abc"], 2, "Trainer: `devices`"),
+    ],
+)
+def test_complaints(train, words, code, said):
+    result = train(*words)
+    result.check_error(code, said)
+    assert result.err.startswith("facedet train: ")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there(train):
+    train("trainer=gpu").check_error(2, "Trainer: No supported gpu backend found")
+
+
+def test_what_is_missing_is_said_before_a_folder_is_made(cli, tmp_path, monkeypatch):
+    folder = tmp_path / "nothing here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    cli("train", "data=wider").check_error(2, "data.root is not given: add data.root=VALUE")
+    assert list(folder.iterdir()) == []
+
+
+def test_data_that_is_not_as_it_should_be(train, wider, tmp_path):
+    train("data.root=/nowhere").check_error(1, "/nowhere")
+    copied = shutil.copytree(wider, tmp_path / "copied")
+    shutil.rmtree(copied / "ground_truth")
+    result = train(f"data.root={copied}")
+    assert result.code == 1
+    assert result.err == (
+        f"facedet train: {copied}: its faces are in no lists, wanted "
+        "ground_truth/wider_{easy,medium,hard}_val.mat of the WIDER FACE evaluation tools\n"
+    )
+    (copied / "WIDER_train" / "images" / "0--Event" / "picture 0.jpg").unlink()
+    shutil.copytree(wider / "ground_truth", copied / "ground_truth")
+    result = train(f"data.root={copied}")
+    assert (result.code, "1 of 8 pictures are missing" in result.err) == (1, True)
+
+
+def test_a_short_training_leaves_everything(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert {"checkpoints", "logs", "weights.safetensors", ".hydra"} <= names
+    content = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
+    assert content["global_step"] == 2
+    assert content[KEY]["config"]["backbone"]["width"] == 32
+    assert read_weights(trained / "weights.safetensors").info["steps"] == 2
+
+
+def test_going_on_beside_and_from_a_file(train, trained, tmp_path):
+    result = train(f"ckpt_path={trained / 'checkpoints' / 'last.ckpt'}", "trainer.max_steps=3")
+    assert result.code == 0
+    assert "trained 3 steps" in result.out
+    assert read_weights(tmp_path / "out" / "weights.safetensors").info["steps"] == 3
+
+
+def test_checkpoints_that_do_not_fit(train, trained, tmp_path):
+    last = trained / "checkpoints" / "last.ckpt"
+    cut = tmp_path / "cut.ckpt"
+    cut.write_bytes(last.read_bytes()[:50_000])
+    complaint = train(f"ckpt_path={cut}")
+    assert (complaint.code, f"{cut}: not a readable PyTorch file" in complaint.err) == (1, True)
+    text = tmp_path / "text.ckpt"
+    text.write_text("hello")
+    train(f"ckpt_path={text}").check_error(1, text)
+    weights = trained / "weights.safetensors"
+    train(f"ckpt_path={weights}").check_error(1, weights, "holds weights only")
+    train(f"ckpt_path={last}", "preset=extd_fpn_32_relu").check_error(1, last, "another network")
+    result = train(f"ckpt_path={last}", "optimizer=adamw")
+    result.check_error(2, last, "was trained with torch.optim.SGD, this run has torch.optim.AdamW")
+
+
+def test_starting_weights_that_do_not_fit(train, trained):
+    weights = trained / "weights.safetensors"
+    result = train(f"weights={weights}", "preset=extd_ssd_48_relu")
+    result.check_error(1, weights, "weights of another network", "38 unknown")
+
+
+def test_ctrl_c_keeps_a_checkpoint_to_go_on_from(train, tmp_path, monkeypatch):
+    from facedet.modules.base import DetectionModule
+
+    step = DetectionModule.training_step
+
+    def interrupted(self, batch, batch_index):
+        if self.trainer.global_step == 2:
+            raise KeyboardInterrupt
+        return step(self, batch, batch_index)
+
+    monkeypatch.setattr(DetectionModule, "training_step", interrupted)
+    result = train("trainer.max_steps=9")
+    out = tmp_path / "out"
+    assert result.code == 1
+    said = f"interrupted at step 2; ckpt_path=last paths.output={out} goes on"
+    assert said in result.err
+    monkeypatch.undo()
+    result = train("trainer.max_steps=3", "ckpt_path=last")
+    assert result.code == 0
+    assert "trained 3 steps" in result.out
+
+
+def test_find_checkpoint(tmp_path):
+    assert find_checkpoint(None, tmp_path / "a") is None
+    with pytest.raises(FacedetError, match=r"ckpt_path=last: neither .*/new nor a run beside it"):
+        find_checkpoint("last", tmp_path / "new")
+    for age, run in enumerate(("newest", "older")):
+        path = tmp_path / run / "checkpoints" / "last.ckpt"
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (1000 - age, 1000 - age))
+    # Of a new run's neighbours the newest by time, not by name; of an old one its own.
+    assert find_checkpoint("last", tmp_path / "new").endswith("newest/checkpoints/last.ckpt")
+    assert find_checkpoint("last", tmp_path / "older").endswith("older/checkpoints/last.ckpt")
+    assert find_checkpoint(str(path), tmp_path / "new") == str(path)
+    with pytest.raises(FacedetError, match="best"):
+        find_checkpoint("best", tmp_path / "older")
+
+
+def test_precision():
+    def chosen(precision_, accelerator="cpu"):
+        return precision(OmegaConf.create({"precision": precision_, "accelerator": accelerator}))
+
+    assert chosen("32-true") == "32-true"
+    assert chosen("auto") in ("bf16-mixed", "32-true")
+
+
+@pytest.mark.slow
+def test_a_grid_finishes_what_it_can_and_says_what_failed(train, tmp_path):
+    sweep = tmp_path / "sweep"
+    words = ("-m", "optimizer.lr=1e30,0.001", f"hydra.sweep.dir={sweep}", "trainer.max_steps=2")
+    result = train(*words)
+    assert result.code == 1
+    assert "facedet train: the loss is " in result.err
+    assert (sweep / "1" / "weights.safetensors").is_file()
+    assert not (sweep / "0" / "weights.safetensors").exists()
+    assert "the loss is" in (sweep / "0" / "train.log").read_text()
+
+
+@pytest.mark.slow
+def test_two_processes(wider, tmp_path):
+    # As the console script does; `python -m` would tell Lightning another way to start ranks.
+    start = "import sys; from facedet.cli import main; sys.exit(main())"
+    words = [sys.executable, "-c", start, "train", *SMALL, f"data.root={wider}"]
+    words += [f"paths.output={tmp_path / 'out ü'}", "trainer=ddp", "trainer.accelerator=cpu"]
+    done = subprocess.run(
+        [*words, "trainer.max_steps=2"], capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert "trained 2 steps" in done.stdout
+    weights = read_weights(tmp_path / "out ü" / "weights.safetensors")
+    assert json.dumps(weights.info)
