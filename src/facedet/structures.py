@@ -46,6 +46,8 @@ class Predictions(NamedTuple):
     logits: Tensor  # [B, A, 2]: background, face
     deltas: Tensor  # [B, A, 4]: a box coder's code of the box
     anchors: Tensor  # [A, 4] xyxy pixels of the network's input
+    levels: tuple[int, ...] = ()  # anchors of each level, fine to coarse; (): not said
+    size: tuple[int, int] | None = None  # (height, width) of the images given, before padding
 
 
 class Detections(NamedTuple):
