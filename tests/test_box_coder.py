@@ -1,13 +1,15 @@
-"""SSD's box coder: numbers by hand and the way there and back."""
+"""The box coders: numbers by hand and the way there and back."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facedet.box_coder import SsdBoxCoder
+from facedet.box_coder import FasterRcnnBoxCoder, SsdBoxCoder
+from facedet.models.anchors import ThreeScaleAnchors
 
 ANCHOR = torch.tensor([[0.0, 0.0, 16.0, 16.0]])  # centre (8, 8), sides 16
 FACE = torch.tensor([[4.0, 4.0, 20.0, 36.0]])  # centre (12, 20), sides (16, 32)
@@ -43,10 +45,11 @@ def test_a_zero_code_is_the_anchor_itself_also_outside_the_image():
     assert torch.equal(SsdBoxCoder().decode(torch.zeros(2, 4), anchors), anchors)
 
 
-def test_nothing():
+@pytest.mark.parametrize("coder", [SsdBoxCoder(), FasterRcnnBoxCoder()])
+def test_nothing(coder):
     nothing = torch.zeros(0, 4)
-    assert SsdBoxCoder().encode(nothing, nothing).shape == (0, 4)
-    assert SsdBoxCoder().decode(nothing, nothing).shape == (0, 4)
+    assert coder.encode(nothing, nothing).shape == (0, 4)
+    assert coder.decode(nothing, nothing).shape == (0, 4)
 
 
 def test_a_coder_cannot_be_changed():
@@ -70,3 +73,66 @@ def test_there_and_back(pairs):
     # float32 holds 2,600 px to 0.0002 px; the codes are some hundred anchors long at the most.
     back = coder.decode(coder.encode(faces, anchors), anchors)
     torch.testing.assert_close(back, faces, rtol=0, atol=0.01)
+
+
+# Sides 15 - 0 + 1 = 16, centre 0 + 16 / 2 = 8; face: sides 16 and 32, centre (12, 20).
+PIXEL_ANCHOR = torch.tensor([[0.0, 0.0, 15.0, 15.0]])
+PIXEL_FACE = torch.tensor([[4.0, 4.0, 19.0, 35.0]])
+# (12 - 8) / 16, (20 - 8) / 16, ln(16 / 16), ln(32 / 16)
+PIXEL_CODE = torch.tensor([[0.25, 0.75, 0.0, math.log(2)]])
+
+
+def test_whole_pixels_by_hand():
+    coder = FasterRcnnBoxCoder()
+    torch.testing.assert_close(coder.encode(PIXEL_FACE, PIXEL_ANCHOR), PIXEL_CODE)
+    # Centre -+ half a side, the last pixel not taken away: x2 and y2 are 20 and 36, not 19 and 35.
+    decoded = coder.decode(PIXEL_CODE, PIXEL_ANCHOR)
+    torch.testing.assert_close(decoded, torch.tensor([[4.0, 4.0, 20.0, 36.0]]))
+
+
+def test_whole_pixels_of_an_oblong_anchor():
+    # Sides 20 and 80, centre (10, 40): (11 - 10) / 20 and (44 - 40) / 80.
+    anchor = torch.tensor([[0.0, 0.0, 19.0, 79.0]])
+    code = FasterRcnnBoxCoder().encode(torch.tensor([[1.0, 4.0, 20.0, 83.0]]), anchor)
+    torch.testing.assert_close(code, torch.tensor([[0.05, 0.05, 0.0, 0.0]]))
+
+
+@given(st.lists(st.tuples(some_box(), some_box()), min_size=1, max_size=4))
+def test_there_and_back_adds_a_pixel(pairs):
+    faces = torch.tensor([face for face, _ in pairs])
+    anchors = torch.tensor([anchor for _, anchor in pairs])
+    coder = FasterRcnnBoxCoder()
+    back = coder.decode(coder.encode(faces, anchors), anchors)
+    expected = faces + torch.tensor([0.0, 0.0, 1.0, 1.0])
+    torch.testing.assert_close(back, expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.data
+def test_the_release_s_codes(golden):
+    stored = np.load(golden / "shf_decode_vote.npz", allow_pickle=False)
+    anchors, deltas, decoded, reencoded = (
+        torch.from_numpy(stored[key]) for key in ("anchors", "deltas", "decoded", "reencoded")
+    )
+    coder = FasterRcnnBoxCoder()
+    boxes = coder.decode(deltas, anchors)
+    torch.testing.assert_close(boxes.float(), decoded, rtol=0, atol=1e-5)
+    # The release encodes what it decoded: every side has grown by its pixel.
+    torch.testing.assert_close(coder.encode(decoded.double(), anchors), reencoded)
+
+
+@pytest.mark.data
+def test_the_release_s_maps_to_boxes(golden):
+    stored = np.load(golden / "shf_decode_vote.npz", allow_pickle=False)
+    # Maps of 6 x 9 cells: backgrounds of three anchors, then faces; four numbers per anchor.
+    scores = torch.from_numpy(stored["prop_scores"])[0].reshape(2, 3, 6, 9)
+    scores = scores.permute(2, 3, 1, 0).reshape(-1, 2)
+    deltas = torch.from_numpy(stored["prop_deltas"])[0].permute(1, 2, 0).reshape(-1, 4)
+    anchors = ThreeScaleAnchors([8])([(6, 9)], torch.device("cpu"))
+    boxes = FasterRcnnBoxCoder().decode(deltas, anchors)
+    height, width, _ = stored["prop_im_info"].tolist()
+    limit = torch.tensor([width, height, width, height]) - 1
+    boxes = torch.minimum(boxes.clamp(min=0), limit)
+    order = scores[:, 1].argsort(descending=True, stable=True)
+    assert torch.equal(scores[order], torch.from_numpy(stored["prop_probs"]))
+    expected = torch.from_numpy(stored["prop_boxes"])[:, 1:]
+    torch.testing.assert_close(boxes[order], expected, rtol=0, atol=1e-4)

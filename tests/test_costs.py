@@ -31,6 +31,15 @@ CELLS = [
     for size in PARAMETERS
     for activation in ("relu", "prelu", "leaky_relu")
 ]
+# SmallHardFace: parameters, the frozen blocks' too, and multiply-adds at 640 x 640. VGG16 has
+# 14,714,688; both branches 2 * 131,328; the fused map 2,359,808; its narrowing and the 3x3
+# convolution of a head on 512 channels 589,952 each; one on 128 channels 147,584; the 1x1
+# convolutions of three anchors 2,322, of two 1,548.
+SMALLHARDFACE = {
+    "smallhardface": (18_077_010, 148_047_462_400),
+    "smallhardface_plain": (17_929_426, 145_216_307_200),
+    "smallhardface_three_level": (19_111_652, 146_394_112_000),
+}
 
 
 def net_of(preset):
@@ -38,7 +47,7 @@ def net_of(preset):
 
 
 def test_every_preset_is_here():
-    assert sorted(presets()) == sorted(f"extd_{name}" for name, _, _ in CELLS)
+    assert set(presets()) == {f"extd_{name}" for name, _, _ in CELLS} | SMALLHARDFACE.keys()
     assert len(CELLS) == 18
 
 
@@ -53,6 +62,57 @@ def test_cost(name, size, slopes):
 def test_cost_of_a_wide_picture(name, expected):
     madds = measure_cost(net_of(f"extd_fpn_{name}_prelu"), (480, 640)).madds
     assert round(madds / 1e9, 4) == expected
+
+
+@pytest.mark.parametrize("name", SMALLHARDFACE)
+def test_cost_of_smallhardface(name):
+    # EXTD's way of counting means nothing here.
+    assert measure_cost(net_of(name), (640, 640)) == Cost(*SMALLHARDFACE[name], None)
+
+
+def test_parameters_of_smallhardface_add_up():
+    trunk, narrowing, head = 14_714_688 + 2 * 131_328 + 2_359_808, 589_952, 589_952
+    parameters = [count for count, _ in SMALLHARDFACE.values()]
+    assert parameters == [
+        trunk + narrowing + 147_584 + 2_322,
+        trunk + head + 2_322,
+        trunk + 3 * (head + 1_548),
+    ]
+
+
+# In G; sizes are (height, width).
+@pytest.mark.parametrize(
+    ("name", "size", "expected"),
+    [
+        ("smallhardface", (480, 640), 111.04),
+        ("smallhardface", (800, 1200), 346.99),
+        ("smallhardface_plain", (480, 640), 108.91),
+        ("smallhardface_plain", (800, 1200), 340.35),
+    ],
+)
+def test_cost_of_smallhardface_at_other_sizes(name, size, expected):
+    assert round(measure_cost(net_of(name), size).madds / 1e9, 2) == expected
+
+
+def test_vgg16_alone():
+    backbone = net_of("smallhardface").backbone
+    cost = measure_cost(backbone, (640, 640))
+    assert (cost.parameters, round(cost.madds / 1e9, 2)) == (14_714_688, 125.28)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parameters"),
+    [
+        # Dilation alone costs nothing: the same counts as the plain head on the same map.
+        (["head=plain"], SMALLHARDFACE["smallhardface"][0]),
+        (["neck.reduce=false"], SMALLHARDFACE["smallhardface_plain"][0]),
+        # Two more levels: 512 * 128 * 9 + 128 each; three levels of two anchors, not one of three.
+        (["neck.levels=3"], 18_077_010 + 2 * 589_952 + 3 * 1_548 - 2_322),
+    ],
+)
+def test_one_word_changes_smallhardface(overrides, parameters):
+    net = build(compose("train", ["preset=smallhardface", *overrides]).model.net)
+    assert measure_cost(net, (64, 64)).parameters == parameters
 
 
 def test_the_papers_ratios_to_s3fd():

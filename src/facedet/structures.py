@@ -36,7 +36,7 @@ class Target(NamedTuple):
     boxes: Tensor  # [G, 4] float32, xyxy pixels of the image tensor
     ignore: Tensor  # [G] bool
     subsets: Tensor  # [G, S] bool: the evaluation subsets a face counts in (S = 0: none known)
-    index: int  # type: ignore[assignment]  # position of its record in the data set
+    index: int  # type: ignore[assignment]  # its entry in the data set
     size: tuple[int, int]  # (height, width) of the image before padding to the batch
 
 

@@ -21,6 +21,14 @@ def test_table_has_a_line_per_preset(cli):
     assert len(lines) == 3
 
 
+def test_a_network_that_the_paper_does_not_count(cli):
+    result = cli("cost", "smallhardface", "--size", 64, 64, "--json")
+    assert result.json[0]["madds_paper"] is None
+    line = cli("cost", "smallhardface", "--size", 64, 64).out.splitlines()[1]
+    # 148.05 G at 640 x 640, a hundredth of it here.
+    assert line.split() == ["smallhardface", "18,077,010", "1.4805", "-"]
+
+
 def test_wrong_wishes(cli):
     cli("cost", "extd_fpn_65_prelu").check_error(2, "the nearest is extd_fpn_64_prelu")
     cli("cost", "--size", 0, 64).check_error(2, "--size", "0 is not a whole number above 0")

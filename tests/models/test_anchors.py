@@ -1,8 +1,10 @@
 """Anchors written out by hand."""
 
+import pytest
 import torch
 
-from facedet.models.anchors import AnchorGenerator
+from facedet.errors import UsageError
+from facedet.models.anchors import AnchorGenerator, ThreeScaleAnchors
 
 CPU = torch.device("cpu")
 
@@ -78,3 +80,59 @@ def test_anchors_made_without_gradients_serve_training():
     deltas = torch.zeros(4, 4, requires_grad=True)
     (deltas * generator([(2, 2)], CPU)[torch.arange(4)]).sum().backward()
     assert deltas.grad is not None
+
+
+def test_three_scales_by_hand():
+    anchors = ThreeScaleAnchors([8])([(2, 3)], CPU)
+    # First and last pixel of 16, 32 and 64 px about (7.5, 7.5), 4 px beyond the cell's middle.
+    cell = [[0, 0, 15, 15], [-8, -8, 23, 23], [-24, -24, 39, 39]]
+    assert anchors[:3].tolist() == cell
+    # Row, column, anchor: 8 px on for each.
+    expected = [
+        [x1 + 8 * column, y1 + 8 * row, x2 + 8 * column, y2 + 8 * row]
+        for row in (0, 1)
+        for column in (0, 1, 2)
+        for x1, y1, x2, y2 in cell
+    ]
+    assert anchors.tolist() == expected
+    assert anchors.dtype == torch.float32
+
+
+def test_three_levels_by_hand():
+    generator = ThreeScaleAnchors([8, 16, 32])
+    assert generator.num_per_location == [2, 2, 2]
+    anchors = generator([(1, 2), (1, 1), (1, 2)], CPU)
+    fine = [[0, 0, 15, 15], [-8, -8, 23, 23], [8, 0, 23, 15], [0, -8, 31, 23]]
+    # 7.5 -+ 31.5 and 7.5 -+ 63.5
+    middle = [[-24, -24, 39, 39], [-56, -56, 71, 71]]
+    # At stride 32 the centre is (32 - 1) / 2 = 15.5, and 47.5: -+ 127.5 and -+ 255.5.
+    coarse = [[-112, -112, 143, 143], [-240, -240, 271, 271]]
+    coarse += [[-80, -112, 175, 143], [-208, -240, 303, 271]]
+    assert anchors.tolist() == fine + middle + coarse
+
+
+def test_sides_of_ones_own():
+    generator = ThreeScaleAnchors([4, 8], sides=[[10.0], [20, 30.5]])
+    assert generator.num_per_location == [1, 2]
+    # Side s about 7.5 at both strides: 7.5 -+ (s - 1) / 2.
+    assert generator([(1, 1), (1, 1)], CPU).tolist() == [
+        [3, 3, 12, 12],
+        [-2, -2, 17, 17],
+        [-7.25, -7.25, 22.25, 22.25],
+    ]
+
+
+def test_three_scales_are_remembered_per_size():
+    generator = ThreeScaleAnchors([8])
+    assert generator([(4, 6)], CPU) is generator([(4, 6)], CPU)
+    assert len(generator([(4, 6)], CPU)) == 72
+
+
+def test_wrong_sides():
+    with pytest.raises(UsageError, match=r"none are known for 2 levels \(strides \[8, 16\]"):
+        ThreeScaleAnchors([8, 16])
+    with pytest.raises(UsageError, match="has lists for 1 levels, the network has 2"):
+        ThreeScaleAnchors([8, 16], sides=[[16]])
+    for sides in ([[]], [[16, 0]], [[-16]], [[float("inf")]], [16], 16, [["a"]], [[None]]):
+        with pytest.raises(UsageError, match="wanted are sides above 0, a list of them for each"):
+            ThreeScaleAnchors([8], sides=sides)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from facedet.errors import UsageError
 from facedet.models.detector import Detector
 
 
@@ -40,7 +41,7 @@ def test_bytes_and_floats_are_the_same_picture(net):
     images = noise(2, 3, 64, 96)
     with torch.no_grad():
         whole, floating = net(images), net(images.float())
-    for a, b in zip(whole, floating, strict=True):
+    for a, b in zip(whole[:3], floating[:3], strict=True):
         assert torch.equal(a, b)
         assert a.dtype == torch.float32
 
@@ -50,8 +51,10 @@ def test_bytes_and_floats_are_the_same_picture(net):
 def test_pictures_of_any_size(build_detector, layout, size):
     net = build_detector(layout, 48).eval()
     with torch.no_grad():
-        logits, deltas, anchors = net(noise(2, 3, *size))
-    count = sum(-(-size[0] // stride) * -(-size[1] // stride) for stride in net.backbone.strides)
+        logits, deltas, anchors, levels, own_size = net(noise(2, 3, *size))
+    counts = [-(-size[0] // stride) * -(-size[1] // stride) for stride in net.backbone.strides]
+    count = sum(counts)
+    assert (levels, own_size) == (tuple(counts), size)
     assert logits.shape == (2, count, 2)
     assert deltas.shape == (2, count, 4)
     assert anchors.shape == (count, 4)
@@ -64,7 +67,7 @@ def test_predictions_are_float32_under_autocast(net):
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         predictions = net(noise(1, 3, 64, 64))
     handle.remove()
-    assert [value.dtype for value in predictions] == [torch.float32] * 3
+    assert [value.dtype for value in predictions[:3]] == [torch.float32] * 3
     # 8 bits would round 255 - 104 = 151, and with it every dark detail.
     assert seen[0].dtype == torch.float32
 
@@ -118,3 +121,52 @@ def test_a_cell_answers_for_the_place_of_its_anchor(net):
     x1, y1, x2, y2 = before.anchors[int(change.argmax())].tolist()
     assert x1 <= 204 <= x2
     assert y1 <= 44 <= y2
+
+
+def padded(net, multiple):
+    """The same network, whose pictures are padded."""
+    return Detector(
+        net.backbone,
+        neck=lambda channels, strides: net.neck,
+        anchors=lambda strides: net.anchors,
+        head=lambda channels, counts: net.head,
+        multiple=multiple,
+    ).eval()
+
+
+def test_padding_is_zero_after_the_mean_is_subtracted(net):
+    seen = []
+    handle = net.backbone.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
+    image = noise(1, 3, 33, 50)
+    with torch.no_grad():
+        padded(net, 16)(image)
+    handle.remove()
+    # 48 and 64 are the next multiples of 16; a grey of the mean would be 0, a black one not.
+    assert seen[0].shape == (1, 3, 48, 64)
+    assert torch.equal(seen[0][..., :33, :50], net.normalize(image))
+    assert not seen[0][..., 33:, :].any()
+    assert not seen[0][..., 50:].any()
+
+
+@pytest.mark.parametrize("size", [(33, 50), (48, 64), (1, 1)])
+def test_padding_by_the_detector_is_padding_by_hand(net, size):
+    image = noise(1, 3, *size).float()
+    rows, columns = (-(-side // 16) * 16 for side in size)
+    by_hand = torch.tensor([123.0, 117.0, 104.0]).reshape(1, 3, 1, 1).repeat(1, 1, rows, columns)
+    by_hand[..., : size[0], : size[1]] = image
+    with torch.no_grad():
+        ours, expected = padded(net, 16)(image), net(by_hand)
+    assert torch.equal(ours.logits, expected.logits)
+    assert torch.equal(ours.deltas, expected.deltas)
+    assert torch.equal(ours.anchors, expected.anchors)
+    assert ours.levels == expected.levels
+    # The size is that of the picture, which the anchors may exceed.
+    assert (ours.size, expected.size) == (size, (rows, columns))
+
+
+@pytest.mark.parametrize("multiple", [-16, 0, 1, 8, 24])
+def test_a_multiple_that_the_neck_cannot_read(net, multiple, monkeypatch):
+    monkeypatch.setattr(net.neck, "multiple", 16, raising=False)
+    with pytest.raises(UsageError, match=rf"multiple={multiple}: the neck wants .* of 16"):
+        padded(net, multiple)
+    assert padded(net, 32).multiple == 32

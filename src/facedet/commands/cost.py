@@ -7,7 +7,7 @@ from facedet.commands.option_types import count
 
 HELP = """List parameters and multiply-adds of every preset for one image. Two counts: `true` counts
 every use of a convolution; `paper` counts each convolution once, as EXTD's paper does, and so
-ignores that its backbone is applied six times."""
+ignores that its backbone is applied six times ("-": a network that paper's count does not fit)."""
 EXAMPLE = """examples:
   facedet cost
   facedet cost extd_fpn_64_prelu --size 480 640 --json"""
@@ -41,11 +41,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=1))
         return 0
     height, width = args.size
-    print(f"{'preset':24} {'parameters':>11} {'true G':>9} {'paper G':>9}   at {height} x {width}")
+    print(f"{'preset':26} {'parameters':>11} {'true G':>9} {'paper G':>9}   at {height} x {width}")
     for row in rows:
-        print(
-            f"{row['preset']:24} {row['parameters']:>11,} {row['madds'] / 1e9:>9.4f} "
-            f"{row['madds_paper'] / 1e9:>9.4f}"
-        )
+        paper = "-" if row["madds_paper"] is None else f"{row['madds_paper'] / 1e9:.4f}"
+        print(f"{row['preset']:26} {row['parameters']:>11,} {row['madds'] / 1e9:>9.4f} {paper:>9}")
     print("true: multiply-adds with every use counted; paper: each convolution once (no reuse)")
     return 0

@@ -1,20 +1,70 @@
 """Anchors: the boxes that the heads' deltas are relative to."""
 
+import math
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from facedet.errors import UsageError
+
 # Sizes of pictures differ in training's validation and in prediction; a video has one.
 _CACHED_SIZES = 8
+# Sides in px by the number of levels: SmallHardFace's, and our reading of its baseline's three.
+_KNOWN_SIDES = {1: [[16, 32, 64]], 3: [[16, 32], [64, 128], [256, 512]]}
+# Side of the window that Faster R-CNN centres its anchors in, also where the stride is smaller.
+_SMALLEST_WINDOW = 16
 
 
-class AnchorGenerator:
-    """Square anchors centred on the cells of each level, not clipped to the image.
+class LevelAnchors(ABC):
+    """Anchors of every cell of every level, the same for all pictures of a size.
+
+    They are cached per size of the maps and device.
+
+    Args:
+        strides: of the levels, fine to coarse.
+        num_per_location: anchors per cell of each level.
+    """
+
+    def __init__(self, strides: Sequence[int], num_per_location: Sequence[int]) -> None:
+        self.strides = list(strides)
+        self.num_per_location = list(num_per_location)
+        self._cache: OrderedDict[tuple, Tensor] = OrderedDict()
+
+    def __call__(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> Tensor:
+        """Anchors [A, 4] xyxy px for maps of `sizes` (height, width): level, row, column, anchor.
+
+        They are not clipped to the image.
+        """
+        key = (*sizes, device)
+        if key not in self._cache:
+            levels = [
+                (self._corners(size, stride)[:, None] + self._cell(level)).reshape(-1, 4)
+                for level, (size, stride) in enumerate(zip(sizes, self.strides, strict=True))
+            ]
+            self._cache[key] = torch.cat(levels).to(device)
+            if len(self._cache) > _CACHED_SIZES:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(key)
+        return self._cache[key]
+
+    @abstractmethod
+    def _cell(self, level: int) -> Tensor:
+        """Anchors [K, 4] xyxy px of the first cell of a level."""
+
+    @staticmethod
+    def _corners(size: tuple[int, int], stride: int) -> Tensor:
+        """Upper left corners of the cells, twice: [H * W, 4] px."""
+        y, x = torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij")
+        return torch.stack([x, y, x, y], dim=-1).reshape(-1, 4) * stride
+
+
+class AnchorGenerator(LevelAnchors):
+    """One square anchor in the middle of each cell.
 
     The side is `scale * stride`: 16 … 512 px at strides 4 … 128 (S3FD's equal-proportion interval).
-    Anchors are cached per size of the maps and device.
 
     Args:
         strides: of the levels, fine to coarse.
@@ -22,24 +72,57 @@ class AnchorGenerator:
     """
 
     def __init__(self, strides: Sequence[int], scale: float = 4.0) -> None:
-        self.strides = list(strides)
+        super().__init__(strides, [1] * len(strides))
         self.scale = scale
-        self.num_per_location = [1] * len(self.strides)
-        self._cache: OrderedDict[tuple, Tensor] = OrderedDict()
 
-    def __call__(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> Tensor:
-        """Anchors [A, 4] xyxy px for maps of `sizes` (height, width): level, row, column."""
-        key = (*sizes, device)
-        if key not in self._cache:
-            levels = zip(sizes, self.strides, strict=True)
-            self._cache[key] = torch.cat([self._level(*level) for level in levels]).to(device)
-            if len(self._cache) > _CACHED_SIZES:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(key)
-        return self._cache[key]
+    def _cell(self, level: int) -> Tensor:
+        centre, half = self.strides[level] / 2, self.scale * self.strides[level] / 2
+        return torch.tensor([[centre - half, centre - half, centre + half, centre + half]])
 
-    def _level(self, size: tuple[int, int], stride: int) -> Tensor:
-        y, x = torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij")
-        centres = (torch.stack([x, y], dim=-1).reshape(-1, 2) + 0.5) * stride
-        half = self.scale * stride / 2
-        return torch.cat([centres - half, centres + half], dim=1)
+
+class ThreeScaleAnchors(LevelAnchors):
+    """Several square anchors per cell, in Faster R-CNN's manner (SmallHardFace's release).
+
+    Coordinates are those of the first and the last pixel: an anchor of side 16 is [0, 0, 15, 15].
+    The centre of the first cell's anchors is that of a window of 16 px (of a stride, where that is
+    larger): at stride 8 it is (7.5, 7.5), 4 px to the right of and below the middle of the cell.
+
+    Args:
+        strides: of the levels, fine to coarse.
+        sides: px of the anchors of each level. None takes the published [[16, 32, 64]] for one
+            level; for three [[16, 32], [64, 128], [256, 512]], our reading of the baseline.
+
+    Raises:
+        UsageError: the sides do not fit the levels, or are not known for so many.
+    """
+
+    def __init__(
+        self, strides: Sequence[int], sides: Sequence[Sequence[float]] | None = None
+    ) -> None:
+        chosen = _KNOWN_SIDES.get(len(strides)) if sides is None else sides
+        if chosen is None:
+            raise UsageError(
+                f"anchors.sides: none are known for {len(strides)} levels (strides "
+                f"{list(strides)}), but for 1 and 3: give a list of sides per level"
+            )
+        try:
+            self.sides = [[float(side) for side in own] for own in chosen]
+        except (TypeError, ValueError):
+            self.sides = [[]]
+        if not all(own and 0 < min(own) <= max(own) < math.inf for own in self.sides):
+            raise UsageError(
+                f"anchors.sides={chosen}: wanted are sides above 0, a list of them for each "
+                "level, as in [[16, 32, 64]]"
+            )
+        if len(self.sides) != len(strides):
+            raise UsageError(
+                f"anchors.sides={chosen} has lists for {len(self.sides)} levels, the network has "
+                f"{len(strides)} (strides {list(strides)})"
+            )
+        super().__init__(strides, [len(own) for own in self.sides])
+
+    def _cell(self, level: int) -> Tensor:
+        centre = (max(_SMALLEST_WINDOW, self.strides[level]) - 1) / 2
+        # From the first to the last pixel, a side of s px is s - 1 long.
+        half = (torch.tensor(self.sides[level]) - 1) / 2
+        return torch.stack([centre - half, centre - half, centre + half, centre + half], dim=1)

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facedet.models.anchors import AnchorGenerator
+from facedet.errors import UsageError
+from facedet.models.anchors import LevelAnchors
 from facedet.structures import Predictions
 
 
@@ -14,11 +16,17 @@ class Detector(nn.Module):
 
     Args:
         backbone: images to maps; announces `out_channels` and `strides`, fine to coarse.
-        neck: called with (out_channels, strides) of the backbone; announces the same.
+        neck: called with (out_channels, strides) of the backbone; announces the same, and
+            `multiple` where it cannot read pictures of every size.
         anchors: called with the neck's strides; announces `num_per_location`.
         head: called with (out_channels of the neck, num_per_location of the anchors).
         mean: RGB values in 0 … 255 that are subtracted from the image.
         std: RGB values that it is divided by (EXTD: 1, no scaling).
+        multiple: height and width are padded to a multiple of this (px), to the right and below,
+            with zeros after the mean is subtracted; 1: not padded.
+
+    Raises:
+        UsageError: the neck wants another multiple.
     """
 
     mean: Tensor
@@ -28,14 +36,21 @@ class Detector(nn.Module):
         self,
         backbone: nn.Module,
         neck: Callable[..., nn.Module],
-        anchors: Callable[..., AnchorGenerator],
+        anchors: Callable[..., LevelAnchors],
         head: Callable[..., nn.Module],
         mean: Sequence[float] = (123.0, 117.0, 104.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),
+        multiple: int = 1,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck(backbone.out_channels, backbone.strides)
+        needed = getattr(self.neck, "multiple", 1)
+        if multiple < 1 or multiple % needed:
+            raise UsageError(
+                f"model.net.multiple={multiple}: the neck wants a positive multiple of {needed}"
+            )
+        self.multiple = multiple
         self.anchors = anchors(self.neck.strides)
         self.head = head(self.neck.out_channels, self.anchors.num_per_location)
         # Not part of the weights: the config says them, and the released weights have none.
@@ -48,8 +63,17 @@ class Detector(nn.Module):
         return (images.float() - self.mean) / self.std
 
     def forward(self, images: Tensor) -> Predictions:
-        """RGB images [B, 3, H, W] in 0 … 255, of any size, to predictions in float32."""
-        maps = self.neck(self.backbone(self.normalize(images)))
+        """RGB images [B, 3, H, W] in 0 … 255, of any size, to predictions in float32 or better."""
+        height, width = images.shape[-2:]
+        x = self.normalize(images)
+        if self.multiple > 1:
+            x = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple))
+        maps = self.neck(self.backbone(x))
         logits, deltas = self.head(maps)
-        sizes = [(x.shape[-2], x.shape[-1]) for x in maps]
-        return Predictions(logits.float(), deltas.float(), self.anchors(sizes, images.device))
+        sizes = [(one.shape[-2], one.shape[-1]) for one in maps]
+        anchors = self.anchors(sizes, images.device)
+        counts = zip(sizes, self.anchors.num_per_location, strict=True)
+        levels = tuple(rows * columns * count for (rows, columns), count in counts)
+        # Half precisions are for the layers; scores, boxes and losses need more.
+        single = torch.promote_types(logits.dtype, torch.float32)
+        return Predictions(logits.to(single), deltas.to(single), anchors, levels, (height, width))

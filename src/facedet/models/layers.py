@@ -111,3 +111,19 @@ def xavier_init(module: nn.Module) -> None:
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def gaussian_init(module: nn.Module) -> None:
+    """Gaussian weights (deviation 0.01) and zero biases for a convolution; for `Module.apply`."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, std=0.01)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def he_init(module: nn.Module) -> None:
+    """He's Gaussian weights (before ReLU), zero biases for a convolution; for `Module.apply`."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

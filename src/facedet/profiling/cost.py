@@ -11,23 +11,26 @@ from torch.utils.flop_counter import FlopCounterMode
 class Cost(NamedTuple):
     """Cost of one network at one input size."""
 
-    parameters: int  # trainable scalars, shared ones once
+    parameters: int  # scalars, frozen ones too, shared ones once
     madds: int  # multiply-adds of all convolutions, every use counted
-    madds_paper: int  # each convolution counted once, as EXTD's paper does
+    madds_paper: int | None  # each convolution counted once, as EXTD's paper does; None: no sense
 
 
 def measure_cost(net: nn.Module, size: tuple[int, int] = (640, 640)) -> Cost:
     """Counts a network for one image of `size` (height, width) px.
 
     Multiply-adds are those of convolutions; normalisation, activation and interpolation are left
-    out, as in the papers. The paper's count ignores that EXTD's backbone is applied six times.
+    out, as in the papers. The count of EXTD's paper ignores that its backbone is applied six
+    times; it is given for networks with a part that announces `counted_by_walk`.
     """
-    parameters = sum(value.numel() for value in net.parameters() if value.requires_grad)
+    parameters = sum(value.numel() for value in net.parameters())
     # Shapes are all that counts: on the meta device nothing is computed, and `net` stays as it is.
     shapes = copy.deepcopy(net).eval().to("meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         shapes(torch.zeros(1, 3, *size, device="meta"))
-    return Cost(parameters, counter.get_total_flops() // 2, _paper_count(net, size))
+    has_walk = any(getattr(module, "counted_by_walk", False) for module in net.modules())
+    paper = _paper_count(net, size) if has_walk else None
+    return Cost(parameters, counter.get_total_flops() // 2, paper)
 
 
 def _paper_count(net: nn.Module, size: tuple[int, int]) -> int:

@@ -48,7 +48,12 @@ class IterativeBackbone(nn.Module):
             released list of the width. Their strides multiply to 2.
         project_activation: activate the linear projections too; None takes the width's released
             choice (True for 32, else False).
+
+    Attributes:
+        counted_by_walk: the paper counts multiply-adds by one walk over the modules.
     """
+
+    counted_by_walk = True
 
     def __init__(
         self,

@@ -6,12 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from facedet.errors import UsageError
+from facedet.models.heads.per_level import PerLevelHead, flatten_anchors
 from facedet.models.layers import xavier_init
-
-
-def flatten_anchors(x: Tensor, channels: int) -> Tensor:
-    """[B, K * channels, H, W] to [B, H * W * K, channels]: row, then column, then anchor."""
-    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, channels)
 
 
 class _LevelHead(nn.Module):
@@ -29,7 +25,7 @@ class _LevelHead(nn.Module):
         return flatten_anchors(logits, 2), flatten_anchors(self.box(x), 4)
 
 
-class MultiBoxHead(nn.Module):
+class MultiBoxHead(PerLevelHead):
     """Per level: a box and a two-class score for each cell.
 
     At the finest level the background is the largest of several logits ("max-out background",
@@ -44,18 +40,10 @@ class MultiBoxHead(nn.Module):
     def __init__(
         self, in_channels: Sequence[int], num_anchors: Sequence[int], max_out: int = 3
     ) -> None:
-        super().__init__()
         if set(num_anchors) != {1}:
             raise UsageError(f"this head has one anchor per cell, the anchors {list(num_anchors)}")
-        self.levels = nn.ModuleList(
+        super().__init__(
             _LevelHead(channels, max_out if level == 0 else 1)
             for level, channels in enumerate(in_channels)
         )
         self.apply(xavier_init)
-
-    def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Maps [B, C, H_l, W_l] to logits [B, A, 2] (background, face) and deltas [B, A, 4]."""
-        logits, deltas = zip(
-            *(head(x) for head, x in zip(self.levels, maps, strict=True)), strict=True
-        )
-        return torch.cat(logits, dim=1), torch.cat(deltas, dim=1)

@@ -1,0 +1,64 @@
+"""VGG16's convolutions (Simonyan and Zisserman, arXiv 1409.1556, configuration D)."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facedet.errors import UsageError
+from facedet.models.layers import he_init
+
+# Convolutions of each block, and their channels.
+_BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
+
+
+def vgg16_layers(block: int) -> dict[str, tuple[int, int]]:
+    """Name to (channels in, channels out) of the convolutions of a block, 1 … 5."""
+    count, width = _BLOCKS[block - 1]
+    first = 3 if block == 1 else _BLOCKS[block - 2][1]
+    return {f"conv{block}_{k}": (width if k > 1 else first, width) for k in range(1, count + 1)}
+
+
+class Vgg16(nn.Module):
+    """VGG16 without pool5 and classifier: the last maps of some of its blocks.
+
+    The layers have Caffe's names, conv1_1 … conv5_3. New weights are He's Gaussian, for want of
+    better ones: the published detectors start from weights that were trained on ImageNet.
+
+    Args:
+        frozen_blocks: so many first blocks keep their weights (2 in SmallHardFace's release); of
+            these, nothing is stored for a backward pass.
+        maps: blocks whose last map is handed on, in order; that of block k has stride 2^(k-1).
+            Later blocks are not made.
+    """
+
+    def __init__(self, frozen_blocks: int = 2, maps: Sequence[int] = (4, 5)) -> None:
+        super().__init__()
+        blocks = range(1, len(_BLOCKS) + 1)
+        if not maps or list(maps) != sorted(set(maps) & set(blocks)):
+            raise UsageError(f"backbone.maps={list(maps)}: wanted are blocks 1 … 5, in order")
+        if frozen_blocks not in range(len(_BLOCKS) + 1):
+            raise UsageError(f"backbone.frozen_blocks={frozen_blocks}: VGG16 has blocks 0 … 5")
+        self.blocks = [list(vgg16_layers(block)) for block in blocks[: max(maps)]]
+        for block in blocks[: max(maps)]:
+            for name, (channels, width) in vgg16_layers(block).items():
+                conv = nn.Conv2d(channels, width, 3, padding=1)
+                self.add_module(name, conv.requires_grad_(block > frozen_blocks))
+        self.maps = list(maps)
+        self.out_channels = [_BLOCKS[block - 1][1] for block in maps]
+        self.strides = [2 ** (block - 1) for block in maps]
+        self.apply(he_init)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Normalised images [B, 3, H, W] to maps [B, C, ceil(H / s), ceil(W / s)] of `maps`."""
+        x = images
+        maps = []
+        for block, names in enumerate(self.blocks, start=1):
+            if block > 1:
+                # Caffe's pooling rounds up; a cut-off row would be a row without anchors.
+                x = F.max_pool2d(x, 2, ceil_mode=True)
+            for name in names:
+                x = F.relu(self.get_submodule(name)(x), inplace=True)
+            if block in self.maps:
+                maps.append(x)
+        return maps

@@ -1,0 +1,143 @@
+"""SmallHardFace's neck: the fixed enlargement, the order of the branches, one level or three."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from facedet.errors import UsageError
+from facedet.models.necks.fuse import Fuse, enlarge
+
+
+def noise(*shape, seed=1):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def silent(channels=(1, 1), **arguments):
+    """A neck whose weights are all 0."""
+    neck = Fuse(channels, (8, 16), **arguments)
+    for value in neck.parameters():
+        nn.init.zeros_(value)
+    return neck
+
+
+def test_enlarged_by_hand():
+    # Cells at -0.25, 0.25, 0.75 and 1.25 of 4, 8 between zeros:
+    # 3/4 * 4 = 3, 3/4 * 4 + 1/4 * 8 = 5, 7, 3/4 * 8 = 6; and 3/4 of it in both rows.
+    row = [2.25, 3.75, 5.25, 4.5]
+    assert enlarge(torch.tensor([[[[4.0, 8.0]]]]))[0, 0].tolist() == [row, row]
+
+
+def test_a_ramp_stays_a_ramp():
+    ramp = (8.0 * torch.arange(6)).expand(1, 1, 6, 6)
+    # Column i lies at i / 2 - 1/4 of the small map: 8 (i / 2 - 1/4) = 4 i - 2, off the border.
+    inside = enlarge(ramp)[0, 0, 1:-1, 1:-1]
+    assert torch.equal(inside, (4.0 * torch.arange(1, 11) - 2).expand(10, 10))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 2)])
+def test_enlarging_is_the_releases_transposed_convolution(size):
+    x = noise(2, 3, *size).requires_grad_()
+    line = torch.tensor([0.25, 0.75, 0.75, 0.25])
+    kernel = torch.outer(line, line).expand(3, 1, 4, 4)
+    expected = F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=3)
+    torch.testing.assert_close(enlarge(x), expected)
+    weight = noise(*expected.shape, seed=2)
+    (gradient,) = torch.autograd.grad((enlarge(x) * weight).sum(), x)
+    (expected_gradient,) = torch.autograd.grad((expected * weight).sum(), x)
+    torch.testing.assert_close(gradient, expected_gradient)
+
+
+def test_the_enlarged_map_comes_first():
+    neck = silent(reduce=False)
+    neck.conv5_256.bias.data[3] = 16.0
+    neck.conv4_256.bias.data[3] = 5.0
+    # Output 0 reads channel 3, output 1 channel 256 + 3, in the middle of the 3x3 kernels.
+    neck.conv4_fuse_final.weight.data[0, 3, 1, 1] = 1.0
+    neck.conv4_fuse_final.weight.data[1, 256 + 3, 1, 1] = 1.0
+    (fused,) = neck([torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 2, 2)])
+    # Constant 16 between zeros: 3/4 of it at the border, 9/16 in the corners.
+    border, inside = [9.0, 12.0, 12.0, 9.0], [12.0, 16.0, 16.0, 12.0]
+    assert fused[0, 0].tolist() == [border, inside, inside, border]
+    assert fused[0, 1].unique().tolist() == [5.0]
+    assert not fused[0, 2:].any()
+
+
+def test_the_paper_s_order_of_operations():
+    neck = Fuse((6, 7), (8, 16))
+    for value in neck.parameters():
+        value.data = noise(*value.shape, seed=value.numel()) / 20
+    conv4, conv5 = noise(2, 6, 6, 8), noise(2, 7, 3, 4)
+    up = enlarge(F.relu(neck.conv5_256(conv5)))
+    x = torch.cat([up, F.relu(neck.conv4_256(conv4))], dim=1)
+    x = F.relu(neck.conv4_fuse_final(x))
+    (fused,) = neck([conv4, conv5])
+    torch.testing.assert_close(fused, F.relu(neck.conv4_fuse_final_dim_red(x)))
+    # Both branches and ReLU matter.
+    assert (fused == 0).any()
+    assert (fused > 0).any()
+
+
+def test_three_levels_add_the_coarser_map_and_its_pooled_half():
+    conv5 = torch.arange(15.0).reshape(1, 1, 3, 5)
+    fused, same, pooled = silent(levels=3)([torch.zeros(1, 1, 6, 10), conv5])
+    assert fused.shape == (1, 128, 6, 10)
+    assert same is conv5
+    # Rows 0 and 1, then 2 alone; columns 0-1, 2-3 and 4 alone: the largest of each.
+    assert pooled.tolist() == [[[[6, 8, 9], [11, 13, 14]]]]
+
+
+@pytest.mark.parametrize(
+    ("levels", "reduce", "channels", "strides"),
+    [
+        (1, True, [128], [8]),
+        (1, False, [512], [8]),
+        (3, True, [128, 20, 20], [8, 16, 32]),
+        (3, False, [512, 20, 20], [8, 16, 32]),
+    ],
+)
+def test_what_is_announced(levels, reduce, channels, strides):
+    neck = Fuse((10, 20), (8, 16), levels, reduce)
+    assert (neck.out_channels, neck.strides, neck.multiple) == (channels, strides, 16)
+    maps = neck([torch.zeros(1, 10, 8, 4), torch.zeros(1, 20, 4, 2)])
+    assert [x.shape[1] for x in maps] == channels
+    assert [(8 * 8 // x.shape[2], 8 * 4 // x.shape[3]) for x in maps] == [(s, s) for s in strides]
+
+
+def test_parameters():
+    counts = {
+        name: sum(value.numel() for value in layer.parameters())
+        for name, layer in Fuse((512, 512), (8, 16)).named_children()
+    }
+    # 512 * 256 + 256 twice, 512 * 512 * 9 + 512, 512 * 128 * 9 + 128; the enlargement has none.
+    assert counts == {
+        "conv5_256": 131_328,
+        "conv4_256": 131_328,
+        "conv4_fuse_final": 2_359_808,
+        "conv4_fuse_final_dim_red": 589_952,
+    }
+
+
+def test_new_weights():
+    torch.manual_seed(0)
+    neck = Fuse((512, 512), (8, 16))
+    assert neck.conv4_fuse_final.weight.std().item() == pytest.approx(0.01, rel=0.01)
+    assert not any(value.any() for name, value in neck.named_parameters() if "bias" in name)
+
+
+@pytest.mark.parametrize("strides", [(8,), (8, 8), (8, 32), (4, 8, 16)])
+def test_a_backbone_with_other_maps_is_refused(strides):
+    with pytest.raises(UsageError, match=r"neck=fuse needs two maps.*backbone=vgg16.*strides \["):
+        Fuse([4] * len(strides), strides)
+
+
+@pytest.mark.parametrize("levels", [0, 2, 4])
+def test_other_numbers_of_levels_are_refused(levels):
+    with pytest.raises(UsageError, match=rf"neck\.levels={levels}: use 1 or 3"):
+        Fuse((4, 4), (8, 16), levels)
+
+
+def test_maps_that_do_not_fit_are_refused():
+    # A picture of 72 px: 9 cells at stride 8, 5 at stride 16.
+    with pytest.raises(UsageError, match=r"\(9, 4\) and \(5, 2\) cells: .*multiple of 16 px"):
+        silent()([torch.zeros(1, 1, 9, 4), torch.zeros(1, 1, 5, 2)])

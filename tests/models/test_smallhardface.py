@@ -1,0 +1,133 @@
+"""The whole network of SmallHardFace: sizes, levels, what learns, and its way through a file."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from facedet.config import compose, plain
+from facedet.models.anchors import ThreeScaleAnchors
+from facedet.models.backbones.vgg import Vgg16
+from facedet.models.detector import Detector
+from facedet.models.folding import fold
+from facedet.models.heads.dilated import DilatedHead
+from facedet.models.heads.plain import PlainHead
+from facedet.models.necks.fuse import Fuse
+from facedet.weights import (
+    Weights,
+    build_coder,
+    build_net,
+    model_config,
+    read_weights,
+    save_weights,
+)
+
+# RGB; the release has it as BGR, (102.9801, 115.9465, 122.7717).
+MEAN = (122.7717, 115.9465, 102.9801)
+VARIANTS = {
+    "smallhardface": (1, True, DilatedHead),
+    "smallhardface_plain": (1, False, PlainHead),
+    "smallhardface_three_level": (3, False, PlainHead),
+}
+
+
+def make(levels, reduce, head):
+    """A detector with random weights whose outputs are large enough to compare."""
+    torch.manual_seed(0)
+    neck = partial(Fuse, levels=levels, reduce=reduce)
+    net = Detector(Vgg16(), neck, ThreeScaleAnchors, head, MEAN, multiple=16)
+    for part in (net.neck, net.head):
+        for value in part.parameters():
+            value.data *= 5
+    return net
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def variant(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def net(variant):
+    return make(*VARIANTS[variant]).eval()
+
+
+def noise(*shape):
+    generator = torch.Generator().manual_seed(5)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+
+@pytest.mark.parametrize("size", [(50, 70), (48, 64), (1, 1), (17, 95)])
+def test_pictures_of_any_size(variant, net, size):
+    with torch.no_grad():
+        predictions = net(noise(2, 3, *size))
+    rows, columns = (-(-side // 16) for side in size)
+    # Three anchors at stride 8; or two each at 8, 16 and 32, the last rounded up.
+    fine, middle, coarse = (
+        4 * rows * columns,
+        rows * columns,
+        -(-rows // 2) * -(-columns // 2),
+    )
+    three = "three" in variant
+    levels = (2 * fine, 2 * middle, 2 * coarse) if three else (3 * fine,)
+    assert (predictions.levels, predictions.size) == (levels, size)
+    assert predictions.logits.shape == (2, sum(levels), 2)
+    assert predictions.deltas.shape == (2, sum(levels), 4)
+    assert predictions.anchors.shape == (sum(levels), 4)
+    assert torch.isfinite(predictions.logits).all()
+
+
+def test_anchors_of_the_levels(variant, net):
+    with torch.no_grad():
+        predictions = net(noise(1, 3, 64, 64))
+    sides = predictions.anchors[:, 2] - predictions.anchors[:, 0] + 1
+    found = [part.unique().tolist() for part in sides.split(predictions.levels)]
+    assert found == ([[16, 32], [64, 128], [256, 512]] if "three" in variant else [[16, 32, 64]])
+
+
+def test_what_learns(variant):
+    net = make(*VARIANTS[variant]).train()
+    predictions = net(noise(1, 3, 64, 64))
+    (predictions.logits.square().sum() + predictions.deltas.square().sum()).backward()
+    for name, value in net.named_parameters():
+        is_frozen = name.startswith(("backbone.conv1_", "backbone.conv2_"))
+        assert (value.grad is None) == is_frozen, name
+        assert is_frozen or (torch.isfinite(value.grad).all() and value.grad.any()), name
+
+
+def test_images_of_a_batch_do_not_see_each_other(net):
+    images = noise(2, 3, 40, 56)
+    with torch.no_grad():
+        together, alone = net(images), net(images[1:])
+    for one, other in ((together.logits, alone.logits), (together.deltas, alone.deltas)):
+        scale = other.abs().max().item()
+        torch.testing.assert_close(one[1], other[0], rtol=1e-4, atol=1e-5 * scale)
+
+
+def test_the_folded_network_says_the_same(net):
+    images = noise(1, 3, 50, 70)
+    with torch.no_grad():
+        usual, folded = net(images), fold(net)(images)
+    scale = usual.logits.abs().max().item()
+    torch.testing.assert_close(folded.logits, usual.logits, rtol=1e-4, atol=1e-5 * scale)
+    assert (folded.levels, folded.size) == (usual.levels, usual.size)
+
+
+def test_a_weights_file_keeps_everything(variant, tmp_path):
+    config = plain(compose("train", [f"preset={variant}"]))
+    net = make(*VARIANTS[variant]).eval()
+    weights = Weights(net.state_dict(), model_config(config), {"source": "test"})
+    read = read_weights(save_weights(tmp_path / "a.safetensors", weights))
+    # The fixed enlargement, mean and deviation are no weights.
+    assert len(read.state) == sum(1 for _ in net.parameters())
+    again = build_net(read, "a")
+    assert build_coder(read, "a") == build_coder(weights, "a")
+    assert torch.equal(again.mean, net.mean)
+    assert again.std.flatten().tolist() == [1, 1, 1]
+    images = noise(1, 3, 40, 50)
+    with torch.no_grad():
+        before, after = net(images), again(images)
+    assert torch.equal(before.logits, after.logits)
+    assert torch.equal(before.deltas, after.deltas)
+    assert torch.equal(before.anchors, after.anchors)
+    assert before.levels == after.levels

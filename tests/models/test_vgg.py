@@ -1,0 +1,122 @@
+"""VGG16's convolutions: layers, maps, and the blocks that do not learn."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from facedet.errors import UsageError
+from facedet.models.backbones.vgg import Vgg16
+
+# Name to [out, in] of the thirteen layers, as VGG16's configuration D has them.
+LAYERS = {
+    "conv1_1": (64, 3), "conv1_2": (64, 64), "conv2_1": (128, 64), "conv2_2": (128, 128),
+    "conv3_1": (256, 128), "conv3_2": (256, 256), "conv3_3": (256, 256),
+    "conv4_1": (512, 256), "conv4_2": (512, 512), "conv4_3": (512, 512),
+    "conv5_1": (512, 512), "conv5_2": (512, 512), "conv5_3": (512, 512),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def vgg():
+    torch.manual_seed(0)
+    return Vgg16()
+
+
+def noise(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(4))
+
+
+def test_layers(vgg):
+    shapes = {key: tuple(value.shape) for key, value in vgg.state_dict().items()}
+    expected = {f"{name}.weight": (*width, 3, 3) for name, width in LAYERS.items()}
+    expected |= {f"{name}.bias": (width[0],) for name, width in LAYERS.items()}
+    assert shapes == expected
+    # Nine weights for each pair of channels, and the biases.
+    assert sum(value.numel() for value in vgg.parameters()) == 14_714_688
+
+
+def test_maps_are_those_of_plain_operations(vgg):
+    x = images = noise(2, 3, 32, 48)
+    expected = {}
+    with torch.no_grad():
+        for name in LAYERS:
+            if name.endswith("_1") and name != "conv1_1":
+                x = F.max_pool2d(x, 2)
+            layer = vgg.get_submodule(name)
+            expected[name] = x = F.relu(F.conv2d(x, layer.weight, layer.bias, padding=1))
+        conv4, conv5 = vgg(images)
+    torch.testing.assert_close(conv4, expected["conv4_3"])
+    torch.testing.assert_close(conv5, expected["conv5_3"])
+    assert (conv4.shape, conv5.shape) == ((2, 512, 4, 6), (2, 512, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("maps", "channels", "strides"),
+    [((4, 5), [512, 512], [8, 16]), ((3, 4, 5), [256, 512, 512], [4, 8, 16]), ((2,), [128], [2])],
+)
+def test_maps_of_other_blocks(maps, channels, strides):
+    vgg = Vgg16(maps=maps)
+    assert (vgg.out_channels, vgg.strides) == (channels, strides)
+    with torch.no_grad():
+        shapes = [tuple(x.shape) for x in vgg(noise(1, 3, 32, 32))]
+    assert shapes == [(1, c, 32 // s, 32 // s) for c, s in zip(channels, strides, strict=True)]
+    # What comes after the last map is not made.
+    assert {key.split(".")[0] for key in vgg.state_dict()} == {
+        name for name in LAYERS if int(name[4]) <= max(maps)
+    }
+
+
+def test_sides_are_rounded_up(vgg):
+    with torch.no_grad():
+        conv4, conv5 = vgg(noise(1, 3, 33, 17))
+    # ceil(33 / 8), ceil(17 / 8); ceil(33 / 16), ceil(17 / 16)
+    assert (conv4.shape[2:], conv5.shape[2:]) == ((5, 3), (3, 2))
+
+
+def test_frozen_blocks_do_not_learn_and_keep_nothing(vgg):
+    frozen = {name for name, value in vgg.named_parameters() if not value.requires_grad}
+    assert {name.split(".")[0] for name in frozen} == {"conv1_1", "conv1_2", "conv2_1", "conv2_2"}
+    seen = []
+    handle = vgg.conv3_1.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
+    # Being put into training mode changes nothing.
+    sum(x.sum() for x in vgg.train()(noise(1, 3, 32, 32))).backward()
+    handle.remove()
+    # No graph, so no stored activations, in front of conv3_1.
+    assert seen[0].grad_fn is None
+    assert not seen[0].requires_grad
+    for name, value in vgg.named_parameters():
+        assert (value.grad is None) == (name in frozen), name
+    vgg.zero_grad()
+
+
+@pytest.mark.parametrize("frozen", [0, 5])
+def test_other_numbers_of_frozen_blocks(frozen):
+    learning = {name[4] for name, value in Vgg16(frozen).named_parameters() if value.requires_grad}
+    assert learning == {str(block) for block in range(frozen + 1, 6)}
+
+
+def test_the_picture_is_not_overwritten(vgg):
+    images = noise(1, 3, 16, 16)
+    before = images.clone()
+    vgg(images)
+    assert torch.equal(images, before)
+
+
+def test_new_weights_are_he_s(vgg):
+    # A deviation of sqrt(2 / (9 * 256)), from 589,824 numbers.
+    assert vgg.conv3_2.weight.std().item() == pytest.approx(math.sqrt(2 / 2304), rel=0.01)
+    assert not any(value.any() for name, value in vgg.named_parameters() if "bias" in name)
+
+
+@pytest.mark.parametrize("maps", [(), (5, 4), (4, 4), (0,), (6,), ("conv4_3",)])
+def test_wrong_maps(maps):
+    with pytest.raises(UsageError, match=r"backbone\.maps=.*blocks 1 … 5, in order"):
+        Vgg16(maps=maps)
+
+
+@pytest.mark.parametrize("frozen", [-1, 6])
+def test_wrong_number_of_frozen_blocks(frozen):
+    with pytest.raises(UsageError, match=rf"backbone\.frozen_blocks={frozen}: .* blocks 0 … 5"):
+        Vgg16(frozen)
