@@ -13,7 +13,7 @@ import facedet
 from facedet.boxes import iou
 from facedet.data.wider import read_wider
 from facedet.errors import FacedetError, UsageError
-from facedet.inference import Pass
+from facedet.scales import Pass
 from facedet.weights import Weights, build_net, read_weights, save_weights
 from reference.one_face import BOX, SCORE, one_face_weights, save_one_face, save_picture
 
@@ -93,6 +93,66 @@ def test_boxes_are_pixels_of_the_picture_whatever_the_scale(weights):
     # (256 + 192) / (256 + 320) = 0.78, so one of the two stays.
     assert len(facedet.load(weights, flip=True).detect(pixels()).boxes) == 1
     assert len(facedet.load(weights, flip=True, iou=0.9).detect(pixels()).boxes) == 2
+
+
+def with_inference(path, node):
+    """A file of these weights that says how a picture is to be looked at."""
+    stored = one_face_weights()
+    stored.config["inference"] = node
+    return save_weights(path, stored)
+
+
+# 48 x 64 px at a short side of 96 and of 48: factors 2 and 1.
+SHORT_SIDES = {
+    "_target_": "facedet.scales.ShortSides",
+    "sides": [96, 48],
+    "base": 96,
+    "long": 1200,
+    "flip": False,
+}
+
+
+def test_weights_say_how_a_picture_is_looked_at(tmp_path):
+    weights = with_inference(tmp_path / "sides.safetensors", SHORT_SIDES)
+    detector = facedet.load(weights, iou=0.9)
+    assert detector.pyramid.scales((48, 64)) == [Pass(2.0), Pass(1.0)]
+    # BOX at scale 2 is half of it in the picture: a quarter of its area.
+    found = detector.detect(pixels()).boxes
+    assert found.tolist() == [[value / 2 for value in BOX], BOX]
+
+
+def test_scales_that_are_given_come_before_those_of_the_weights(tmp_path):
+    weights = with_inference(tmp_path / "sides.safetensors", SHORT_SIDES)
+    assert facedet.load(weights, scales=[1.0]).pyramid.scales((48, 64)) == [Pass(1.0)]
+    planned = facedet.load(weights, scales=lambda size: [Pass(0.5)])
+    assert planned.pyramid.scales((48, 64)) == [Pass(0.5)]
+
+
+def test_mirroring_is_added_to_any_plan(weights, tmp_path):
+    sides = with_inference(tmp_path / "sides.safetensors", SHORT_SIDES)
+    for path, scales, expected in (
+        (sides, None, [2.0, 1.0]),
+        (weights, None, [1.0]),
+        (weights, [0.5], [0.5]),
+        (weights, lambda size: [Pass(3.0)], [3.0]),
+    ):
+        passes = facedet.load(path, scales=scales, flip=True).pyramid.scales((48, 64))
+        assert passes == [Pass(scale, flip) for scale in expected for flip in (False, True)]
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        ({"_target_": "os.system", "command": "true"}, "wants to build 'os.system'"),
+        ({"_target_": "facedet.box_coder.SsdBoxCoder"}, "is no plan of scales"),
+        ({"_target_": "facedet.scales.FixedScales", "scales": [0]}, "cannot be built: scales="),
+        ("single", "does not say what to build"),
+    ],
+)
+def test_weights_that_do_not_say_it_rightly(tmp_path, node, words):
+    weights = with_inference(tmp_path / "odd.safetensors", node)
+    with pytest.raises(FacedetError, match=f"odd.safetensors: .*{words}"):
+        facedet.load(weights)
 
 
 def test_a_photo_on_its_side_is_turned_and_the_note_says_so(detector, tmp_path):

@@ -157,21 +157,38 @@ def test_vote_by_hand():
     voted, best = vote(found, scores, 0.8)
     torch.testing.assert_close(voted, boxes((0, 0, 9, 8.5)))
     assert best.tolist() == [scores[2]]
-    voted, best = vote(found, scores, 0.8, keep_singletons=True)
+    voted, best = vote(found, scores, 0.8, singletons="keep")
     torch.testing.assert_close(voted, boxes((50, 50, 59, 59), (0, 0, 9, 8.5)))
     assert best.tolist() == [scores[1], scores[2]]
     # Above 0.8 nobody joins anybody.
     assert len(vote(found, scores, 0.81)[0]) == 0
-    assert len(vote(found, scores, 0.81, keep_singletons=True)[0]) == 3
+    assert len(vote(found, scores, 0.81, singletons="keep")[0]) == 3
 
 
 def test_vote_gathers_around_the_best_box_only():
     # Of width 10 in whole pixels, shifted by 4: neighbours share 6 / 14 = 0.43, ends 2 / 18 = 0.11.
     chain = boxes((0, 0, 9, 9), (4, 0, 13, 9), (8, 0, 17, 9))
-    voted, best = vote(chain, torch.tensor([0.9, 0.3, 0.6]), 0.3, keep_singletons=True)
+    voted, best = vote(chain, torch.tensor([0.9, 0.3, 0.6]), 0.3, singletons="keep")
     # x1 = (0.9 * 0 + 0.3 * 4) / 1.2 = 1; the far end is left alone.
     torch.testing.assert_close(voted, boxes((1, 0, 10, 9), (8, 0, 17, 9)))
     torch.testing.assert_close(best, torch.tensor([0.9, 0.6]))
+
+
+def test_vote_may_keep_a_single_box_that_is_the_last_left():
+    pair, single = [(0, 0, 9, 9), (0, 0, 9, 9)], (50, 50, 59, 59)
+
+    def kept(scores, *rows):
+        return vote(boxes(*rows), torch.tensor(scores), 0.4, "keep_last")[0].tolist()
+
+    # The single box has the lowest score: nothing is left when its turn comes.
+    assert kept([0.9, 0.8, 0.1], *pair, single) == [[0, 0, 9, 9], [50, 50, 59, 59]]
+    # It has the highest: the pair is still there.
+    assert kept([0.2, 0.8, 0.9], *pair, single) == [[0, 0, 9, 9]]
+    # Of two single boxes the second is the last.
+    assert kept([0.9, 0.8], (80, 0, 89, 9), single) == [[50, 50, 59, 59]]
+    assert kept([0.9], single) == [[50, 50, 59, 59]]
+    # The last group of two is kept in any case.
+    assert vote(boxes(*pair), torch.tensor([0.9, 0.8]), 0.4)[0].tolist() == [[0, 0, 9, 9]]
 
 
 def test_vote_ends_where_a_box_is_not_like_itself():
@@ -189,3 +206,16 @@ def test_vote_of_the_release(golden):
     assert len(expected) == 11
     torch.testing.assert_close(voted, expected[:, :4])
     torch.testing.assert_close(best, expected[:, 4])
+
+
+@pytest.mark.data
+def test_vote_of_the_smallhardface_release(golden):
+    stored = np.load(golden / "shf_decode_vote.npz")
+    rows = torch.from_numpy(stored["vote_in"])
+    voted, best = vote(rows[:, :4], rows[:, 4], 0.4, "keep_last")
+    expected = torch.from_numpy(stored["vote_out"])
+    assert (len(rows), len(expected)) == (62, 13)
+    torch.testing.assert_close(voted, expected[:, :4])
+    torch.testing.assert_close(best, expected[:, 4])
+    # Without the one that is kept for being the last.
+    assert len(vote(rows[:, :4], rows[:, 4], 0.4)[0]) == 12

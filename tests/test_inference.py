@@ -1,13 +1,12 @@
-"""Scales, mirrored passes and merging, with a detector that finds white boxes exactly."""
-
-import math
+"""Passes and their merging, with a detector that finds white boxes exactly."""
 
 import numpy as np
 import pytest
 import torch
 
-from facedet.inference import ExtdScales, FixedScales, Pass, Pyramid
+from facedet.inference import Pyramid
 from facedet.postprocess import NmsMerge, VoteMerge
+from facedet.scales import ExtdScales, FixedScales, Pass
 from reference.bright_faces import Echo, always, check_boxes, find_bright, picture, pyramid
 
 
@@ -16,64 +15,13 @@ class Recorder:
 
     keep = 750
 
-    def __init__(self):
+    def __init__(self, raw=False):
+        self.raw = raw
         self.calls = 0
 
     def __call__(self, found):
         self.calls += 1
         return found
-
-
-# Which passes
-
-
-def test_fixed_scales():
-    assert FixedScales((0.5, 2.0))((10, 10)) == [Pass(0.5), Pass(2.0)]
-    assert FixedScales((0.5,), flip=True)((10, 10)) == [Pass(0.5), Pass(0.5, flip=True)]
-
-
-@pytest.mark.parametrize(
-    ("size", "m", "expected"),
-    [
-        # 2,040,000 / (H * W) = m²; s: shrink, st: the small pass, then the last ones.
-        # 300 x 400: m = √17 = 4.12: 2, then 4 (below m), then m.
-        ((300, 400), math.sqrt(17), (1.0, 0.5, [2.0, 4.0, math.sqrt(17)])),
-        # 300 x 425: m = 4: the doubling stops before m.
-        ((300, 425), 4.0, (1.0, 0.5, [2.0, 4.0])),
-        # 400 x 500: m = √10.2 = 3.19.
-        ((400, 500), math.sqrt(10.2), (1.0, 0.5, [2.0, math.sqrt(10.2)])),
-        # 600 x 850: m = 2.
-        ((600, 850), 2.0, (1.0, 0.5, [2.0])),
-        # 1000 x 1200: m = √1.7 = 1.30.
-        ((1000, 1200), math.sqrt(1.7), (1.0, 0.5, [math.sqrt(1.7)])),
-    ],
-)
-def test_extd_scales_of_small_pictures(size, m, expected):
-    shrink, small, large = expected
-    passes = ExtdScales()(size)
-    assert passes[:3] == [Pass(shrink), Pass(shrink, flip=True), Pass(small, larger_than=30)]
-    assert [one.scale for one in passes[3:]] == pytest.approx(large)
-    assert all(one == Pass(one.scale, smaller_than=100) for one in passes[3:])
-    assert max(one.scale for one in passes) == pytest.approx(max(1, m))
-
-
-@pytest.mark.parametrize(
-    ("size", "shrink", "small", "last"),
-    [
-        # 1200 x 1700: m = 1; (0.5 + 1) / 2.
-        ((1200, 1700), 1.0, 0.5, 0.75),
-        # 1500 x 2000: m = √0.68 = 0.824621; (0.5 + 0.824621) / 2.
-        ((1500, 2000), 0.824621, 0.5, 0.6623106),
-        # 3000 x 4000: m = √0.17 = 0.412311, below 0.75: half of it; (0.206155 + 0.412311) / 2.
-        ((3000, 4000), 0.412311, 0.2061553, 0.3092329),
-    ],
-)
-def test_extd_scales_of_large_pictures(size, shrink, small, last):
-    passes = ExtdScales()(size)
-    assert [one.scale for one in passes] == pytest.approx([shrink, shrink, small, last], abs=1e-6)
-    assert [one.flip for one in passes] == [False, True, False, False]
-    assert [one.larger_than for one in passes] == [0, 0, 30, 30]
-    assert all(one.smaller_than == math.inf for one in passes)
 
 
 # One pass
@@ -84,6 +32,12 @@ def test_plain_pass_is_not_merged():
     found = pyramid(merge=merge)(picture(60, 100, (10, 5, 30, 25), (50, 20, 90, 50)))
     check_boxes(found, (50, 20, 90, 50), (10, 5, 30, 25))
     assert (merge.calls, found.note) == (0, "")
+
+
+def test_a_single_pass_of_raw_candidates_is_merged():
+    merge = Recorder(raw=True)
+    check_boxes(pyramid(merge=merge)(picture(60, 100, (10, 5, 30, 25))), (10, 5, 30, 25))
+    assert merge.calls == 1
 
 
 def test_nothing_in_the_picture():

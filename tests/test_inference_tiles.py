@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facedet.errors import UsageError
-from facedet.inference import _TILE_MARGIN, _TILE_OVERLAP, Pass
+from facedet.inference import _TILE_MARGIN, _TILE_OVERLAP
 from facedet.inference import _tiles as tiles
 from facedet.postprocess import NmsMerge, VoteMerge
+from facedet.scales import Pass
 from reference.bright_faces import always, check_boxes, picture, pyramid
 
 # Pixels of one 512 x 512 tile, the smallest that there is.
@@ -159,6 +160,16 @@ def test_one_pass_over_a_large_picture_is_not_voted_away(on_large):
     # Each face of one pass is seen once; a vote among several passes would drop it.
     one = pyramid(merge=VoteMerge(), pixel_budget=BUDGET, on_large=on_large)
     assert len(one(picture(600, 1200, (100, 80, 200, 180))).boxes) == 1
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_raw_candidates_of_tiles_are_left_to_the_merge(raw):
+    # The face lies in the overlap of two tiles, whose middle is in it: both answer for it.
+    merge = VoteMerge(iou=0.4, raw=raw, singletons="drop")
+    found = pyramid(merge=merge, pixel_budget=BUDGET)(picture(512, 1200, (360, 100, 380, 120)))
+    check_boxes(found, (360, 100, 380, 120))
+    # A vote needs two boxes: were they suppressed before, there would be none.
+    assert found.note == "in 1 x 4 tiles (pixel budget 262144)"
 
 
 def test_the_note_survives_the_merging():

@@ -9,10 +9,11 @@ import torch
 from facedet.box_coder import SsdBoxCoder
 from facedet.data.images import read_rgb
 from facedet.data.wider import read_ground_truth
-from facedet.inference import FixedScales, Pyramid
+from facedet.inference import Pyramid
 from facedet.metrics.wider import WiderAP
 from facedet.models.folding import fold
 from facedet.postprocess import NmsMerge, NmsPostprocess
+from facedet.scales import FixedScales
 from facedet.scoring import score_records
 
 pytestmark = pytest.mark.data

@@ -124,7 +124,8 @@ def checkpoint(tmp_path, **content):
 
 def test_a_checkpoint_gives_its_network(good, tmp_path):
     state = {f"net.{key}": value for key, value in good.state.items()} | {"metric.x": torch.ones(1)}
-    config = {"model": {"net": good.config["net"]}, "box_coder": good.config["box_coder"]}
+    rest = {key: good.config[key] for key in ("box_coder", "inference")}
+    config = {"model": {"net": good.config["net"]}, **rest}
     path = checkpoint(tmp_path, state_dict=state, global_step=7, **{KEY: {"config": config}})
     read = read_weights(path)
     assert model_config(config) == read.config == good.config

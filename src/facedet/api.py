@@ -8,15 +8,18 @@ import numpy as np
 import torch
 from PIL import Image
 
+from facedet.config import build_untrusted
 from facedet.data.images import PIXEL_LIMIT, read_image, to_rgb_array
 from facedet.errors import FacedetError, UsageError
-from facedet.inference import FixedScales, Pass, Pyramid
+from facedet.inference import Pyramid
 from facedet.models.folding import fold
 from facedet.postprocess import NmsMerge, NmsPostprocess
+from facedet.scales import FixedScales, Mirrored, Pass
 from facedet.structures import Detections
-from facedet.weights import build_coder, build_net, read_weights
+from facedet.weights import Weights, build_coder, build_net, read_weights
 
 Picture = str | Path | np.ndarray | Image.Image
+Planner = Callable[[tuple[int, int]], list[Pass]]
 
 # Keeps EXTD-64 on a picture of 24 megapixels below 2 GiB: `facedet benchmark memory`.
 PIXEL_BUDGET = 1_200_000
@@ -86,7 +89,7 @@ def load(
     weights: str | Path,
     *,
     score: float = 0.5,
-    scales: Callable[[tuple[int, int]], list[Pass]] | Sequence[float] = (1.0,),
+    scales: Planner | Sequence[float] | None = None,
     flip: bool = False,
     iou: float = 0.3,
     keep: int = 750,
@@ -100,8 +103,9 @@ def load(
     Args:
         weights: safetensors of ours, a training checkpoint, or a released EXTD file.
         score: faces below this score are left out.
-        scales: factors at which each picture is looked at, or a function from its size to passes.
-        flip: look at the mirrored picture too (with factors).
+        scales: factors at which each picture is looked at, or a function from its size to passes;
+            None: as the weights were made for, which is most often the picture as it is.
+        flip: look at the mirrored picture too, at each of the scales.
         iou: overlap above which two detections are one face.
         keep: faces per picture at the most.
         pixel_budget: larger passes are cut in tiles or shrunk; None: never.
@@ -119,14 +123,15 @@ def load(
         raise UsageError(f"pixel_budget={pixel_budget}: wanted at least 1, or None")
     if on_large not in ("tile", "shrink"):
         raise UsageError(f"on_large={on_large!r}: wanted tile or shrink")
-    planner = scales if callable(scales) else _fixed_scales(scales, flip)
+    given = scales if scales is None or callable(scales) else FixedScales(tuple(scales))
     read = read_weights(weights)
+    planner = given or _own_planner(read, weights)
     net = build_net(read, weights)
     coder = build_coder(read, weights)
     pyramid = Pyramid(
         (fold(net) if folded else net).to(find_device(device)),
         NmsPostprocess(coder, score=score, iou=iou, keep=keep),
-        planner,
+        Mirrored(planner) if flip else planner,
         NmsMerge(iou, keep),
         pixel_budget,
         on_large,
@@ -160,11 +165,15 @@ def _drop_endless(found: Detections) -> Detections:
     return Detections(found.boxes[ends], found.scores[ends], joined)
 
 
-def _fixed_scales(scales: Sequence[float], flip: bool) -> FixedScales:
-    scales = tuple(scales)
-    if not scales or not all(0 < scale < float("inf") for scale in scales):
-        raise UsageError(f"scales={list(scales)}: wanted one or more factors above 0")
-    return FixedScales(scales, flip)
+def _own_planner(weights: Weights, source: str | Path) -> Planner:
+    """How the weights want a picture looked at; where they do not say, as it is."""
+    node = weights.config.get("inference")
+    if node is None:
+        return FixedScales()
+    planner = build_untrusted(node, str(source))
+    if type(planner).__module__ != FixedScales.__module__:
+        raise FacedetError(f"{source}: its config's inference is no plan of scales")
+    return planner
 
 
 def _load_picture(picture: Picture) -> tuple[np.ndarray, str]:

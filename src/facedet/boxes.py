@@ -1,8 +1,12 @@
 """Box arithmetic: pure functions on tensors of xyxy pixels."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Tensor
+
+Singletons = Literal["drop", "keep", "keep_last"]
 
 # Boxes per block of the greedy NMS: large enough to amortise a call, small enough for the cache.
 _NMS_BLOCK = 256
@@ -100,19 +104,20 @@ def nms(boxes: Tensor, scores: Tensor, threshold: float, limit: int | None = Non
 
 
 def vote(
-    boxes: Tensor, scores: Tensor, threshold: float, keep_singletons: bool = False
+    boxes: Tensor, scores: Tensor, threshold: float, singletons: Singletons = "drop"
 ) -> tuple[Tensor, Tensor]:
     """Box voting: each group of overlapping boxes becomes its score-weighted mean.
 
     The best remaining box gathers all boxes whose IoU (sides counted in whole pixels) reaches
-    `threshold`; the group's score is its maximum. A group of one is discarded unless
-    `keep_singletons`: with several passes over an image, a face seen once is likely no face.
+    `threshold`; the group's score is its maximum.
 
     Args:
         boxes: [N, 4] xyxy.
         scores: [N].
         threshold: IoU from which a box joins the group.
-        keep_singletons: keep groups of one box.
+        singletons: what becomes of a group of one box. `drop`: with several passes over an image,
+            a face seen once is likely no face; `keep`; `keep_last`: drop, but for a box that is
+            the last one left (SmallHardFace's release).
 
     Returns:
         Boxes [K, 4] and scores [K], best first.
@@ -124,7 +129,8 @@ def vote(
         joins = iou(rest[:1], rest, plus_one=1.0)[0] >= threshold
         # The first box leads the group even where rounding keeps its IoU with itself below 1.
         joins[0] = True
-        if keep_singletons or int(joins.sum()) > 1:
+        is_kept = singletons == "keep" or (singletons == "keep_last" and len(rest) == 1)
+        if is_kept or int(joins.sum()) > 1:
             share = weights[joins]
             voted.append((rest[joins] * share[:, None]).sum(dim=0) / share.sum())
             best.append(share.max())

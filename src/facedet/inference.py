@@ -1,10 +1,9 @@
-"""Runs a detector over pictures: scales, mirrored passes, tiles, and the merging of all of them."""
+"""Runs a detector over pictures: passes, tiles, and the merging of all of them."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -14,9 +13,9 @@ from torch import Tensor, nn
 from facedet.boxes import flip as flip_boxes
 from facedet.boxes import nms
 from facedet.errors import UsageError
+from facedet.scales import Pass, Size
 from facedet.structures import Detections, Predictions
 
-Size = tuple[int, int]
 # A face at a tile's border is whole in the next tile if it is not larger than this (px).
 _TILE_OVERLAP = 256
 # A tile answers for the centres on its side of the overlap's middle and for so many pixels more:
@@ -26,66 +25,16 @@ _TILE_MARGIN = 16
 _TILE_IOU = 0.3
 
 
-class Pass(NamedTuple):
-    """One look at a picture."""
-
-    scale: float = 1.0  # factor on both sides before the network
-    flip: bool = False  # mirrored
-    larger_than: float = 0.0  # keep boxes with max(w + 1, h + 1) above this, px of the file
-    smaller_than: float = math.inf  # keep boxes with min(w + 1, h + 1) below this, px of the file
-
-
-@dataclass(frozen=True)
-class FixedScales:
-    """The same scales for every picture, each also mirrored if `flip`."""
-
-    scales: Sequence[float] = (1.0,)
-    flip: bool = False
-
-    def __call__(self, size: Size) -> list[Pass]:
-        """Passes for a picture of `size` (height, width)."""
-        mirrored = (False, True) if self.flip else (False,)
-        return [Pass(scale, flip) for scale in self.scales for flip in mirrored]
-
-
-@dataclass(frozen=True)
-class ExtdScales:
-    """The multi-scale test of the EXTD release (after S3FD's): see `__call__`.
-
-    Args:
-        area: pixels of the largest pass, 1700 x 1200 in the release.
-    """
-
-    area: float = 1700.0 * 1200.0
-
-    def __call__(self, size: Size) -> list[Pass]:
-        """Passes for a picture of `size` (height, width).
-
-        With m = sqrt(area / (H * W)): the picture shrunk to the area, plain and mirrored; a
-        smaller one for large faces; enlarged ones, doubling up to m, for small faces.
-        """
-        m = math.sqrt(self.area / (size[0] * size[1]))
-        shrink = min(1.0, m)
-        small = 0.5 if m >= 0.75 else 0.5 * m
-        passes = [Pass(shrink), Pass(shrink, flip=True), Pass(small, larger_than=30.0)]
-        if m <= 1.0:
-            return [*passes, Pass((small + m) / 2, larger_than=30.0)]
-        large = [min(2.0, m)]
-        if m > 2.0:
-            factor = 4.0
-            while factor < m:
-                large.append(factor)
-                factor *= 2.0
-            large.append(m)
-        return [*passes, *(Pass(scale, smaller_than=100.0) for scale in large)]
-
-
 class Merge(Protocol):
     """Joins the detections of several passes over one picture."""
 
     @property
-    def keep(self) -> int:
-        """Detections of a picture at the most."""
+    def keep(self) -> int | None:
+        """Detections of a picture at the most; None: no limit."""
+
+    @property
+    def raw(self) -> bool:
+        """Whether it wants all candidates: then it also joins those of a single pass."""
 
     def __call__(self, found: Detections) -> Detections:
         """All passes' detections to the merged ones, best first."""
@@ -154,7 +103,7 @@ class Pyramid:
     def _same_size(self, images: list[np.ndarray]) -> list[Detections]:
         passes = self.scales(images[0].shape[:2])
         looks = [self._look(images, one) for one in passes]
-        if len(passes) == 1:
+        if len(passes) == 1 and not self.merge.raw:
             return looks[0]
         joined = [_join(parts) for parts in zip(*looks, strict=True)]
         return [self.merge(found)._replace(note=found.note) for found in joined]
@@ -192,10 +141,12 @@ class Pyramid:
                 own &= (centres <= torch.tensor([right, bottom])).all(dim=1)
                 own &= _longer(found) <= _TILE_OVERLAP - 2 * _TILE_MARGIN
                 parts.append(_keep(found._replace(boxes=boxes / one.scale), own))
-        joined = _join(parts)
-        kept = nms(joined.boxes, joined.scores, _TILE_IOU, limit=self.merge.keep)
         note = f"in {len(rows)} x {len(columns)} tiles (pixel budget {self.pixel_budget})"
-        return Detections(joined.boxes[kept], joined.scores[kept], note)
+        joined = _join(parts)._replace(note=note)
+        if self.merge.raw:
+            return joined
+        kept = nms(joined.boxes, joined.scores, _TILE_IOU, limit=self.merge.keep)
+        return _keep(joined, kept)
 
     def _run(
         self, images: list[np.ndarray], scale: float, flip: bool, filtering: int = cv2.INTER_LINEAR
@@ -245,8 +196,8 @@ def _longer(found: Detections) -> Tensor:
     return (found.boxes[:, 2:] - found.boxes[:, :2]).amax(dim=1)
 
 
-def _keep(found: Detections, mask: Tensor) -> Detections:
-    return found._replace(boxes=found.boxes[mask], scores=found.scores[mask])
+def _keep(found: Detections, chosen: Tensor) -> Detections:
+    return found._replace(boxes=found.boxes[chosen], scores=found.scores[chosen])
 
 
 def _size_filter(found: Detections, one: Pass) -> Detections:

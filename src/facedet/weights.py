@@ -31,13 +31,15 @@ class Weights(NamedTuple):
     """A network's weights and what is needed to build it."""
 
     state: dict[str, Tensor]  # of the `Detector`
-    config: dict[str, Any]  # plain: "net" and "box_coder", with `_target_`s
+    config: dict[str, Any]  # plain: "net", "box_coder" and perhaps "inference", with `_target_`s
     info: dict[str, Any]  # where they come from: "source", "sha256", "steps" …
 
 
 def model_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved training config that a weights file carries."""
-    return {"net": config["model"]["net"], "box_coder": config["box_coder"]}
+    kept = {"net": config["model"]["net"], "box_coder": config["box_coder"]}
+    # How the family looks at a picture; a checkpoint from before it was written down has none.
+    return kept | {key: config[key] for key in ("inference",) if config.get(key)}
 
 
 def file_sha256(path: Path) -> str:

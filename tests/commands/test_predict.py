@@ -10,7 +10,7 @@ from PIL import Image
 
 import facedet.api
 from facedet.api import FaceDetector
-from facedet.inference import ExtdScales
+from facedet.scales import ExtdScales
 from reference.one_face import BOX, SCORE, save_picture
 from reference.predictions import result_of, stored
 

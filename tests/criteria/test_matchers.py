@@ -4,23 +4,31 @@ import pytest
 import torch
 
 from facedet.boxes import iou
-from facedet.criteria.matchers import BACKGROUND, CompensatingMatcher, IoUMatcher
+from facedet.criteria.matchers import (
+    BACKGROUND,
+    NEITHER,
+    CompensatingMatcher,
+    IoUMatcher,
+    TwoThresholdMatcher,
+)
+from facedet.errors import UsageError
 
 MATCHERS = [IoUMatcher(), CompensatingMatcher(), CompensatingMatcher(per_face=True)]
+ALL = [*MATCHERS, TwoThresholdMatcher()]
 
 
 def overlaps(*rows):
     return torch.tensor(rows)
 
 
-@pytest.mark.parametrize("matcher", MATCHERS)
+@pytest.mark.parametrize("matcher", ALL)
 def test_no_face(matcher):
     match = matcher(torch.zeros(0, 5))
     assert match.tolist() == [BACKGROUND] * 5
     assert match.dtype == torch.long
 
 
-@pytest.mark.parametrize("matcher", MATCHERS)
+@pytest.mark.parametrize("matcher", ALL)
 def test_no_anchor(matcher):
     assert matcher(torch.zeros(3, 0)).tolist() == []
 
@@ -121,6 +129,31 @@ def test_filling_up_stops_at_low():
     # ⌊5 / 2⌋ = 2, but face 1's next anchor does not overlap by more than 0.1.
     match = CompensatingMatcher(per_face=True)(rows)
     assert match.tolist() == [0, 0, 0, 0, 1, BACKGROUND]
+
+
+def test_two_thresholds_by_hand():
+    # Anchors 0 and 1 reach 0.5, anchor 4 not even 0.3; 0.5 and 0.25 are exact.
+    rows = overlaps([0.9, 0.4, 0.4, 0.3, 0.2, 0.0], [0.1, 0.5, 0.49, 0.1, 0.29, 0.0])
+    match = TwoThresholdMatcher()(rows)
+    assert match.tolist() == [0, 1, NEITHER, NEITHER, BACKGROUND, BACKGROUND]
+    assert match.dtype == torch.long
+    match = TwoThresholdMatcher(positive=0.4, negative=0.25)(overlaps([0.4, 0.39, 0.25, 0.24]))
+    assert match.tolist() == [0, NEITHER, NEITHER, BACKGROUND]
+
+
+def test_two_thresholds_force_no_anchor():
+    # Face 1 reaches 0.45 at the most and goes without.
+    assert TwoThresholdMatcher()(overlaps([0.6, 0.0], [0.0, 0.45])).tolist() == [0, NEITHER]
+
+
+def test_two_equal_thresholds_leave_nothing_between():
+    match = TwoThresholdMatcher(0.5, 0.5)(overlaps([0.5, 0.49]))
+    assert match.tolist() == [0, BACKGROUND]
+
+
+def test_thresholds_in_the_wrong_order():
+    with pytest.raises(UsageError, match="matcher.positive=0.2 lies below matcher.negative=0.3"):
+        TwoThresholdMatcher(positive=0.2)
 
 
 def test_two_thousand_faces():

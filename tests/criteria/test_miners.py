@@ -1,17 +1,21 @@
-"""Which negatives enter the loss."""
+"""Which anchors enter the loss."""
 
+import pytest
 import torch
 
-from facedet.criteria.miners import HardNegativeRatio
+from facedet.criteria.miners import HardNegativeRatio, OnlineHardExamples
+from facedet.errors import UsageError
 
 
 def mine(losses, positive, **arguments):
-    chosen = HardNegativeRatio(**arguments)(
-        torch.tensor(losses), torch.tensor(positive, dtype=torch.bool)
-    )
-    return [row.nonzero().flatten().tolist() for row in chosen]
+    """The negatives that are chosen beside all positives."""
+    positive = torch.tensor(positive, dtype=torch.bool)
+    chosen = HardNegativeRatio(**arguments)(torch.tensor(losses), positive, ~positive)
+    assert chosen[positive].all()
+    return [row.nonzero().flatten().tolist() for row in chosen & ~positive]
 
 
+MINERS = [HardNegativeRatio(), OnlineHardExamples()]
 LOSSES = [[9.0, 1.0, 8.0, 2.0, 7.0, 3.0, 6.0, 4.0]]
 
 
@@ -54,15 +58,88 @@ def test_each_image_by_itself():
     assert mine(losses, positive, ratio=2) == [[2, 3], [1, 2], []]
 
 
-def test_no_image():
-    chosen = HardNegativeRatio()(torch.zeros(0, 4), torch.zeros(0, 4, dtype=torch.bool))
-    assert chosen.shape == (0, 4)
+@pytest.mark.parametrize("miner", MINERS)
+def test_no_image(miner):
+    nothing = torch.zeros(0, 4, dtype=torch.bool)
+    assert miner(torch.zeros(0, 4), nothing, nothing).shape == (0, 4)
 
 
-def test_choosing_has_no_gradient():
+@pytest.mark.parametrize("miner", MINERS)
+def test_no_anchor(miner):
+    nothing = torch.zeros(2, 0, dtype=torch.bool)
+    assert miner(torch.zeros(2, 0), nothing, nothing).shape == (2, 0)
+
+
+@pytest.mark.parametrize("miner", MINERS)
+def test_choosing_has_no_gradient(miner):
     losses = torch.tensor(LOSSES, requires_grad=True)
     positive = torch.zeros(1, 8, dtype=torch.bool)
     positive[0, 0] = True
-    chosen = HardNegativeRatio()(losses, positive)
+    chosen = miner(losses, positive, ~positive)
     assert chosen.dtype == torch.bool
     assert not chosen.requires_grad
+
+
+@pytest.mark.parametrize("miner", MINERS)
+def test_what_is_neither_is_never_chosen(miner):
+    positive = torch.tensor([[True, False, False, False]])
+    negative = torch.tensor([[False, False, True, False]])
+    # The greatest losses are those of anchors 1 and 3.
+    chosen = miner(torch.tensor([[1.0, 9.0, 2.0, 8.0]]), positive, negative)
+    assert chosen.tolist() == [[True, False, True, False]]
+
+
+# A fixed number, the hardest of both kinds
+
+
+def sample(losses, roles, count, share):
+    """Chosen anchors; a role is + (serves a face), - (background) or 0 (neither)."""
+    positive = torch.tensor([[role == "+" for role in roles]])
+    negative = torch.tensor([[role == "-" for role in roles]])
+    chosen = OnlineHardExamples(count, share)(torch.tensor([losses]), positive, negative)
+    return chosen[0].nonzero().flatten().tolist()
+
+
+def test_a_quarter_of_the_hardest_positives_and_the_hardest_negatives():
+    losses = [1.0, 5.0, 3.0, 2.0, 8.0, 7.0, 9.0, 4.0, 6.0, 0.5]
+    # Of four anchors one positive: anchor 1 (5). Three negatives: 6 (9), 5 (7), 8 (6); anchor 4
+    # has a greater loss than two of them and is neither.
+    assert sample(losses, "+++-0--0--", 4, 0.25) == [1, 5, 6, 8]
+    # Half of four: positives 1 (5) and 2 (3), negatives 6 and 5.
+    assert sample(losses, "+++-0--0--", 4, 0.5) == [1, 2, 5, 6]
+    # 0.25 * 7 = 1.75 is rounded down to one; the five negatives there are do not fill it.
+    assert sample(losses, "+++-0--0--", 7, 0.25) == [1, 3, 5, 6, 8, 9]
+
+
+def test_negatives_fill_up_where_positives_are_few():
+    # Two positives were allowed, one is there: three negatives.
+    assert sample([1.0, 2.0, 3.0, 4.0, 5.0], "+----", 4, 0.5) == [0, 2, 3, 4]
+    assert sample([1.0, 2.0, 3.0, 4.0, 5.0], "-----", 4, 0.5) == [1, 2, 3, 4]
+
+
+def test_positives_do_not_fill_up_where_negatives_are_few():
+    assert sample([1.0, 2.0, 3.0, 4.0, 5.0], "++++-", 4, 0.25) == [3, 4]
+    assert sample([1.0, 2.0, 3.0, 4.0, 5.0], "+++++", 4, 0.25) == [4]
+
+
+def test_of_equal_losses_the_earlier_anchor():
+    assert sample([2.0] * 9, "++++-----", 4, 0.5) == [0, 1, 4, 5]
+    # Many equal ones: a sort that is not stable shows only from some length on.
+    assert sample([0.7] * 1000, "+" * 300 + "-" * 700, 256, 0.25) == [
+        *range(64),
+        *range(300, 492),
+    ]
+
+
+def test_each_image_is_sampled_by_itself():
+    losses = torch.tensor([[1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0]])
+    positive = torch.tensor([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]]).bool()
+    chosen = OnlineHardExamples(2, 0.5)(losses, positive, ~positive)
+    assert [row.nonzero().flatten().tolist() for row in chosen] == [[1, 3], [0, 2], [2, 3]]
+
+
+@pytest.mark.parametrize("settings", [{"count": 0}, {"positive_share": 1.5}])
+def test_settings_out_of_range(settings):
+    ((key, value),) = settings.items()
+    with pytest.raises(UsageError, match=f"miner.{key}={value}"):
+        OnlineHardExamples(**settings)

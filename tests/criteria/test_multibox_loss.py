@@ -8,7 +8,7 @@ import torch
 
 from facedet.box_coder import SsdBoxCoder
 from facedet.boxes import from_cxcywh, iou
-from facedet.criteria.matchers import CompensatingMatcher
+from facedet.criteria.matchers import CompensatingMatcher, TwoThresholdMatcher
 from facedet.criteria.miners import HardNegativeRatio
 from facedet.criteria.multibox import MultiBoxLoss
 from facedet.models.anchors import AnchorGenerator
@@ -124,6 +124,17 @@ def test_a_face_to_ignore_is_no_face():
     assert (losses.box.item(), losses.classification.item()) == (0.0, 0.0)
 
 
+def test_an_anchor_that_is_neither_is_not_learned_from():
+    # IoU 0.39 lies between the thresholds: no positive, and so no negative is mined either.
+    losses = criterion(matcher=TwoThresholdMatcher())(predict(), [target(FACE)])
+    assert (losses.box.item(), losses.classification.item()) == (0.0, 0.0)
+    # With a minimum the other five may be mined; the one between may not, for all its loss.
+    logits = torch.zeros(1, 6, 2)
+    logits[0, 0, 1] = 9.0
+    losses = criterion(9, matcher=TwoThresholdMatcher())(predict(logits), [target(FACE)])
+    assert losses.classification.item() == pytest.approx(5 * math.log(2))
+
+
 def test_matches_name_the_face_among_all():
     # The ignored face lies on anchor 0 as well and comes first; the index is that of the target.
     faces = target((0.0, 0, 16, 16), FACE, (104.0, 4, 120, 20), ignore=[True, False, False])
@@ -197,7 +208,8 @@ def test_matching_and_losses_of_the_release(golden):
     assert losses.classification.item() == pytest.approx(21.002239, abs=1e-5)
     # Mining: 3 * 20 and 3 * 349 negatives.
     positive = torch.stack([loss.match(anchors, one) >= 0 for one in targets])
-    negatives = loss.miner(torch.rand(positive.shape), positive).sum(dim=1)
+    counted = loss.miner(torch.rand(positive.shape), positive, ~positive)
+    negatives = (counted & ~positive).sum(dim=1)
     assert negatives.tolist() == stored["num_neg"].flatten().tolist() == [60, 1047]
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from facedet.inference import FixedScales, Pyramid
+from facedet.inference import Pyramid
 from facedet.postprocess import NmsMerge
+from facedet.scales import FixedScales
 from facedet.structures import Detections
 
 

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-pictures", action="store_true", help="write no pictures")
     parser.add_argument("--score", type=unit, default=0.5, help="lowest score of a face (0.5)")
     parser.add_argument(
-        "--scales", type=scale, nargs="+", help="look at these scales (1.0), up to 16"
+        "--scales", type=scale, nargs="+", help="look at these scales, up to 16 (the weights' own)"
     )
     parser.add_argument("--flip", action="store_true", help="look at the mirrored picture too")
     parser.add_argument(
@@ -118,12 +118,12 @@ def _say(text: str) -> None:
 
 def _detector(args: argparse.Namespace) -> "FaceDetector":
     from facedet.api import PIXEL_BUDGET, load
-    from facedet.inference import ExtdScales
+    from facedet.scales import ExtdScales
 
     return load(
         args.weights,
         score=args.score,
-        scales=ExtdScales() if args.thorough else args.scales or [1.0],
+        scales=ExtdScales() if args.thorough else args.scales,
         flip=args.flip,
         pixel_budget=args.pixel_budget or PIXEL_BUDGET,
         on_large=args.on_large,

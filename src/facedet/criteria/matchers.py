@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from facedet.errors import UsageError
+
 BACKGROUND = -1  # an anchor that serves no face
+NEITHER = -2  # an anchor that is not to be learned from
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,35 @@ class CompensatingMatcher(IoUMatcher):
             chosen = order[free[order] > self.low]
             match[chosen] = face
         return match
+
+
+@dataclass(frozen=True)
+class TwoThresholdMatcher:
+    """Faster R-CNN's rule, as SmallHardFace has it: what lies between the thresholds is neither.
+
+    No anchor is forced: a face whose best anchor stays below `positive` is left without one.
+
+    Args:
+        positive: IoU from which an anchor serves its best face.
+        negative: IoU below which it is background.
+
+    Raises:
+        UsageError: `positive` is the lower one.
+    """
+
+    positive: float = 0.5
+    negative: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.positive < self.negative:
+            raise UsageError(
+                f"matcher.positive={self.positive} lies below matcher.negative={self.negative}"
+            )
+
+    def __call__(self, overlaps: Tensor) -> Tensor:
+        """IoU [G, A] to the face index [A] that each anchor serves, `BACKGROUND` or `NEITHER`."""
+        if len(overlaps) == 0:
+            return torch.full((overlaps.shape[1],), BACKGROUND, device=overlaps.device)
+        best_overlap, best_face = overlaps.max(dim=0)
+        match = best_face.masked_fill(best_overlap < self.positive, NEITHER)
+        return match.masked_fill(best_overlap < self.negative, BACKGROUND)

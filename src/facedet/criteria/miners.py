@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from facedet.errors import UsageError
+
 
 @dataclass(frozen=True)
 class HardNegativeRatio:
@@ -19,21 +21,68 @@ class HardNegativeRatio:
     ratio: float = 3.0
     minimum: int = 0
 
-    def __call__(self, losses: Tensor, positive: Tensor) -> Tensor:
-        """Chooses negatives, per image.
+    def __call__(self, losses: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Chooses anchors, per image.
 
         Args:
             losses: [B, A] classification loss of each anchor.
-            positive: [B, A] bool.
+            positive: [B, A] bool, anchors that serve a face.
+            negative: [B, A] bool, background; what is neither is never chosen.
 
         Returns:
-            [B, A] bool, the chosen negatives; at most A - 1 of an image.
+            [B, A] bool: all positives, and at most A - 1 negatives of an image.
         """
         wanted = (positive.sum(dim=1) * self.ratio).long().clamp(min=self.minimum)
-        wanted = torch.minimum(wanted, (~positive).sum(dim=1)).clamp(max=losses.shape[1] - 1)
-        ranked = losses.detach().masked_fill(positive, float("-inf"))
-        negative = torch.zeros_like(positive)
-        most = int(wanted.max()) if len(wanted) else 0
-        best = ranked.topk(most, dim=1).indices
-        within = torch.arange(most, device=losses.device)[None, :] < wanted[:, None]
-        return negative.scatter_(1, best, within)
+        return positive | hardest(losses, negative, wanted.clamp(max=losses.shape[1] - 1))
+
+
+@dataclass(frozen=True)
+class OnlineHardExamples:
+    """Keeps a fixed number of anchors per image, those that the detector gets most wrong.
+
+    SmallHardFace's anchor-level mining, as released: the positives of lowest face score up to
+    their share, then the negatives of highest face score until the number is full.
+
+    Args:
+        count: anchors of an image (at each level of the detector).
+        positive_share: of them positive at the most; where there are fewer, negatives fill up.
+
+    Raises:
+        UsageError: `count` is below 1, or the share is not one.
+    """
+
+    count: int = 256
+    positive_share: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or not 0 <= self.positive_share <= 1:
+            raise UsageError(
+                f"miner.count={self.count}, miner.positive_share={self.positive_share}: "
+                "wanted at least 1, and 0 … 1"
+            )
+
+    def __call__(self, losses: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Chooses anchors, per image; arguments and result as of `HardNegativeRatio`."""
+        most = torch.full_like(positive.sum(dim=1), int(self.count * self.positive_share))
+        chosen = hardest(losses, positive, most)
+        return chosen | hardest(losses, negative, self.count - chosen.sum(dim=1))
+
+
+def hardest(losses: Tensor, candidates: Tensor, wanted: Tensor) -> Tensor:
+    """The candidates of highest loss, per image; among equal losses the earlier anchor.
+
+    Args:
+        losses: [B, A] of each anchor. A cross-entropy ranks as the score does, but still tells
+            apart scores that round to 1.
+        candidates: [B, A] bool.
+        wanted: [B] how many; where there are fewer candidates, all of them.
+
+    Returns:
+        [B, A] bool.
+    """
+    wanted = torch.minimum(wanted, candidates.sum(dim=1)).clamp(min=0)
+    most = int(wanted.max()) if len(wanted) else 0
+    ranked = losses.detach().masked_fill(~candidates, float("-inf"))
+    best = ranked.argsort(dim=1, descending=True, stable=True)[:, :most]
+    within = torch.arange(most, device=losses.device)[None, :] < wanted[:, None]
+    return torch.zeros_like(candidates).scatter_(1, best, within)

@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facedet.box_coder import SsdBoxCoder
+from facedet.box_coder import FasterRcnnBoxCoder, SsdBoxCoder
 from facedet.boxes import iou
+from facedet.criteria.difficulty import hardest_positive
+from facedet.criteria.matchers import BACKGROUND
 from facedet.structures import Losses, Predictions, Target
 
 
@@ -18,8 +20,8 @@ class MultiBoxLoss:
     batch without any face gives a finite loss.
 
     Args:
-        matcher: IoU [G, A] to the face index [A] of each anchor, negative for background.
-        miner: classification losses [B, A] and positives [B, A] to chosen negatives [B, A].
+        matcher: IoU [G, A] to the face index [A] of each anchor, or a code below 0.
+        miner: classification losses, positives and negatives [B, A] to anchors that count [B, A].
         box_coder: makes the regression targets.
         box_weight: factor of the box loss.
     """
@@ -27,8 +29,8 @@ class MultiBoxLoss:
     def __init__(
         self,
         matcher: Callable[[Tensor], Tensor],
-        miner: Callable[[Tensor, Tensor], Tensor],
-        box_coder: SsdBoxCoder,
+        miner: Callable[[Tensor, Tensor, Tensor], Tensor],
+        box_coder: SsdBoxCoder | FasterRcnnBoxCoder,
         box_weight: float = 1.0,
     ) -> None:
         self.matcher = matcher
@@ -50,16 +52,19 @@ class MultiBoxLoss:
         anchor_losses = F.cross_entropy(
             predictions.logits.transpose(1, 2), positive.long(), reduction="none"
         )
-        counted = positive | self.miner(anchor_losses, positive)
+        counted = self.miner(anchor_losses, positive, matches == BACKGROUND)
         classification = anchor_losses[counted].sum() / total
         box = self._box_loss(predictions, targets, matches) / total
-        return Losses(classification, self.box_weight * box, self._hardest(predictions, positive))
+        hardest = hardest_positive(predictions.logits, positive)
+        return Losses(classification, self.box_weight * box, hardest)
 
     def match(self, anchors: Tensor, target: Target) -> Tensor:
         """The face index [A] that each anchor [A, 4] serves; faces to ignore are background."""
         kept = (~target.ignore).nonzero().flatten()
         match = self.matcher(iou(target.boxes[kept], anchors))
-        return torch.where(match >= 0, kept[match] if len(kept) else match, match)
+        if len(kept) == 0:
+            return match
+        return torch.where(match >= 0, kept[match.clamp(min=0)], match)
 
     def _box_loss(
         self, predictions: Predictions, targets: Sequence[Target], matches: Tensor
@@ -70,9 +75,3 @@ class MultiBoxLoss:
             code = self.box_coder.encode(target.boxes[match[chosen]], predictions.anchors[chosen])
             losses.append(F.smooth_l1_loss(deltas[chosen], code, reduction="sum"))
         return torch.stack(losses).sum()
-
-    @staticmethod
-    def _hardest(predictions: Predictions, positive: Tensor) -> Tensor:
-        """Lowest face score [B] among the positives before mining; 1 for an image without any."""
-        scores = predictions.logits.detach().softmax(dim=2)[..., 1]
-        return scores.masked_fill(~positive, 1.0).amin(dim=1)

@@ -62,6 +62,7 @@ class DetectionModule(pl.LightningModule):
                 "train/box": losses.box.detach(),
             },
             batch_size=len(targets),
+            sync_dist=True,  # the mean over the processes
         )
         return {"loss": loss, "hardest_positive": losses.hardest_positive}
 
@@ -83,11 +84,18 @@ class DetectionModule(pl.LightningModule):
         return self.postprocess(self(batch[0]))
 
     def parameter_groups(self) -> Any:  # noqa: ANN401
-        """What the optimiser is called with; one group of all parameters here."""
+        """What the optimiser is called with; one group of all parameters here.
+
+        A family with several groups gives each a "name", and a "rate" to multiply the
+        optimiser's learning rate with.
+        """
         return self.net.parameters()
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401
         """The optimiser, and its schedule by steps."""
         optimizer = self.optimizer(self.parameter_groups())
+        # Before the schedule is made: it takes these rates for the initial ones.
+        for group in optimizer.param_groups:
+            group["lr"] *= group.get("rate", 1.0)
         scheduler = {"scheduler": self.scheduler(optimizer), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
