@@ -3,11 +3,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from facedet.data.datamodule import FaceDataModule
-from facedet.data.transforms import ExtdAugmentation
-from facedet.errors import FacedetError
+from facedet.data.dataset import FaceDataset
+from facedet.data.difficulty import DifficultyRule
+from facedet.data.samplers import DifficultySampler, ShuffleSampler
+from facedet.data.transforms import ExtdAugmentation, KeepImage
+from facedet.data.wider import read_wider_annotations
+from facedet.errors import FacedetError, UsageError
 from facedet.structures import Reading, Record
 
 
@@ -18,7 +23,9 @@ def reader(tmp_path):
         records = []
         for number in range(5):
             path = tmp_path / f"{split}{number}.png"
-            shade = np.full((64, 80, 3), 40 * number, np.uint8)
+            # The first three training pictures are tall, the other two wide.
+            size = (64, 48) if split == "train" and number < 3 else (64, 80)
+            shade = np.full((*size, 3), 40 * number, np.uint8)
             Image.fromarray(shade).save(path)
             box = np.array([[10, 12, 34, 40]], np.float32)
             tags = {"subsets": np.ones((1, 3), bool)}
@@ -29,9 +36,11 @@ def reader(tmp_path):
     return SimpleNamespace(read=read, calls=calls)
 
 
-def make(reader, tmp_path, **changes):
+def make(reader, tmp_path, rank=0, world=1, epoch=0, **changes):
     settings = {"images": "all", "augmentation": ExtdAugmentation(32), "batch_size": 2, "seed": 3}
-    return FaceDataModule(reader.read, tmp_path, **{**settings, **changes})
+    data = FaceDataModule(reader.read, tmp_path, **{**settings, **changes})
+    data.trainer = SimpleNamespace(global_rank=rank, world_size=world, current_epoch=epoch)
+    return data
 
 
 def test_training_batches_are_crops_and_validation_pictures_stay_as_they_are(reader, tmp_path):
@@ -57,8 +66,7 @@ def test_training_drops_what_teaches_nothing_and_validation_keeps_everything(rea
 def test_ranks_see_disjoint_training_and_validation_pictures(reader, tmp_path):
     seen = {"train": [], "val": []}
     for rank in range(2):
-        data = make(reader, tmp_path, batch_size=1)
-        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        data = make(reader, tmp_path, rank=rank, world=2, batch_size=1)
         data.setup("fit")
         seen["val"] += [t[0].index for _, t in data.val_dataloader()]
         seen["train"].append(list(data.train_dataloader().batch_sampler.sampler))
@@ -80,3 +88,115 @@ def test_prepare_is_called_with_the_root(reader, tmp_path):
     made = []
     make(reader, tmp_path, prepare=partial(made.append)).prepare_data()
     assert made == [tmp_path]
+
+
+def test_the_position_counts_the_images_of_all_processes(reader, tmp_path):
+    loader = make(reader, tmp_path, world=2, mirrored_copies=True).train_dataloader()
+    next(iter(loader))
+    assert loader.state_dict() == {"images": 4}
+
+
+def sampler_of(data):
+    return data.train_dataloader().batch_sampler.sampler
+
+
+def test_pictures_without_faces_can_train_as_background(reader, tmp_path):
+    make(reader, tmp_path, faceless="keep").setup("fit")
+    assert reader.calls == [("train", "all", "drop", "keep"), ("val", "all", "keep", "keep")]
+    with pytest.raises(UsageError, match=r"data\.faceless=some is none of drop, keep"):
+        make(reader, tmp_path, faceless="some")
+
+
+def test_mirrored_copies_double_the_entries(reader, tmp_path):
+    data = make(reader, tmp_path, mirrored_copies=True)
+    data.setup("fit")
+    assert len(data.train_dataloader().dataset) == 10
+    assert len(data.train_dataloader()) == 5
+    assert len(data.val_dataloader()) == 5
+    assert data.name_of(1) == "train1"
+    assert data.name_of(6) == "train1 (mirrored)"
+    assert data.record_of(6)[0].name == "train1"
+    assert data.record_of(6)[1]
+    assert data.fingerprint() != make(reader, tmp_path).fingerprint()
+
+
+def test_without_mining_there_is_no_table(reader, tmp_path):
+    data = make(reader, tmp_path)
+    data.setup("fit")
+    assert data.difficulty is None
+    assert type(sampler_of(data)) is ShuffleSampler
+
+
+def test_one_table_for_all_loaders(reader, tmp_path):
+    data = make(reader, tmp_path, mining=DifficultyRule(), mirrored_copies=True)
+    data.setup("fit")
+    first = sampler_of(data)
+    assert type(first) is DifficultySampler
+    assert first.table is data.difficulty
+    assert len(data.difficulty) == 10
+    assert data.difficulty.fingerprint == data.fingerprint()
+    data.setup("fit")
+    assert sampler_of(data).table is first.table
+
+
+def test_a_loader_that_is_built_late_has_the_length_of_its_epoch(reader, tmp_path):
+    def built(epoch):
+        rule = DifficultyRule(probability=0.7)
+        data = make(reader, tmp_path, epoch=epoch, batch_size=1, mining=rule, mirrored_copies=True)
+        data.difficulty.record(torch.arange(10), torch.ones(10))
+        return data.train_dataloader()
+
+    lengths = set()
+    for epoch in range(6):
+        loader = built(epoch)
+        expected = built(0)
+        expected.batch_sampler.sampler.set_epoch(epoch)
+        assert len(loader) == len(expected) == len(list(loader))
+        lengths.add(len(loader))
+    assert len(lengths) > 1
+
+
+@pytest.mark.parametrize("mining", [None, DifficultyRule()])
+def test_batches_by_aspect(reader, tmp_path, mining):
+    data = make(
+        reader,
+        tmp_path,
+        augmentation=KeepImage(),
+        group_by_aspect=True,
+        mirrored_copies=True,
+        mining=mining,
+    )
+    data.setup("fit")
+    # 6 tall and 4 wide entries, with the mirrored copies: 3 + 2 batches of 2.
+    shapes = [tuple(images.shape[2:]) for images, _ in data.train_dataloader()]
+    assert sorted(shapes) == [(64, 48)] * 3 + [(64, 80)] * 2
+
+
+def test_single_images_need_no_sizes(reader, tmp_path):
+    data = make(reader, tmp_path, group_by_aspect=True, batch_size=1)
+    data.reading("train").records[0].path.unlink()
+    data.setup("fit")
+    assert len(data.train_dataloader()) == 5
+
+
+def test_kinds_that_fill_no_batch_are_told(reader, tmp_path, caplog):
+    make(reader, tmp_path, group_by_aspect=True, batch_size=3).setup("fit")
+    assert "the 2 wide training pictures fill no batch and are never drawn" in caplog.text
+    told = r"5 training pictures \(2 wide, 3 tall\) do not fill one batch of 2 in each of 2"
+    with pytest.raises(FacedetError, match=told):
+        make(reader, tmp_path, world=2, group_by_aspect=True).setup("fit")
+
+
+def test_mirrored_copies_count_where_a_batch_is_to_be_filled(reader, tmp_path):
+    make(reader, tmp_path, mirrored_copies=True, world=2, batch_size=5).setup("fit")
+    told = "10 training pictures and mirrored copies do not fill one batch of 6 in each of 2"
+    with pytest.raises(FacedetError, match=told):
+        make(reader, tmp_path, mirrored_copies=True, world=2, batch_size=6).setup("fit")
+
+
+@pytest.mark.data
+def test_wider_has_as_many_entries_as_the_paper(shared):
+    # 12,880 pictures, 4 of them with a box of zero size only: background; with the copies 25,760.
+    reading = read_wider_annotations(shared / "data" / "wider", "train", faceless="keep")
+    assert sum(not len(record.boxes) for record in reading.records) == 4
+    assert len(FaceDataset(reading.records, KeepImage(), mirrored_copies=True)) == 25_760

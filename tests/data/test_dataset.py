@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from facedet.data.dataset import FaceDataset, collate
+from facedet.data.dataset import FaceDataset, collate, mirror
 from facedet.data.samplers import Draw, ShuffleSampler
 from facedet.data.transforms import ExtdAugmentation, KeepImage, Transformed
 from facedet.errors import FacedetError, UsageError
@@ -105,8 +105,9 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(records):
     assert not any(equal(a, b) for a, b in zip(drawn(4, draws), first, strict=True))
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_workers_give_the_same(records, method):
+# A spawned worker imports everything anew, which takes seconds.
+@pytest.mark.parametrize(("method", "workers"), [("fork", 2), ("spawn", 1)])
+def test_workers_give_the_same(records, method, workers):
     dataset = FaceDataset(records, ExtdAugmentation(32), seed=1)
     sampler = ShuffleSampler(len(records), seed=1)
     alone = [collate([dataset[draw]]) for draw in sampler]
@@ -114,7 +115,7 @@ def test_workers_give_the_same(records, method):
         dataset,
         1,
         sampler=sampler,
-        num_workers=2,
+        num_workers=workers,
         collate_fn=collate,
         multiprocessing_context=method,
     )
@@ -200,6 +201,60 @@ def test_indices_and_seeds_are_checked(records):
         dataset[Draw(0, -1)]
     with pytest.raises(UsageError, match="seed=-1"):
         FaceDataset(records, KeepImage(), seed=-1)
+
+
+def test_mirroring_by_hand():
+    # 64 wide: x1' = 64 - x2 - 1, x2' = 64 - x1 - 1. The second touches the right side, -1 becomes
+    # 0; the third reaches beyond both sides and is first cut off to 0 … 64.
+    image = np.tile(np.arange(64, dtype=np.uint8)[None, :, None], (3, 1, 3))
+    boxes = np.array([[10, 8, 30, 28], [40, 20, 64, 40], [-5, -6, 70, 80]], np.float32)
+    flipped, moved = mirror(image, boxes)
+    assert moved.tolist() == [[33, 8, 53, 28], [0, 20, 23, 40], [0, -6, 63, 80]]
+    assert moved.dtype == np.float32
+    assert flipped[1, :, 0].tolist() == list(range(63, -1, -1))
+    assert boxes[0].tolist() == [10, 8, 30, 28]
+    empty = mirror(image, np.zeros((0, 4), np.float32))[1]
+    assert empty.shape == (0, 4)
+
+
+def test_mirrored_copies_are_entries_of_their_own(records):
+    plain = FaceDataset(records, KeepImage())
+    both = FaceDataset(records, KeepImage(), mirrored_copies=True)
+    assert (len(plain), len(both)) == (6, 12)
+    for entry in range(6):
+        assert equal(both[entry], plain[entry])
+        image, target = both[6 + entry]
+        assert target.index == 6 + entry
+        assert torch.equal(image, plain[entry][0].flip(-1))
+        assert target.boxes.tolist() == [[33, 8, 53, 28], [3, 20, 23, 40]]
+    with pytest.raises(IndexError, match="index 12 of 12"):
+        both[12]
+    with pytest.raises(IndexError):
+        plain.name_of(6)
+
+
+def test_entries_have_names_and_records(records):
+    both = FaceDataset(records, KeepImage(), mirrored_copies=True)
+    assert both.name_of(4) == "4"
+    assert both.name_of(10) == "4 (mirrored)"
+    record, is_mirrored = both.record_of(10)
+    assert (record.name, is_mirrored) == ("4", True)
+    assert both.record_of(4)[1] is False
+
+
+def test_a_mirrored_entry_has_draws_of_its_own(records):
+    both = FaceDataset(records, ExtdAugmentation(32), seed=3, mirrored_copies=True)
+    plain = FaceDataset(records, ExtdAugmentation(32), seed=3)
+    for entry in range(6):
+        assert equal(both[entry], plain[entry])
+        assert not torch.equal(both[6 + entry][0], both[entry][0].flip(-1))
+
+
+def test_any_entry_may_replace_one_without_faces(records):
+    transform = TakeRows({3: [1]})
+    dataset = FaceDataset(records, transform, seed=2, mirrored_copies=True)
+    shown = {dataset[Draw(epoch, 1)][1].index for epoch in range(30)}
+    assert shown == {3, 9}
 
 
 def sample(height, width, value):

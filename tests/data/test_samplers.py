@@ -1,8 +1,11 @@
 import itertools
 
+import numpy as np
 import pytest
+import torch
 
-from facedet.data.samplers import Draw, ShuffleSampler
+from facedet.data.difficulty import DifficultyRule, DifficultyTable
+from facedet.data.samplers import DifficultySampler, Draw, ShuffleSampler
 
 
 def drawn(num_images, epoch, seed=0, rank=0, world=1):
@@ -46,3 +49,240 @@ def test_what_is_left_out_differs_from_epoch_to_epoch():
         for e in range(12)
     }
     assert len(left_out) > 1
+
+
+def test_the_order_of_a_seed_stays_what_it_was():
+    # Users' seeds: the first images of seed 5, epoch 7 of 20, as every version has drawn them.
+    generator = torch.Generator().manual_seed(5 * 1_000_003 + 7)
+    expected = torch.randperm(20, generator=generator).tolist()
+    assert [draw.index for draw in drawn(20, 7, seed=5)] == expected
+    assert [draw.index for draw in drawn(20, 7, seed=5, rank=1, world=2)] == expected[1::2]
+
+
+def sampled(sampler, epoch):
+    sampler.set_epoch(epoch)
+    return [draw.index for draw in sampler]
+
+
+def steps_of(make, epoch, world, batch_size):
+    """The images of each step, of all ranks together, as sets."""
+    shares = [sampled(make(rank, world, batch_size), epoch) for rank in range(world)]
+    assert len({len(share) for share in shares}) == 1
+    starts = range(0, len(shares[0]) - batch_size + 1, batch_size)
+    steps = [[share[k : k + batch_size] for share in shares] for k in starts]
+    return [frozenset(itertools.chain(*step)) for step in steps]
+
+
+WIDE = np.random.default_rng(1).random(61) < 0.7
+
+
+def scored(num_images=61, share=0.5, **rule):
+    """A table in which a share of the entries, drawn at random, is easy."""
+    table = DifficultyTable(num_images, DifficultyRule(**rule))
+    scores = torch.rand(num_images, generator=torch.Generator().manual_seed(2))
+    table.record(torch.arange(num_images), (scores < share).float())
+    return table
+
+
+def shuffle(rank, world, batch_size):
+    return ShuffleSampler(61, 4, rank, world, batch_size)
+
+
+def shuffle_by_aspect(rank, world, batch_size):
+    return ShuffleSampler(61, 4, rank, world, batch_size, WIDE)
+
+
+def mined(rank, world, batch_size):
+    return DifficultySampler(scored(), 4, rank, world, batch_size)
+
+
+def mined_by_aspect(rank, world, batch_size):
+    return DifficultySampler(scored(), 4, rank, world, batch_size, WIDE)
+
+
+@pytest.mark.parametrize("make", [shuffle, shuffle_by_aspect, mined, mined_by_aspect])
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_more_processes_with_smaller_batches_see_the_same_steps(make, epoch):
+    alone = steps_of(make, epoch, 1, 12)
+    assert alone
+    for world, batch_size in ((2, 6), (3, 4), (6, 2)):
+        assert steps_of(make, epoch, world, batch_size) == alone
+    images = list(itertools.chain(*alone))
+    assert len(set(images)) == len(images)
+
+
+@pytest.mark.parametrize("make", [shuffle_by_aspect, mined_by_aspect])
+@pytest.mark.parametrize(("world", "batch_size"), [(1, 2), (1, 5), (2, 4), (3, 2)])
+def test_wide_and_tall_images_share_no_step(make, world, batch_size):
+    seen = set()
+    for epoch in range(8):
+        steps = steps_of(make, epoch, world, batch_size)
+        kinds = [{bool(WIDE[index]) for index in step} for step in steps]
+        assert all(len(kind) == 1 for kind in kinds)
+        assert all(len(step) == world * batch_size for step in steps)
+        seen |= set(itertools.chain(*steps))
+        # Wide and tall steps are mixed, not one kind after the other.
+        if len(steps) > 8:
+            wide = [kind == {True} for kind in kinds]
+            assert wide not in (sorted(wide), sorted(wide, reverse=True))
+    assert len(seen) > 45
+
+
+def test_every_full_step_of_either_kind_is_drawn():
+    wide = int(WIDE.sum())
+    for batch_size in (2, 3, 7):
+        sampler = ShuffleSampler(61, 0, batch_size=batch_size, wide=WIDE)
+        whole = wide // batch_size + (61 - wide) // batch_size
+        assert len(sampler) == len(list(sampler)) == whole * batch_size
+
+
+def test_batches_of_one_are_not_grouped():
+    assert sampled(ShuffleSampler(61, 4, wide=WIDE), 2) == sampled(ShuffleSampler(61, 4), 2)
+
+
+def test_without_easy_images_mining_draws_what_the_shuffle_draws():
+    table = DifficultyTable(50, DifficultyRule())
+    for epoch in range(3):
+        expected = sampled(ShuffleSampler(50, 9), epoch)
+        assert sampled(DifficultySampler(table, 9), epoch) == expected
+    # Certain to be left out, but nothing is easy.
+    certain = DifficultyTable(50, DifficultyRule(probability=1))
+    certain.record(torch.arange(50), torch.full((50,), 0.84))
+    assert len(sampled(DifficultySampler(certain, 9), 3)) == 50
+
+
+def test_hard_images_are_drawn_more_often():
+    # 100 hard of 1,000; easy ones stay with 0.3: 0.1 / (0.1 + 0.9 * 0.3) = 0.27 of the drawings.
+    table = DifficultyTable(1000, DifficultyRule())
+    sampler = DifficultySampler(table, seed=1)
+    scores = torch.ones(1000)
+    scores[:100] = 0.5
+    assert len(sampled(sampler, 0)) == 1000
+    table.record(torch.arange(1000), scores)
+    epochs = 60
+    times = np.zeros(1000, dtype=int)
+    for epoch in range(1, epochs + 1):
+        images = sampled(sampler, epoch)
+        assert len(set(images)) == len(images) == len(sampler)
+        assert sampler.left_out == 1000 - len(images)
+        times[images] += 1
+        table.record(torch.tensor(images), scores[images])
+    assert (times[:100] == epochs).all()
+    # Binomial of 900 * 60 = 54,000 with 0.3: mean 16,200, deviation sqrt(54,000 * 0.21) = 106.5.
+    easy = int(times[100:].sum())
+    assert abs(easy - 16_200) < 4 * 106.5
+    assert 6000 / (6000 + easy) == pytest.approx(0.27, abs=0.006)
+    # Each image by itself: 18 of 60, deviation sqrt(60 * 0.21) = 3.5; none is left out for good.
+    assert times[100:].min() >= 4
+    assert times[100:].std() == pytest.approx(3.55, abs=0.4)
+
+
+def test_an_easy_image_that_is_drawn_can_become_hard_again():
+    counts = {}
+    for rule in ("refresh", "sticky"):
+        table = DifficultyTable(400, DifficultyRule(rule=rule))
+        sampler = DifficultySampler(table, seed=3)
+        table.record(torch.arange(400), torch.ones(400))
+        # The network forgets: whatever is drawn from now on has score 0.
+        for epoch in range(1, 30):
+            images = sampled(sampler, epoch)
+            table.record(torch.tensor(images), torch.zeros(len(images)))
+        counts[rule] = len(sampled(sampler, 30))
+    # 0.7^29 = 3e-5 of 400 are still easy; sticky draws 400 * 0.3 = 120, deviation 9.2.
+    assert counts["refresh"] == 400
+    assert abs(counts["sticky"] - 120) < 37
+
+
+def test_what_is_left_out_depends_on_seed_and_epoch_alone():
+    lists = {
+        (seed, epoch): frozenset(sampled(DifficultySampler(scored(), seed), epoch))
+        for seed, epoch in itertools.product(range(3), range(4))
+    }
+    assert len(set(lists.values())) == 12
+    sampler = DifficultySampler(scored(), 1)
+    for epoch in (3, 0, 2):
+        assert frozenset(sampled(sampler, epoch)) == lists[1, epoch]
+
+
+def test_what_is_left_out_says_nothing_of_the_order():
+    # Of the places that an ordinary shuffle gives, those left out lie evenly in both halves.
+    table = DifficultyTable(2000, DifficultyRule(probability=0.5))
+    table.record(torch.arange(2000), torch.ones(2000))
+    drawings = sampled(DifficultySampler(table, 7), 5)
+    shuffles = torch.Generator().manual_seed(7 * 1_000_003 + 5)
+    alike = torch.rand(2000, generator=shuffles).ge(0.5).nonzero().flatten()
+    assert set(drawings) != set(alike.tolist())
+    places = {image: place for place, image in enumerate(sampled(ShuffleSampler(2000, 7), 5))}
+    first = sum(places[image] < 1000 for image in drawings)
+    assert abs(first - 500) < 4 * 15.8  # binomial of 1,000 with 0.5
+
+
+def test_the_table_is_read_at_the_start_of_an_epoch_only():
+    table = scored()
+    sampler = DifficultySampler(table, 4)
+    before = sampled(sampler, 2)
+    table.record(torch.arange(61), torch.zeros(61))
+    assert [draw.index for draw in sampler] == before
+    assert len(sampler) == len(before)
+    assert len(sampled(sampler, 3)) == 61
+
+
+@pytest.mark.parametrize(("world", "batch_size"), [(1, 1), (1, 8), (2, 4), (3, 3)])
+@pytest.mark.parametrize("hard", [0, 1, 5])
+def test_one_batch_per_rank_remains_where_all_would_be_left_out(world, batch_size, hard):
+    table = DifficultyTable(61, DifficultyRule(probability=1))
+    scores = torch.ones(61)
+    scores[:hard] = 0
+    table.record(torch.arange(61), scores)
+    step = world * batch_size
+    filled = set()
+    for epoch in range(12):
+        samplers = [DifficultySampler(table, 0, r, world, batch_size) for r in range(world)]
+        images = list(itertools.chain(*(sampled(sampler, epoch) for sampler in samplers)))
+        whole = hard // step * step
+        assert len(set(images)) == len(images) == max(step, whole)
+        if hard < step:
+            assert set(range(hard)) <= set(images)
+            assert {sampler.filled_up for sampler in samplers} == {step - hard}
+            assert {sampler.left_out for sampler in samplers} == {61 - step}
+            filled |= set(images) - set(range(hard))
+        else:
+            assert samplers[0].filled_up == 0
+    assert len(filled) > 5 or hard >= step
+
+
+def test_filling_up_keeps_to_one_kind():
+    # 40 wide and 21 tall, all easy and left out but three tall ones: the step of 8 is tall.
+    wide = np.arange(61) < 40
+    table = DifficultyTable(61, DifficultyRule(probability=1))
+    scores = torch.ones(61)
+    scores[-3:] = 0
+    table.record(torch.arange(61), scores)
+    sampler = DifficultySampler(table, batch_size=8, wide=wide)
+    images = sampled(sampler, 1)
+    assert len(images) == 8
+    assert {58, 59, 60} <= set(images)
+    assert not wide[images].any()
+    assert (sampler.filled_up, sampler.left_out) == (5, 53)
+    # Where the kind with the most fills no step at all, the other has to.
+    few = np.arange(61) < 56
+    images = sampled(DifficultySampler(table, batch_size=8, wide=few), 1)
+    assert len(images) == 8
+    assert few[images].all()
+
+
+@pytest.mark.parametrize(("world", "batch_size"), [(1, 4), (2, 3), (3, 2)])
+def test_mining_gives_whole_batches_and_spares_no_image(world, batch_size):
+    left = []
+    for epoch in range(10):
+        samplers = [DifficultySampler(scored(), 0, r, world, batch_size) for r in range(world)]
+        images = [sampled(sampler, epoch) for sampler in samplers]
+        assert all(len(s) == len(i) for s, i in zip(samplers, images, strict=True))
+        assert {len(share) % batch_size for share in images} == {0}
+        together = set(itertools.chain(*images))
+        kept = 61 - samplers[0].left_out
+        assert len(together) == kept // (world * batch_size) * world * batch_size
+        hard = ~scored().easy
+        left += [i for i in range(61) if hard[i] and i not in together]
+    # Hard images that filled no batch: others each time.
+    assert not left or max(left.count(image) for image in left) < 6

@@ -183,6 +183,8 @@ def test_arguments_are_checked():
         PillowResize(64, filters=("box",))
     with pytest.raises(UsageError, match="interpolations"):
         DataAnchorSampling(interpolations=())
+    with pytest.raises(UsageError, match=r"anchor_sampling=1\.5: a probability from 0 to 1"):
+        ExtdAugmentation(anchor_sampling=1.5)
 
 
 def test_importing_asks_no_network():

@@ -1,26 +1,32 @@
 """The LightningDataModule: pictures of a data set as training and validation batches."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from facedet.data.aspect import read_wide
 from facedet.data.dataset import FaceDataset, collate
+from facedet.data.difficulty import DifficultyRule, DifficultyTable, fingerprint
 from facedet.data.loader import ResumableLoader
-from facedet.data.samplers import ShuffleSampler
+from facedet.data.samplers import DifficultySampler, ShuffleSampler
 from facedet.data.transforms import KeepImage
-from facedet.errors import FacedetError
-from facedet.structures import Reading
+from facedet.errors import FacedetError, UsageError
+from facedet.structures import Reading, Record
 
 log = logging.getLogger(__name__)
 
 
 class FaceDataModule(pl.LightningDataModule):
     """Reads a data set and serves its batches.
+
+    A training entry is a picture or, after all of these, a mirrored copy.
 
     Args:
         reader: called with (root, split, images=…, zero_size=…, faceless=…), gives a `Reading`.
@@ -29,8 +35,12 @@ class FaceDataModule(pl.LightningDataModule):
         augmentation: transform of the training images.
         batch_size: training images per process and step.
         num_workers: processes that load training images; 0: none.
-        seed: with epoch and image index it decides order and augmentation.
+        seed: with epoch and entry it decides order and augmentation.
         prepare: called with (root) by one process per machine before anything is read.
+        mining: leaves images that have become easy out of most epochs; None: none.
+        mirrored_copies: serve every training picture a second time, mirrored.
+        group_by_aspect: training batches of several images are all wide or all tall.
+        faceless: `drop` or `keep` the training pictures without a face, which are background.
     """
 
     def __init__(
@@ -43,6 +53,10 @@ class FaceDataModule(pl.LightningDataModule):
         num_workers: int = 0,
         seed: int = 0,
         prepare: Callable[[Path], Path] | None = None,
+        mining: DifficultyRule | None = None,
+        mirrored_copies: bool = False,
+        group_by_aspect: bool = False,
+        faceless: str = "drop",
     ) -> None:
         super().__init__()
         if batch_size < 1 or num_workers < 0:
@@ -50,6 +64,8 @@ class FaceDataModule(pl.LightningDataModule):
                 f"data.batch_size={batch_size}, data.num_workers={num_workers}: "
                 "at least 1 and 0 are needed"
             )
+        if faceless not in ("drop", "keep"):
+            raise UsageError(f"data.faceless={faceless} is none of drop, keep")
         self.reader = reader
         self.root = Path(root).expanduser()
         self.images = images
@@ -58,6 +74,10 @@ class FaceDataModule(pl.LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.prepare = prepare
+        self.mining = mining
+        self.mirrored_copies = mirrored_copies
+        self.group_by_aspect = group_by_aspect
+        self.faceless = faceless
         self._readings: dict[str, Reading] = {}
 
     def prepare_data(self) -> None:
@@ -68,46 +88,71 @@ class FaceDataModule(pl.LightningDataModule):
     def reading(self, split: str) -> Reading:
         """The records of `train`, without what cannot be learnt from, or of `val`, complete."""
         if split not in self._readings:
-            rest = "drop" if split == "train" else "keep"
+            zero_size, faceless = ("drop", self.faceless) if split == "train" else ("keep", "keep")
             reading = self.reader(
-                self.root, split, images=self.images, zero_size=rest, faceless=rest
+                self.root, split, images=self.images, zero_size=zero_size, faceless=faceless
             )
             counts = ", ".join(f"{n:,} {what}" for what, n in reading.counts.items())
             log.info("%s: %s", split, counts.replace("_", " "))
             self._readings[split] = reading
         return self._readings[split]
 
+    @cached_property
+    def difficulty(self) -> DifficultyTable | None:
+        """The difficulties of the training entries, one table for all loaders; None: no mining."""
+        if self.mining is None:
+            return None
+        return DifficultyTable(len(self._entries()), self.mining, self.fingerprint())
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what the training entries are; see `difficulty.fingerprint`."""
+        return fingerprint(self.reading("train").records, self.mirrored_copies)
+
+    def record_of(self, entry: int) -> tuple[Record, bool]:
+        """The record behind a training entry, and whether the entry is its mirrored copy."""
+        return self._entries().record_of(entry)
+
+    def name_of(self, entry: int) -> str:
+        """A training entry's name for messages; see `FaceDataset.name_of`."""
+        return self._entries().name_of(entry)
+
     def setup(self, stage: str) -> None:
         """Reads the annotations, so that a missing picture is known before training starts."""
-        records = self.reading("train").records if stage == "fit" else [None]
-        if len(records) < self.batch_size * self._world() and stage == "fit":
-            raise FacedetError(
-                f"{self.root}: {len(records)} training pictures do not fill one batch of "
-                f"{self.batch_size} in each of {self._world()} processes; lower data.batch_size"
-            )
+        if stage == "fit":
+            self._check_batches()
         self.reading("val")
 
     def train_dataloader(self) -> DataLoader:
-        """Batches (images uint8 [B, 3, S, S], list of B targets) of augmented pictures."""
-        records = self.reading("train").records
-        rank = self.trainer.global_rank if self.trainer else 0
-        sampler = ShuffleSampler(len(records), self.seed, rank, self._world())
+        """Batches (images uint8 [B, 3, H, W], list of B targets) of augmented pictures."""
+        place = (self.seed, self._rank(), self._world(), self.batch_size, self._wide)
+        entries = self._entries()
+        sampler = (
+            ShuffleSampler(len(entries), *place)
+            if self.difficulty is None
+            else DifficultySampler(self.difficulty, *place)
+        )
+        # Lightning asks for the length before it sets the epoch of a run that goes on.
+        sampler.set_epoch(self.trainer.current_epoch if self.trainer else 0)
         return ResumableLoader(
-            FaceDataset(records, self.augmentation, self.seed),
+            entries,
             sampler,
             self.batch_size,
+            world=self._world(),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=_one_thread,
+            generator=self._generator(),
         )
 
     def val_dataloader(self) -> DataLoader:
         """Pictures as they are, one by one: their sizes differ."""
         dataset = FaceDataset(self.reading("val").records, KeepImage(), self.seed)
         # Validation pictures are divided over the ranks; the metric joins the parts.
-        share = range(self.trainer.global_rank if self.trainer else 0, len(dataset), self._world())
+        share: Sequence[int] = range(self._rank(), len(dataset), self._world())
+        # With fewer pictures than ranks one sees another's, which counts once all the same.
+        share = share or [self._rank() % len(dataset)]
         return DataLoader(
             dataset,
             batch_size=1,
@@ -115,7 +160,49 @@ class FaceDataModule(pl.LightningDataModule):
             num_workers=min(self.num_workers, 1),
             collate_fn=collate,
             worker_init_fn=_one_thread,
+            generator=self._generator(),
         )
+
+    def _generator(self) -> torch.Generator:
+        """What a loader seeds its workers from; from the global generator it would take draws."""
+        return torch.Generator().manual_seed(self.seed)
+
+    def _entries(self) -> FaceDataset:
+        """The training entries."""
+        records = self.reading("train").records
+        return FaceDataset(records, self.augmentation, self.seed, self.mirrored_copies)
+
+    @cached_property
+    def _wide(self) -> np.ndarray | None:
+        """Which training entries are wide [entries]; None where that is of no matter."""
+        if not self.group_by_aspect or self.batch_size == 1:
+            return None
+        wide = read_wide([record.path for record in self.reading("train").records])
+        return np.tile(wide, 1 + self.mirrored_copies)
+
+    def _check_batches(self) -> None:
+        """Refuses a data set that fills no batch; tells of a kind of picture that fills none."""
+        entries = len(self._entries())
+        what = "training pictures" + " and mirrored copies" * self.mirrored_copies
+        wide = entries if self._wide is None else int(self._wide.sum())
+        step = self.batch_size * self._world()
+        few, many = sorted((wide, entries - wide))
+        if many < step:
+            kinds = "" if self._wide is None else f" ({wide} wide, {entries - wide} tall)"
+            raise FacedetError(
+                f"{self.root}: {entries} {what}{kinds} do not fill one batch of "
+                f"{self.batch_size} in each of {self._world()} processes; lower data.batch_size"
+            )
+        if 0 < few < step:
+            kind = "wide" if wide == few else "tall"
+            log.warning(
+                "%s: the %s %s %s fill no batch and are never drawn; data.group_by_aspect=false "
+                "or a lower data.batch_size draws them",
+                self.root, few, kind, what,
+            )  # fmt: skip
+
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
 
     def _world(self) -> int:
         return self.trainer.world_size if self.trainer else 1

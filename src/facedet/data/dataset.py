@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,24 +24,45 @@ class FaceDataset(Dataset):
     A sample is a function of (seed, epoch, index): the same in every process, after every restart
     and in every order of reading.
 
+    With mirrored copies, the N records make 2 N entries: entry N + i is record i mirrored, before
+    the transform (arXiv 1811.11662; there each entry has a difficulty of its own).
+
     Args:
         records: the pictures.
         transform: called with (image, boxes, ignore, seed). Where its `needs_faces` is true, a
-            sample left without a face is replaced by another random picture.
+            sample left without a face is replaced by another random entry.
         seed: of all randomness, at least 0.
+        mirrored_copies: serve every record a second time, mirrored.
     """
 
     def __init__(
-        self, records: Sequence[Record], transform: Callable[..., Transformed], seed: int = 0
+        self,
+        records: Sequence[Record],
+        transform: Callable[..., Transformed],
+        seed: int = 0,
+        mirrored_copies: bool = False,
     ) -> None:
         if seed < 0:
             raise UsageError(f"seed={seed}: at least 0 is needed")
         self.records = records
         self.transform = transform
         self.seed = seed
+        self.mirrored_copies = mirrored_copies
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.records) * (1 + self.mirrored_copies)
+
+    def record_of(self, entry: int) -> tuple[Record, bool]:
+        """The record behind an entry, and whether the entry is its mirrored copy."""
+        if not 0 <= entry < len(self):
+            # The end of the sequence protocol: without it `for sample in dataset` never stops.
+            raise IndexError(f"index {entry} of {len(self)} entries")
+        return self.records[entry % len(self.records)], entry >= len(self.records)
+
+    def name_of(self, entry: int) -> str:
+        """An entry's name for messages: "EVENT/IMAGE", or "EVENT/IMAGE (mirrored)"."""
+        record, is_mirrored = self.record_of(entry)
+        return f"{record.name} (mirrored)" if is_mirrored else record.name
 
     def __getitem__(self, draw: Draw | int) -> tuple[Tensor, Target]:
         """One sample.
@@ -50,15 +72,13 @@ class FaceDataset(Dataset):
 
         Returns:
             Image uint8 [3, H, W] (a view of channels-last memory) and its target, whose index is
-            that of the record shown.
+            that of the entry shown.
 
         Raises:
             FacedetError: the picture cannot be read, or no face was left in any picture tried.
         """
         epoch, index = draw if isinstance(draw, tuple) else (0, draw)
-        if not 0 <= index < len(self.records):
-            # The end of the sequence protocol: without it `for sample in dataset` never stops.
-            raise IndexError(f"index {index} of {len(self.records)} records")
+        record, _ = self.record_of(index)
         shown = index
         for attempt in range(_ATTEMPTS):
             # The last entry keeps the draws of a picture apart from the choice of its successor.
@@ -67,17 +87,19 @@ class FaceDataset(Dataset):
             sample = self._transformed(shown, own)
             if sample is not None:
                 return sample
-            shown = successor % len(self.records)
-        record = self.records[index]
+            shown = successor % len(self)
         raise FacedetError(
             f"{record.path}: no face was left after the augmentation, nor in {_ATTEMPTS - 1} "
             "other pictures tried instead; the faces are too small or all to be ignored"
         )
 
     def _transformed(self, index: int, seed: int) -> tuple[Tensor, Target] | None:
-        """The sample of one record; None where a face is needed and none is left."""
-        record = self.records[index]
-        done = self.transform(read_rgb(record.path), record.boxes, record.ignore, seed)
+        """The sample of one entry; None where a face is needed and none is left."""
+        record, is_mirrored = self.record_of(index)
+        picture, boxes = read_rgb(record.path), record.boxes
+        if is_mirrored:
+            picture, boxes = mirror(picture, boxes)
+        done = self.transform(picture, boxes, record.ignore, seed)
         ignore = record.ignore[done.rows]
         if getattr(self.transform, "needs_faces", False) and ignore.all():
             return None
@@ -94,6 +116,23 @@ class FaceDataset(Dataset):
             index=index,
             size=(height, width),
         )
+
+
+def mirror(image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A picture and its boxes, mirrored as in SmallHardFace's release.
+
+    Boxes are cut off at the picture's sides first; then x1' = W - x2 - 1 and x2' = W - x1 - 1,
+    which counts whole pixels, and at least 0.
+
+    Args:
+        image: uint8 [H, W, 3].
+        boxes: [G, 4] xyxy pixels.
+    """
+    width = image.shape[1]
+    x = boxes[:, [2, 0]].clip(0, width)
+    mirrored = boxes.copy()
+    mirrored[:, [0, 2]] = (width - x - 1).clip(min=0)
+    return cv2.flip(image, 1), mirrored
 
 
 def collate(batch: Sequence[tuple[Tensor, Target]]) -> tuple[Tensor, list[Target]]:

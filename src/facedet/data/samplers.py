@@ -1,10 +1,14 @@
 """Samplers: which images are drawn, and in which order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Sampler
+
+from facedet.data.difficulty import DifficultyTable
 
 
 class Draw(NamedTuple):
@@ -19,34 +23,130 @@ class ShuffleSampler(Sampler[Draw]):
 
     Shards itself over `world` processes (Lightning's own wrapper would shuffle again): the ranks
     draw disjoint images; what does not divide evenly is left out of that epoch, other images
-    each time.
+    each time. All ranks together draw in each step what one process with batches `world` times
+    as large would draw.
 
     Args:
         num_images: size of the data set.
         seed: of the order.
         rank: of this process.
         world: number of processes.
+        batch_size: images per process and step.
+        wide: [num_images] bool. Where it is given and a batch holds several images, the images of
+            one step are all wide or all tall, and what fills no step of its kind is left out of
+            that epoch.
     """
 
-    def __init__(self, num_images: int, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        num_images: int,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        batch_size: int = 1,
+        wide: np.ndarray | None = None,
+    ) -> None:
         self.num_images = num_images
         self.seed = seed
         self.rank = rank
         self.world = world
-        self.epoch = 0
+        self.step = batch_size * world
+        self.wide = None if wide is None or batch_size == 1 else torch.from_numpy(wide)
+        self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the order of the next iteration."""
+        """Draws the order of the next iterations."""
         self.epoch = epoch
+        generator = torch.Generator().manual_seed(self._number())
+        order = torch.randperm(self.num_images, generator=generator)
+        self._order = self._arranged(order, generator).tolist()
 
     def __iter__(self) -> Iterator[Draw]:
         """This rank's drawings of the epoch."""
-        # Two odd multipliers keep (seed, epoch) pairs apart without a hash.
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.num_images, generator=generator).tolist()
-        mine = order[self.rank : len(self) * self.world : self.world]
+        mine = self._order[self.rank : len(self) * self.world : self.world]
         return iter([Draw(self.epoch, index) for index in mine])
 
     def __len__(self) -> int:
-        """Drawings of this rank in an epoch."""
-        return self.num_images // self.world
+        """Drawings of this rank in the epoch."""
+        return len(self._order) // self.world
+
+    def _number(self) -> int:
+        """The generator's seed: two odd multipliers keep (seed, epoch) apart without a hash."""
+        return self.seed * 1_000_003 + self.epoch
+
+    def _arranged(self, order: Tensor, generator: torch.Generator) -> Tensor:
+        """The drawings of all ranks, from the shuffled images."""
+        return order if self.wide is None else self._in_steps(self._groups(order), generator)
+
+    def _groups(self, order: Tensor) -> list[Tensor]:
+        """The images that may share a step."""
+        if self.wide is None:
+            return [order]
+        is_wide = self.wide[order]
+        return [order[is_wide], order[~is_wide]]
+
+    def _in_steps(self, groups: Sequence[Tensor], generator: torch.Generator) -> Tensor:
+        """Whole steps, of one group each, in random order."""
+        whole = [group[: len(group) // self.step * self.step] for group in groups]
+        steps = torch.cat([group.view(-1, self.step) for group in whole])
+        if len(groups) > 1:
+            steps = steps[torch.randperm(len(steps), generator=generator)]
+        return steps.flatten()
+
+
+class DifficultySampler(ShuffleSampler):
+    """Leaves each easy image out of an epoch with a probability (arXiv 1811.11662).
+
+    What is left out is drawn by a generator of its own, also a function of (seed, epoch): an image
+    stays or goes whatever becomes of the others, and as long as none is easy the order is that of
+    `ShuffleSampler`. The table is read in `set_epoch` only. Every rank gets the same number of
+    whole batches; what fills none on every rank is left out of that epoch, other images each time.
+
+    After `set_epoch`, `left_out` is the number of easy images that were left out, and `filled_up`
+    of those that were taken in again because the others filled no batch on every rank.
+
+    Args:
+        table: the difficulties, equal in all processes.
+        seed: of the order and of what is left out.
+        rank: of this process.
+        world: number of processes.
+        batch_size: images per process and step.
+        wide: see `ShuffleSampler`.
+    """
+
+    def __init__(
+        self,
+        table: DifficultyTable,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        batch_size: int = 1,
+        wide: np.ndarray | None = None,
+    ) -> None:
+        self.table = table
+        self.left_out = 0
+        self.filled_up = 0
+        super().__init__(len(table), seed, rank, world, batch_size, wide)
+
+    def _arranged(self, order: Tensor, generator: torch.Generator) -> Tensor:
+        """Whole steps of the images that are not left out."""
+        # Below zero, where no seed of a shuffle lies.
+        own = torch.Generator().manual_seed(-1 - self._number())
+        share = torch.rand(self.num_images, generator=own)
+        is_out = self.table.easy & (share < self.table.rule.probability)
+        groups = self._groups(order)
+        kept = [group[~is_out[group]] for group in groups]
+        self.filled_up = 0
+        if max(len(group) for group in kept) < self.step:
+            kept = [self._filled(groups, is_out)]
+        self.left_out = int(is_out.sum()) - self.filled_up
+        return self._in_steps(kept, generator)
+
+    def _filled(self, groups: Sequence[Tensor], is_out: Tensor) -> Tensor:
+        """One step's images: those of the group with the most, and left out ones at random."""
+        large = [group for group in groups if len(group) >= self.step]
+        chosen = max(large, key=lambda group: int((~is_out[group]).sum()))
+        # Stable: in either half the order stays that of the shuffle.
+        step = chosen[is_out[chosen].int().argsort(stable=True)][: self.step]
+        self.filled_up = int(is_out[step].sum())
+        return step

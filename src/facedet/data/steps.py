@@ -1,8 +1,6 @@
 """The parts of EXTD's augmentation as albumentations transforms, which compose with others'."""
 
-import os
 from collections.abc import Collection, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,13 +9,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 from facedet.data import crops
+from facedet.data.face_crop import A, FaceCrop
 from facedet.data.photometric import Step, distort, draw_steps
 from facedet.errors import UsageError
-
-# At import albumentations asks the network for its newest version unless this is set; the package
-# imports it here only.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-import albumentations as A  # noqa: E402
 
 FILTERS = ("bilinear", "hamming", "nearest", "bicubic", "lanczos")  # Pillow's
 # Lanczos came to torch after 2.6.
@@ -62,85 +56,16 @@ class PhotometricDistortion(A.ImageOnlyTransform):
         ranges = (self.brightness, self.contrast, self.saturation, self.hue)
         return {"steps": draw_steps(self.random_generator, *ranges)}
 
+    def alter(self, piece: np.ndarray, drawn: tuple[Step, ...], picture: np.ndarray) -> np.ndarray:
+        """Distorts a part uint8 [h, w, 3] of a picture; see `photometric.distort`."""
+        return distort(piece, drawn, picture)
+
     def apply(self, img: np.ndarray, steps: tuple[Step, ...], **_: Any) -> np.ndarray:  # noqa: ANN401
         """Distorts uint8 [H, W, 3]."""
         return distort(img, steps, img)
 
 
-class _FaceCrop(A.DualTransform):
-    """Cuts the window that a subclass chooses.
-
-    Args:
-        distortion: distorts the pixels of the window before they are resized; the result is that
-            of the distortion before this crop, without the work on pixels that are cut away.
-        ignore_column: column of the boxes that is not zero for those no window is chosen for.
-        p: probability of the crop.
-    """
-
-    clips = False
-
-    def __init__(
-        self, distortion: PhotometricDistortion | None, ignore_column: int | None, p: float
-    ) -> None:
-        super().__init__(p=p)
-        self.distortion = distortion
-        self.ignore_column = ignore_column
-
-    def choose(
-        self, picture: tuple[int, int], boxes: np.ndarray, pickable: np.ndarray
-    ) -> crops.Crop:
-        """The crop of a picture of size (height, width) with `boxes` [N, 4] in pixels."""
-        raise NotImplementedError
-
-    def get_params_dependent_on_data(
-        self, params: dict[str, Any], data: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Draws the distortion, then the window."""
-        steps = self.distortion.draw(self.random_generator) if self.distortion else ()
-        height, width = params["shape"][:2]
-        table = np.asarray(data.get("bboxes", ()), dtype=np.float64)
-        table = table.reshape(len(table), -1) if len(table) else np.zeros((0, 6))
-        pickable = np.ones(len(table), dtype=bool)
-        if self.ignore_column is not None:
-            pickable = table[:, self.ignore_column] == 0
-        crop = crops.whole_picture((height, width), len(table))
-        if pickable.any():
-            pixels = table[:, :4] * (width, height, width, height)
-            crop = self.choose((height, width), pixels, pickable)
-        return {"steps": steps, "window": crop.window, "keep": crop.keep}
-
-    def apply(
-        self,
-        img: np.ndarray,
-        window: crops.Window,
-        steps: tuple[Step, ...],
-        **_: Any,  # noqa: ANN401
-    ) -> np.ndarray:
-        """The window's pixels of uint8 [H, W, 3], distorted."""
-        return crops.cut_window(img, window, partial(distort, steps=steps, picture=img))
-
-    def apply_to_bboxes(
-        self,
-        bboxes: np.ndarray,
-        window: crops.Window,
-        keep: np.ndarray,
-        **_: Any,  # noqa: ANN401
-    ) -> np.ndarray:
-        """Normalised boxes [N, 4 + columns] of the picture -> those of the window that stay."""
-        if not len(bboxes):
-            return bboxes
-        boxes = crops.window_boxes(bboxes[keep, :4], (1, 1), window)
-        boxes /= (window.width, window.height, window.width, window.height)
-        if self.clips:
-            boxes = boxes.clip(0, 1)
-        return np.hstack([boxes, bboxes[keep, 4:]])
-
-    def apply_to_mask(self, mask: np.ndarray, **_: Any) -> np.ndarray:  # noqa: ANN401
-        """Refused: a mask must not be resized with a picture's filters."""
-        raise NotImplementedError(f"{type(self).__name__} crops images and boxes, not masks")
-
-
-class DataAnchorSampling(_FaceCrop):
+class DataAnchorSampling(FaceCrop):
     """Resizes until a random face has about an anchor's size, and cuts a window around it.
 
     See `crops.choose_anchor_window`. The result may be smaller than `size` at the right and the
@@ -152,8 +77,8 @@ class DataAnchorSampling(_FaceCrop):
         interpolations: filters to draw from, keys of `crops.INTERPOLATIONS`.
         tries: windows drawn.
         side_limit: the resized picture has at most this squared many pixels.
-        distortion: see `_FaceCrop`.
-        ignore_column: see `_FaceCrop`.
+        distortion: see `FaceCrop`.
+        ignore_column: see `FaceCrop`.
         p: probability of the crop.
     """
 
@@ -186,15 +111,15 @@ class DataAnchorSampling(_FaceCrop):
         return crops.choose_anchor_window(picture, boxes, pickable, self.random_generator, *how)
 
 
-class SquareCrop(_FaceCrop):
+class SquareCrop(FaceCrop):
     """Cuts a random square that holds a face; see `crops.choose_square`.
 
     Args:
         size: side of the network's input, at which the smallest faces are measured.
         min_scale: of the short side, for the smallest square.
         tries: squares drawn in each of the five searches.
-        distortion: see `_FaceCrop`.
-        ignore_column: see `_FaceCrop`.
+        distortion: see `FaceCrop`.
+        ignore_column: see `FaceCrop`.
         p: probability of the crop.
     """
 

@@ -1,4 +1,4 @@
-"""What happens to a picture and its faces before the network: EXTD's augmentation, and plain ones.
+"""What happens to a picture and its faces before the network: the papers' augmentations, and none.
 
 `Augmentation` runs albumentations transforms on boxes that may reach beyond the picture:
 `A.Compose` with `BboxParams` would clip or refuse those. The output stays uint8; the network
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from facedet.data.crops import ANCHOR_SIDES
+from facedet.data.smallhardface_steps import HsvDistortion, ShortSideCrop
 from facedet.data.steps import (
     A,
     DataAnchorSampling,
@@ -19,6 +20,7 @@ from facedet.data.steps import (
     PillowResize,
     SquareCrop,
 )
+from facedet.errors import UsageError
 
 IGNORE_COLUMN = 5  # of the boxes as the steps see them
 
@@ -122,6 +124,7 @@ class ExtdAugmentation(Augmentation):
         distortion: float = 1.0,
         flip: float = 0.5,
     ) -> None:
+        _check_probabilities(anchor_sampling=anchor_sampling, distortion=distortion, flip=flip)
         # Given to the crops, the distortion touches only the pixels that are used.
         photometric = PhotometricDistortion(p=distortion)
         anchor_window = DataAnchorSampling(
@@ -144,3 +147,51 @@ class ExtdAugmentation(Augmentation):
         # `OneOf` takes the probabilities of its transforms as weights.
         crop = A.OneOf([anchor_window, square], p=1.0)
         super().__init__([crop, PillowResize(size), A.HorizontalFlip(p=flip)], needs_faces=True)
+
+
+class SmallHardFaceAugmentation(Augmentation):
+    """SmallHardFace's training augmentation (arXiv 1811.11662, as in the release).
+
+    Photometric distortion on floats; resizing to a random short side; with probability `crop` a
+    rectangle around the centre of some face. Faces are clipped to the result, and dropped where
+    that leaves less than a pixel; a picture without faces stays, as background. Sizes differ from
+    sample to sample.
+
+    Args:
+        scales: short sides in pixels, to draw from.
+        long_limit: of the long side after resizing, in pixels; the short side is less then.
+        crop: probability of trying rectangles.
+        min_ratio: of the picture's sides, for the smallest rectangle.
+        tries: rectangles drawn until one holds a face's centre.
+        distortion: probability of the photometric part.
+        flip: probability of mirroring; 0 where the data set serves mirrored copies.
+    """
+
+    def __init__(
+        self,
+        scales: Sequence[int] = (400, 800, 1200),
+        long_limit: int = 2000,
+        crop: float = 0.5,
+        min_ratio: float = 0.6,
+        tries: int = 50,
+        distortion: float = 1.0,
+        flip: float = 0.0,
+    ) -> None:
+        _check_probabilities(crop=crop, distortion=distortion, flip=flip)
+        window = ShortSideCrop(
+            scales,
+            long_limit,
+            crop,
+            min_ratio,
+            tries,
+            distortion=HsvDistortion(p=distortion),
+            ignore_column=IGNORE_COLUMN,
+        )
+        super().__init__([window, A.HorizontalFlip(p=flip)])
+
+
+def _check_probabilities(**values: float) -> None:
+    """Refuses what albumentations would refuse in several lines, without the argument's name."""
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise UsageError(f"{name}={value}: a probability from 0 to 1 is wanted")

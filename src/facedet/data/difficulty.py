@@ -1,0 +1,166 @@
+"""Which training images are still hard: SmallHardFace's hard image mining (arXiv 1811.11662).
+
+An image's difficulty is the lowest face score among its positive anchors at its latest visit. The
+images whose score reaches a threshold are easy, and the sampler leaves most of them out.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from facedet.errors import FacedetError, UsageError
+from facedet.structures import Record
+
+_RULES = ("refresh", "sticky")
+
+
+@dataclass(frozen=True)
+class DifficultyRule:
+    """When an image is easy, and how often an easy one is left out.
+
+    Args:
+        threshold: score in [0, 1] from which an image is easy.
+        probability: of leaving an easy image out of an epoch.
+        rule: `refresh`: the latest visit decides, as the paper's dynamic scores want; `sticky`:
+            once easy, always easy, as in the release.
+
+    Raises:
+        UsageError: a value is out of its range.
+    """
+
+    threshold: float = 0.85
+    probability: float = 0.7
+    rule: str = "refresh"
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "probability"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise UsageError(f"mining.{name}={value}: a number from 0 to 1 is wanted")
+        if self.rule not in _RULES:
+            raise UsageError(f"mining.rule={self.rule} is none of {', '.join(_RULES)}")
+
+
+class DifficultyTable:
+    """The latest score of every entry of a training set, and which entries are easy.
+
+    Several processes each hold a table; given the same records they stay equal.
+
+    Args:
+        num_entries: N, entries of the data set; a mirrored copy is an entry of its own.
+        rule: what makes an entry easy.
+        fingerprint: of the data set; a state of another one is refused.
+    """
+
+    def __init__(self, num_entries: int, rule: DifficultyRule, fingerprint: str = "") -> None:
+        self.rule = rule
+        self.fingerprint = fingerprint
+        self.scores = torch.full((num_entries,), torch.nan)  # [N] float32; NaN: not visited
+        self.easy = torch.zeros(num_entries, dtype=torch.bool)  # [N]
+        self.counts = dict.fromkeys(("visited", "easy", "became_easy", "became_hard"), 0)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def record(self, indices: Tensor, scores: Tensor) -> dict[str, int]:
+        """Takes over one epoch's visits; entries that were not visited keep what they have.
+
+        An image without positive anchors has score 1 and so becomes easy, as in the release.
+
+        Args:
+            indices: [K] entries; the lowest score counts where one comes several times.
+            scores: [K] in [0, 1].
+
+        Returns:
+            Counts of entries: `visited` in this epoch, `easy` from now on, `became_easy` and
+            `became_hard` by this epoch.
+
+        Raises:
+            FacedetError: a score or an entry is out of its range; the table stays as it was.
+        """
+        indices = indices.detach().cpu().long()
+        scores = scores.detach().cpu().float()
+        self._check(indices, scores)
+        worst = torch.full_like(self.scores, torch.inf)
+        worst = worst.scatter_reduce(0, indices, scores, "amin")
+        visited = worst.isfinite()
+        reached = visited & (worst >= self.rule.threshold)
+        before = self.easy
+        kept = before if self.rule.rule == "sticky" else before & ~visited
+        self.easy = kept | reached
+        self.scores = torch.where(visited, worst, self.scores)
+        self.counts = {
+            "visited": int(visited.sum()),
+            "easy": int(self.easy.sum()),
+            "became_easy": int((self.easy & ~before).sum()),
+            "became_hard": int((before & ~self.easy).sum()),
+        }
+        return dict(self.counts)
+
+    def histogram(self, bins: int) -> Tensor:
+        """Numbers [bins] of visited entries by their score, in equal parts of [0, 1]."""
+        return self.scores[~self.scores.isnan()].histc(bins, 0, 1).long()
+
+    def hardest(self, count: int) -> list[tuple[int, float]]:
+        """(entry, score) of the visited entries with the lowest scores, hardest first."""
+        visited = (~self.scores.isnan()).nonzero().flatten()
+        order = visited[self.scores[visited].argsort(stable=True)][:count]
+        return list(zip(order.tolist(), self.scores[order].tolist(), strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The table as tensors and plain data."""
+        return {
+            "scores": self.scores.clone(),
+            "easy": self.easy.clone(),
+            "counts": dict(self.counts),
+            "fingerprint": self.fingerprint,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes over a table; under `refresh` the threshold of now decides what is easy.
+
+        Raises:
+            FacedetError: the state belongs to another data set.
+        """
+        here = (self.fingerprint, len(self))
+        if (state["fingerprint"], len(state["scores"])) != here:
+            raise FacedetError(
+                f"the checkpoint's difficulties are of {len(state['scores']):,} other images than "
+                f"the {len(self):,} here: go on with the data.root, data.mirrored_copies and "
+                "data.faceless of then, or start afresh with weights=FILE"
+            )
+        self.scores = state["scores"].clone()
+        self.easy = state["easy"].clone()
+        if self.rule.rule == "refresh":
+            self.easy = self.scores >= self.rule.threshold
+        self.counts = dict(state["counts"])
+
+    def _check(self, indices: Tensor, scores: Tensor) -> None:
+        """Refuses what would spoil the table."""
+        if indices.shape != scores.shape:
+            raise FacedetError(f"{len(indices)} entries and {len(scores)} difficulty scores differ")
+        strange = (indices < 0) | (indices >= len(self))
+        if strange.any():
+            raise FacedetError(f"entry {int(indices[strange][0])} is not one of {len(self):,}")
+        bad = ~((scores >= 0) & (scores <= 1))  # also NaN
+        if bad.any():
+            raise FacedetError(
+                f"the difficulty score of entry {int(indices[bad][0])} is "
+                f"{float(scores[bad][0])}, {int(bad.sum())} of {len(scores)} are no number from "
+                "0 to 1: the training has diverged"
+            )
+
+
+def fingerprint(records: Sequence[Record], mirrored_copies: bool) -> str:
+    """SHA-256 (hex) over the names, the numbers of boxes and whether copies are mirrored.
+
+    The folder does not enter, so that a data set may be moved.
+    """
+    digest = hashlib.sha256(b"mirrored" if mirrored_copies else b"plain")
+    for record in records:
+        digest.update(f"\n{record.name}\t{len(record.boxes)}".encode())
+    return digest.hexdigest()

@@ -1,0 +1,74 @@
+"""SSD's photometric distortion on floats, as SmallHardFace trains with (arXiv 1811.11662).
+
+Brightness adds levels and contrast multiplies them; saturation and hue are those of HSV. Only the
+brightness is cut off at 0 and 255 on the way, so levels above 255 reach the HSV part, and rounding
+comes last. Pure functions on RGB `uint8 [H, W, 3]`.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+# Float copies of a whole picture leave the cache: strips of so many pixels are faster.
+_STRIP_PIXELS = 16384
+_LEVELS = np.arange(256, dtype=np.float32)
+
+
+class Tone(NamedTuple):
+    """One distortion; as it stands it changes nothing."""
+
+    brightness: float = 0.0  # levels added to every channel
+    contrast: float = 1.0  # factor of every channel
+    saturation: float = 1.0  # factor of HSV's saturation, which ends at 1
+    hue: float = 0.0  # degrees added to HSV's hue
+
+
+def draw_tone(
+    rng: np.random.Generator,
+    brightness: float = 32.0,
+    contrast: float = 0.5,
+    saturation: float = 0.5,
+    hue: float = 18.0,
+    p: float = 0.5,
+) -> Tone:
+    """Draws a distortion.
+
+    The release also tosses a coin for contrast before or after the HSV part. Both give the same:
+    nothing is cut off in between, and saturation and hue do not depend on a common factor.
+
+    Args:
+        rng: source of every draw.
+        brightness: levels U(-brightness, brightness).
+        contrast: factor 1 + U(-contrast, contrast); likewise saturation.
+        saturation: see contrast.
+        hue: degrees U(-hue, hue).
+        p: probability of each of the four.
+    """
+    happens = rng.random(4) < p
+    half = np.array([brightness, contrast, saturation, hue])
+    amounts = np.array(Tone()) + np.where(happens, rng.uniform(-half, half), 0)
+    return Tone(*amounts.tolist())
+
+
+def retouch(piece: np.ndarray, tone: Tone) -> np.ndarray:
+    """Applies a distortion to uint8 [H, W, 3]; `piece` itself where there is none."""
+    if tone == Tone():
+        return piece
+    levels = np.clip(_LEVELS + np.float32(tone.brightness), 0, 255) * np.float32(tone.contrast)
+    if tone.saturation == 1 and tone.hue == 0:
+        return cv2.LUT(piece, np.rint(levels.clip(max=255)).astype(np.uint8))
+    done = np.empty_like(piece)
+    rows = max(1, _STRIP_PIXELS // piece.shape[1])
+    for start in range(0, len(piece), rows):
+        strip = slice(start, start + rows)
+        hsv = cv2.cvtColor(cv2.LUT(piece[strip], levels), cv2.COLOR_RGB2HSV)
+        hue, saturation, value = cv2.split(hsv)
+        hue += np.float32(tone.hue)
+        # `np.mod` takes half of the whole time.
+        hue -= np.float32(360) * (hue >= 360)
+        hue += np.float32(360) * (hue < 0)
+        saturation = np.minimum(saturation * np.float32(tone.saturation), np.float32(1))
+        turned = cv2.cvtColor(cv2.merge([hue, saturation, value]), cv2.COLOR_HSV2RGB)
+        done[strip] = cv2.convertScaleAbs(turned)
+    return done
