@@ -13,9 +13,10 @@ LAYERS = {
     "data.datamodule": 3,
     **dict.fromkeys(("structures", "boxes", "box_coder", "errors", "replacing"), 0),
     **dict.fromkeys(("models", "criteria", "postprocess", "data", "metrics"), 1),
-    **dict.fromkeys(("inference", "profiling", "plots"), 2),
+    **dict.fromkeys(("inference", "scales", "profiling", "plots"), 2),
     **dict.fromkeys(("modules", "callbacks"), 3),
-    **dict.fromkeys(("config", "weights", "api", "evaluation", "scoring", "cli", "commands"), 4),
+    **dict.fromkeys(("config", "weights", "pretrained", "api", "evaluation", "scoring"), 4),
+    **dict.fromkeys(("cli", "commands"), 4),
     # The package itself hands out the API.
     "": 4,
 }
@@ -23,7 +24,7 @@ LAYERS = {
 APART = ("models", "criteria", "postprocess", "data", "metrics")
 # Other people's packages and the lowest layer that may use them.
 OUTSIDE = {
-    "hydra": 4, "omegaconf": 4, "wandb": 4, "pytorch_lightning": 3, "matplotlib": 2,
+    "hydra": 4, "omegaconf": 4, "wandb": 3, "pytorch_lightning": 3, "matplotlib": 2,
     "albumentations": 1, "cv2": 1, "PIL": 1, "scipy": 1, "skimage": 1, "torchmetrics": 1,
 }  # fmt: skip
 # A script of its own: it starts a process that uses the API as a user would.

@@ -20,6 +20,7 @@ COMMANDS = {
     "score": "score anybody's detection files, without a network",
     "convert": "turn released weights or a checkpoint into a weights file",
     "cost": "parameters and multiply-adds of every preset",
+    "hardest": "the training pictures that a detector finds hardest",
     "benchmark": "time the network, the training step and the input pipeline on this machine",
     "data": "make the embedded data set, or count what a data set holds",
 }

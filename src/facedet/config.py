@@ -27,11 +27,14 @@ CONF_DIR = _ROOT / "conf"
 SWEEPS_DIR = _ROOT / "sweeps"
 
 # A config out of a file may only build what belongs to a network and its decoding.
-_TRUSTED = ("facedet.models.", "facedet.postprocess.", "facedet.box_coder.")
+_TRUSTED = (
+    "facedet.models.", "facedet.postprocess.", "facedet.box_coder.", "facedet.scales.",
+)  # fmt: skip
 
 LAYOUTS = ("fpn", "ssd")
 WIDTHS = (32, 48, 64)
 ACTIVATIONS = ("relu", "prelu", "leaky_relu")
+_SHF_PRESETS = ("smallhardface", "smallhardface_plain", "smallhardface_three_level")
 
 
 def extd_cells() -> list[tuple[str, str, int, str]]:
@@ -58,7 +61,7 @@ register_cells()
 
 def presets() -> list[str]:
     """Names of the complete presets, those that leave nothing open."""
-    return [name for name, *_ in extd_cells()]
+    return [name for name, *_ in extd_cells()] + list(_SHF_PRESETS)
 
 
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:

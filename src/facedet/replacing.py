@@ -32,7 +32,20 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
                 with aside.open("rb") as stream:
                     os.fsync(stream.fileno())
             aside.replace(path)
+            if durable:
+                _sync_folder(path.parent)
         finally:
             aside.unlink(missing_ok=True)
     except OSError as error:
         raise FacedetError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Waits until the disk has the folder's entries: without it a power cut undoes a rename."""
+    if os.name == "nt":  # opens no folders
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -13,17 +13,17 @@ from facedet.errors import FacedetError, UsageError
 def test_the_config_lies_in_the_checkpoint_as_plain_data(tmp_path):
     callback, checkpoint = CheckpointConfig(), {}
     callback.config = {"backbone": {"width": 32, "blocks": None}}
-    callback.on_save_checkpoint(None, None, checkpoint)
+    trainer = SimpleNamespace(datamodule=SimpleNamespace(fingerprint=lambda: "abc"))
+    callback.on_save_checkpoint(trainer, None, checkpoint)
     torch.save(checkpoint, tmp_path / "a.ckpt")
     read = torch.load(tmp_path / "a.ckpt", weights_only=True)
-    assert read[KEY]["config"] == callback.config
+    assert read[KEY] == {"config": callback.config, "data": "abc"}
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_stops_and_names_the_images(bad):
-    records = [SimpleNamespace(name=f"0--Parade/{n}") for n in range(4)]
-    reading = SimpleNamespace(records=records)
-    trainer = SimpleNamespace(datamodule=SimpleNamespace(reading=lambda _: reading), global_step=7)
+    data = SimpleNamespace(name_of=lambda entry: f"0--Parade/{entry}")
+    trainer = SimpleNamespace(datamodule=data, global_step=7)
     callback = FiniteLoss()
     batch = (None, [SimpleNamespace(index=2), SimpleNamespace(index=0)])
     callback.on_train_batch_start(trainer, None, batch, 0)

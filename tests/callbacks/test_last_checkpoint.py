@@ -3,36 +3,89 @@ from types import SimpleNamespace
 import pytest
 
 from facedet.callbacks.last_checkpoint import LastCheckpoint
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError, InterruptedTrainingError, UsageError
 
 
-def saved_steps(every, max_steps, steps, error=None):
-    saved = []
+def run(tmp_path, every, max_steps, steps, validate=(), stop_at=None, error=None):
+    """Sends a callback through optimiser steps, one per batch; the steps at which it saved."""
+    saved, sent = [], []
 
     def save(path, weights_only):
         if error:
             raise error
         saved.append(trainer.global_step)
+        path.parent.mkdir(exist_ok=True)
+        aside = path.with_name("aside")
+        aside.write_text(str(trainer.global_step))
+        aside.replace(path)
 
-    trainer = SimpleNamespace(global_step=0, max_steps=max_steps, save_checkpoint=save)
-    callback = LastCheckpoint("folder", every)
-    for step in steps:
+    batch = {"due": False}
+    loop = SimpleNamespace(_should_check_val_fx=lambda _: batch["due"])
+    trainer = SimpleNamespace(
+        global_step=0, max_steps=max_steps, save_checkpoint=save, loggers=[], is_global_zero=True,
+        sanity_checking=False, default_root_dir="out",
+        fit_loop=SimpleNamespace(epoch_loop=loop, _data_fetcher=None),
+        _logger_connector=SimpleNamespace(update_train_step_metrics=lambda: sent.append(1)),
+    )  # fmt: skip
+    callback = LastCheckpoint(str(tmp_path / "checkpoints"), every)
+    callback.signals = SimpleNamespace(agreed=lambda: 15 if trainer.global_step == stop_at else 0)
+    for number, step in enumerate(steps):
         trainer.global_step = step
-        callback.on_train_batch_end(trainer, None, None, None, 0)
+        batch["due"] = number in validate
+        callback.on_train_batch_end(trainer, None, None, None, number)
+        if batch["due"]:
+            saved.append("validated")
+            callback.on_validation_end(trainer, None)
     return saved
 
 
-def test_every_so_many_steps_and_at_the_last():
-    assert saved_steps(3, 8, range(1, 9)) == [3, 6, 8]
+def test_every_so_many_steps_and_at_the_last(tmp_path):
+    assert run(tmp_path, 3, 8, range(1, 9)) == [3, 6, 8]
 
 
-def test_once_per_step_when_gradients_are_accumulated():
-    assert saved_steps(2, 4, [0, 1, 1, 2, 2, 3, 3, 4]) == [2, 4]
+def test_once_per_step_when_gradients_are_accumulated(tmp_path):
+    assert run(tmp_path, 2, 4, [0, 1, 1, 2, 2, 3, 3, 4]) == [2, 4]
 
 
-def test_a_full_disk_is_said():
-    with pytest.raises(FacedetError, match=r"folder/last.ckpt cannot be written: No space"):
-        saved_steps(1, 2, [1], OSError(28, "No space left on device"))
+def test_where_a_validation_is_due_it_comes_first(tmp_path):
+    assert run(tmp_path, 2, 9, [1, 2, 3, 4], validate={1, 2}) == ["validated", 2, "validated", 4]
+
+
+def test_the_one_before_is_kept(tmp_path):
+    run(tmp_path, 1, 9, [1, 2, 3])
+    folder = tmp_path / "checkpoints"
+    assert {p.name: p.read_text() for p in folder.iterdir()} == {
+        "last.ckpt": "3",
+        "previous.ckpt": "2",
+    }
+
+
+def test_a_kill_between_the_two_names_leaves_nothing_behind(tmp_path):
+    folder = tmp_path / "checkpoints"
+    run(tmp_path, 1, 9, [1])
+    (folder / "previous.ckpt").hardlink_to(folder / "last.ckpt")
+    run(tmp_path, 1, 9, [2])
+    assert sorted(p.name for p in folder.iterdir()) == ["last.ckpt", "previous.ckpt"]
+
+
+def test_a_signal_ends_after_a_step_with_a_checkpoint(tmp_path):
+    with pytest.raises(
+        InterruptedTrainingError, match="SIGTERM at step 2: everything is saved"
+    ) as e:
+        run(tmp_path, 100, 200, [1, 2, 3], stop_at=2)
+    assert e.value.exit_code == 143
+    assert (tmp_path / "checkpoints" / "last.ckpt").read_text() == "2"
+
+
+def test_a_signal_amid_accumulation_waits_for_the_step(tmp_path):
+    # Steps 0, 0, 1: two batches are summed up before the first step; the signal comes at once.
+    with pytest.raises(InterruptedTrainingError, match="at step 1"):
+        run(tmp_path, 100, 200, [0, 0, 1], stop_at=1)
+
+
+def test_an_error_of_the_disk_comes_through(tmp_path):
+    with pytest.raises(FacedetError, match="disk full"):
+        run(tmp_path, 1, 2, [1], error=FacedetError("disk full"))
 
 
 def test_a_step_below_one_is_refused():

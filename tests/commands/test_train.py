@@ -1,7 +1,6 @@
 """`facedet train`: its complaints, interruptions and ways to go on; `test_end_to_end` trains."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,8 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from facedet.callbacks.checkpoint_config import KEY
-from facedet.commands.train import find_checkpoint, precision
-from facedet.errors import FacedetError
+from facedet.commands.train import precision
 from facedet.weights import read_weights
 
 SMALL = ("preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.batch_size=2",
@@ -129,16 +127,13 @@ def test_checkpoints_that_do_not_fit(train, trained, tmp_path):
     last = trained / "checkpoints" / "last.ckpt"
     cut = tmp_path / "cut.ckpt"
     cut.write_bytes(last.read_bytes()[:50_000])
-    complaint = train(f"ckpt_path={cut}")
-    assert (complaint.code, f"{cut}: not a readable PyTorch file" in complaint.err) == (1, True)
-    text = tmp_path / "text.ckpt"
-    text.write_text("hello")
-    train(f"ckpt_path={text}").check_error(1, text)
+    train(f"ckpt_path={cut}").check_error(1, cut, "the checkpoint is damaged")
     weights = trained / "weights.safetensors"
     train(f"ckpt_path={weights}").check_error(1, weights, "holds weights only")
-    train(f"ckpt_path={last}", "preset=extd_fpn_32_relu").check_error(1, last, "another network")
+    result = train(f"ckpt_path={last}", "preset=extd_fpn_32_relu")
+    result.check_error(2, last, "belongs to another training", "neck")
     result = train(f"ckpt_path={last}", "optimizer=adamw")
-    result.check_error(2, last, "was trained with torch.optim.SGD, this run has torch.optim.AdamW")
+    result.check_error(2, last, "optimizer._target_ torch.optim.SGD -> torch.optim.AdamW")
 
 
 def test_starting_weights_that_do_not_fit(train, trained):
@@ -158,32 +153,15 @@ def test_ctrl_c_keeps_a_checkpoint_to_go_on_from(train, tmp_path, monkeypatch):
         return step(self, batch, batch_index)
 
     monkeypatch.setattr(DetectionModule, "training_step", interrupted)
-    result = train("trainer.max_steps=9")
+    result = train("trainer.max_steps=9", "callbacks.last.every_n_train_steps=1")
     out = tmp_path / "out"
-    assert result.code == 1
+    assert result.code == 130
     said = f"interrupted at step 2; ckpt_path=last paths.output={out} goes on"
     assert said in result.err
     monkeypatch.undo()
     result = train("trainer.max_steps=3", "ckpt_path=last")
     assert result.code == 0
     assert "trained 3 steps" in result.out
-
-
-def test_find_checkpoint(tmp_path):
-    assert find_checkpoint(None, tmp_path / "a") is None
-    with pytest.raises(FacedetError, match=r"ckpt_path=last: neither .*/new nor a run beside it"):
-        find_checkpoint("last", tmp_path / "new")
-    for age, run in enumerate(("newest", "older")):
-        path = tmp_path / run / "checkpoints" / "last.ckpt"
-        path.parent.mkdir(parents=True)
-        path.touch()
-        os.utime(path, (1000 - age, 1000 - age))
-    # Of a new run's neighbours the newest by time, not by name; of an old one its own.
-    assert find_checkpoint("last", tmp_path / "new").endswith("newest/checkpoints/last.ckpt")
-    assert find_checkpoint("last", tmp_path / "older").endswith("older/checkpoints/last.ckpt")
-    assert find_checkpoint(str(path), tmp_path / "new") == str(path)
-    with pytest.raises(FacedetError, match="best"):
-        find_checkpoint("best", tmp_path / "older")
 
 
 def test_precision():

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-# Under this key a checkpoint carries {"config": …, "version": …}.
+# Under this key a checkpoint carries {"config": …, "data": …}.
 KEY = "facedet"
 
 
@@ -21,6 +21,7 @@ class CheckpointConfig(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Adds the config."""
+        """Adds the config, and the fingerprint of the data."""
         if self.config is not None:
-            checkpoint[KEY] = {"config": self.config}
+            data = trainer.datamodule.fingerprint()  # type: ignore[attr-defined]
+            checkpoint[KEY] = {"config": self.config, "data": data}

@@ -25,8 +25,8 @@ class FiniteLoss(pl.Callback):
         """Raises `FacedetError` naming step and images where the loss is NaN or infinite."""
         if torch.isfinite(loss):
             return
-        records = trainer.datamodule.reading("train").records  # type: ignore[attr-defined]
-        names = ", ".join(records[index].name for index in self._indices)
+        name_of = trainer.datamodule.name_of  # type: ignore[attr-defined]
+        names = ", ".join(name_of(entry) for entry in self._indices)
         raise FacedetError(
             f"the loss is {loss.item()} at step {trainer.global_step}; "
             f"images of the batch: {names}; ckpt_path=last goes on from the last checkpoint, "

@@ -1,22 +1,31 @@
-"""A checkpoint to go on from: every so many steps, and at the last one."""
+"""A checkpoint to go on from: every so many steps, at the last one, and when a signal comes."""
 
+import logging
+import os
+import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from facedet.errors import FacedetError, UsageError
+from facedet.callbacks.stop_signals import StopSignals, requeue
+from facedet.errors import InterruptedTrainingError, UsageError
+
+log = logging.getLogger(__name__)
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps `last.ckpt` up to date.
+    """Keeps `last.ckpt` up to date, and the one before as `previous.ckpt`.
 
-    It is written between two steps: after the training Lightning counts a half-done epoch as
-    done, and a run that goes on from there would miss the rest of it.
+    It is written between two steps, and after the validation where one is due at that step: a run
+    that goes on from it does what the uninterrupted one did, no more and no less. (After the
+    training Lightning counts a half-done epoch as done; before a validation it forgets that it
+    is due.)
 
     Args:
-        dirpath: folder of the file.
+        dirpath: folder of the files.
         every_n_train_steps: optimiser steps between two writings; the last step counts as well.
     """
 
@@ -27,7 +36,15 @@ class LastCheckpoint(Checkpoint):
             )
         self.path = Path(dirpath) / "last.ckpt"
         self.every_n_train_steps = every_n_train_steps
-        self._saved_step = 0
+        self.signals = StopSignals()
+        self._seen_step = 0
+        self._has_stepped = False
+        self._is_due = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes over the signals; Lightning has set its own before."""
+        self._seen_step = trainer.global_step
+        self.signals.install()
 
     def on_train_batch_end(
         self,
@@ -38,13 +55,70 @@ class LastCheckpoint(Checkpoint):
         batch_idx: int,
     ) -> None:
         """Writes the checkpoint where it is due; raises `FacedetError` where it cannot."""
-        step = trainer.global_step
+        stop, step = self.signals.agreed(), trainer.global_step
+        # While gradients are being accumulated there is no going on: their sum is in no checkpoint.
+        self._has_stepped = step != self._seen_step
+        self._seen_step = step
         is_due = step % self.every_n_train_steps == 0 or step == trainer.max_steps
-        # With accumulated gradients several batches end at one step.
-        if not is_due or step == self._saved_step:
+        self._is_due = self._has_stepped and is_due
+        if _is_validation_due(trainer):
             return
-        self._saved_step = step
-        try:
-            trainer.save_checkpoint(self.path, weights_only=False)
-        except OSError as error:
-            raise FacedetError(f"{self.path} cannot be written: {error.strerror}") from error
+        if self._is_due or (stop and self._has_stepped):
+            # Lightning logs a step after this hook: a run that goes on would lack its row.
+            trainer._logger_connector.update_train_step_metrics()
+            self._write(trainer, stop)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes the checkpoint that waited for the validation."""
+        if trainer.sanity_checking:
+            return
+        stop = self.signals.agreed()
+        if self._is_due or (stop and self._has_stepped):
+            self._write(trainer, stop)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Gives the signals back."""
+        self.signals.restore()
+
+    def _write(self, trainer: pl.Trainer, stop: int) -> None:
+        """Writes the checkpoint, and ends the training where a signal asked for it."""
+        for logger in trainer.loggers:
+            logger.save()
+        if trainer.is_global_zero:
+            _keep_one_before(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)
+        if stop:
+            self._end(trainer, stop)
+
+    def _end(self, trainer: pl.Trainer, number: int) -> None:
+        """Ends this process; the first one says how to go on."""
+        if not trainer.is_global_zero:
+            raise SystemExit(0)
+        if number == signal.SIGUSR1:
+            requeue()
+        raise InterruptedTrainingError(
+            f"{signal.Signals(number).name} at step {trainer.global_step}: everything is saved; "
+            f"ckpt_path=last paths.output={trainer.default_root_dir} goes on",
+            number,
+        )
+
+
+def _keep_one_before(path: Path) -> None:
+    """Gives the file a second name, `previous.ckpt`, without a moment in which it has none."""
+    if not path.exists():
+        return
+    aside, previous = path.with_name(f".{os.getpid()}.previous"), path.with_name("previous.ckpt")
+    aside.unlink(missing_ok=True)
+    try:
+        os.link(path, aside)
+    except OSError:  # a file system without links
+        shutil.copy2(path, aside)
+    aside.replace(previous)
+    # Where both were names of one file already, the system leaves both.
+    aside.unlink(missing_ok=True)
+
+
+def _is_validation_due(trainer: pl.Trainer) -> bool:
+    """Whether Lightning validates after this batch; it has no public word for it."""
+    loop = trainer.fit_loop
+    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)  # type: ignore[arg-type]

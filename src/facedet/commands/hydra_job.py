@@ -3,7 +3,8 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from facedet.commands.run_folder import is_further_process
 from facedet.config import CONF_DIR, compose, explain, plain, quote
 from facedet.errors import FacedetError, UsageError
 
@@ -54,9 +56,10 @@ def run_hydra(
     if not flags:
         check_values(name, overrides)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise instead of printing a traceback and exiting
-    # The first word is a file that Python can run: Lightning starts further ranks with it.
-    file = str(Path(__file__).with_name(f"{name}.py"))
-    program, sys.argv = sys.argv, [file, *flags, *map(quote, overrides)]
+    program, sys.argv = (
+        sys.argv,
+        [str(Path(__file__).with_name(f"{name}.py")), *flags, *map(quote, overrides)],
+    )
     try:
         application()
     except (HydraException, OmegaConfBaseException) as error:
@@ -83,6 +86,34 @@ def run_job(job: Callable[[DictConfig], Any], config: DictConfig) -> Any:  # noq
         log.error("%s", mendable)
         raise mendable
     raise JobEndError(mendable)
+
+
+@contextmanager
+def ranks_start_from(config: Mapping[str, Any], output: Path, file: str) -> Iterator[None]:
+    """Lets Lightning start a run's further processes from its composed config.
+
+    Lightning repeats this process's command line. That of a multirun would begin a second
+    multirun, and the clock in a folder's name would read another time.
+
+    Args:
+        config: of this run, resolved.
+        output: folder of this run; gets the config as `.ranks/ranks.yaml`.
+        file: that the processes run.
+    """
+    import __main__
+
+    folder = output / ".ranks"
+    program, specification = sys.argv, __main__.__spec__
+    if not is_further_process():
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(OmegaConf.create(dict(config)), folder / "ranks.yaml")
+        sys.argv = [file, "--config-dir", str(folder.resolve()), "--config-name", "ranks"]
+        # With a specification Lightning would name the module that was started, not the file.
+        __main__.__spec__ = None
+    try:
+        yield
+    finally:
+        sys.argv, __main__.__spec__ = program, specification
 
 
 def check_values(name: str, overrides: Sequence[str]) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from facedet.commands.hydra_job import run_hydra, run_job
+from facedet.commands.hydra_job import JobEndError, ranks_start_from, run_hydra, run_job
+from facedet.commands.run_folder import begin_afresh, is_further_process, own_folder
 from facedet.config import CONF_DIR, build, compose, plain
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError, InterruptedTrainingError
 
 HELP = """Train a detector. Every part is one word, every setting a key of the config:
   preset=extd_fpn_64_prelu     the network    (backbone.width=48 backbone.activation=leaky_relu)
@@ -21,7 +22,8 @@ HELP = """Train a detector. Every part is one word, every setting a key of the c
   experiment=extd_fpn_64_prelu network, data and schedule of a paper's experiment
   trainer=cpu | gpu | ddp      trainer.max_steps=1000 trainer.precision=bf16-mixed
   logger=csv | wandb           W&B is offline without a key
-  ckpt_path=last | best | PATH go on from a checkpoint
+  ckpt_path=last | best | PATH go on from a checkpoint (auto: from the last if there is one)
+  mining=none | him            hard image mining
 The output folder (paths.output) gets checkpoints, weights.safetensors, logs and the config."""
 EXAMPLE = """examples:
   facedet train
@@ -75,51 +77,126 @@ def train(config: DictConfig) -> float | None:
         FacedetError: the data, a checkpoint or a setting is not as it should be.
     """
     values = plain(config)
-    import pytorch_lightning as pl
-
-    from facedet.callbacks.checkpoint_config import CheckpointConfig
-    from facedet.scoring import require_subsets
-    from facedet.weights import load_state, read_weights
+    from facedet.commands.resuming import find_checkpoint
 
     quieten()
-    pl.seed_everything(config.seed, workers=True, verbose=False)
     output = Path(config.paths.output)
-    resume = find_checkpoint(config.ckpt_path, output)
+    with own_folder(output):
+        resume = find_checkpoint(config.ckpt_path, output)
+        if resume is None and not is_further_process():
+            begin_afresh(output, config.overwrite)
+        values |= {"ckpt_path": resume, "paths": {**values["paths"], "output": str(output)}}
+        with ranks_start_from(values, output, __file__):
+            return _train(config, values, output, resume)
+
+
+def _train(
+    config: DictConfig, values: dict[str, Any], output: Path, resume: str | None
+) -> float | None:
+    import pytorch_lightning as pl
+
+    from facedet.scoring import require_subsets
+
+    pl.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = build(config.data)
     module = build(config.model)
-    for source in (config.weights, resume):
-        if source is not None:
-            # Lightning reads `resume` again; here it is said in one line if it does not fit.
-            load_state(module.net, read_weights(source).state, source)
-    if resume is not None:
-        check_optimizer(resume, config)
+    step = prepare_weights(config, values, module, datamodule, resume)
     if module.metric is not None and datamodule.prepare is None:
         require_subsets(datamodule.reading("val").records, datamodule.root)
-    callbacks = list(build(config.callbacks).values())
-    for callback in callbacks:
-        if isinstance(callback, CheckpointConfig):
-            callback.config = values
-    trainer = build_trainer(config, callbacks)
+    trainer = build_trainer(config, build_callbacks(config, values))
     for logger in trainer.loggers:
+        if resume is not None and hasattr(logger, "go_on") and output in Path(resume).parents:
+            logger.go_on(step)
         logger.log_hyperparams(values)
     log.info("output: %s", output)
-    last = output / "checkpoints" / "last.ckpt"
-    try:
-        trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
-    except SystemExit as stop:
-        # Lightning's answer to Ctrl-C; as an exit it would end a whole multirun.
-        if trainer.world_size == 1:  # other ranks, already ended, would be waited for
-            trainer.save_checkpoint(last, weights_only=False)
-        how = f"; ckpt_path=last paths.output={output} goes on" if last.is_file() else ""
-        raise FacedetError(f"interrupted at step {trainer.global_step}{how}") from stop
-    finally:
-        _finish_wandb()
+    fit(trainer, module, datamodule, resume)
     if trainer.is_global_zero:
         report(trainer, output)
     value = trainer.callback_metrics.get(config.objective)
     best = getattr(trainer.checkpoint_callback, "best_model_score", None)
     chosen = best if best is not None else value
     return None if chosen is None else float(chosen)
+
+
+def prepare_weights(
+    config: DictConfig,
+    values: dict[str, Any],
+    module: Any,  # noqa: ANN401
+    datamodule: Any,  # noqa: ANN401
+    resume: str | None,
+) -> int:
+    """Loads what the config starts from, and checks what it goes on from.
+
+    Returns:
+        Steps that the checkpoint `resume` has done, 0 without one.
+
+    Raises:
+        FacedetError: a file does not fit the network, the data or the settings.
+    """
+    from facedet.commands.resuming import check_data, check_resume, read_checkpoint
+    from facedet.weights import load_state, read_weights
+
+    if resume is not None:
+        content = read_checkpoint(resume)
+        check_resume(resume, content, values)
+        datamodule.prepare_data()
+        check_data(resume, content, datamodule.fingerprint(), datamodule.root)
+        # Lightning reads it again; here it is said in one line if it does not fit.
+        load_state(module.net, read_weights(resume).state, resume)
+        return int(content["global_step"])
+    if config.weights is not None:
+        load_state(module.net, read_weights(config.weights).state, config.weights)
+    elif config.backbone_weights is not None:
+        from facedet.pretrained import load_backbone, read_backbone_weights
+
+        wish, mean = config.backbone_weights, module.net.mean.flatten().tolist()
+        state = read_backbone_weights(wish, mean, Path(config.paths.cache))
+        load_backbone(module.net, state, wish)
+    return 0
+
+
+def build_callbacks(config: DictConfig, values: dict[str, Any]) -> list:
+    """The callbacks of a config; the one that writes the last checkpoint comes last."""
+    from facedet.callbacks.checkpoint_config import CheckpointConfig
+    from facedet.callbacks.last_checkpoint import LastCheckpoint
+
+    callbacks = list(build(config.callbacks).values())
+    for callback in callbacks:
+        if isinstance(callback, CheckpointConfig):
+            callback.config = values
+    # Its file holds the others' states, that of the best checkpoint too.
+    return sorted(callbacks, key=lambda callback: isinstance(callback, LastCheckpoint))
+
+
+def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:  # noqa: ANN401
+    """Runs the training; what ends it early becomes an error of one line."""
+    last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
+    how = f"; ckpt_path=last paths.output={trainer.default_root_dir} goes on"
+    try:
+        trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
+    except SystemExit as stop:
+        # Lightning's answer to Ctrl-C outside of the steps; it would end a whole multirun.
+        if not trainer.is_global_zero:
+            raise
+        goes_on = how if last.is_file() else ""
+        text = f"interrupted at step {trainer.global_step}{goes_on}"
+        raise InterruptedTrainingError(text) from stop
+    except RuntimeError as error:
+        if trainer.world_size == 1 or not _is_lost_process(error):
+            raise
+        goes_on = how if last.is_file() else ""
+        raise FacedetError(
+            f"one of the {trainer.world_size} processes ended at step {trainer.global_step}; if it "
+            f"said why, that stands above{goes_on}"
+        ) from error
+    finally:
+        _finish_wandb()
+
+
+def _is_lost_process(error: RuntimeError) -> bool:
+    """Whether a collective call failed because another process is gone."""
+    words = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
+    return any(word in str(error) for word in words)
 
 
 def _finish_wandb() -> None:
@@ -132,10 +209,17 @@ def _finish_wandb() -> None:
 def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
     """The Lightning trainer of a config."""
     from omegaconf import OmegaConf
+    from pytorch_lightning.plugins.environments import SLURMEnvironment
+
+    from facedet.callbacks.checkpoint_io import DurableCheckpointIO
 
     settings = OmegaConf.merge(config.trainer, {"precision": precision(config.trainer)})
     logger = build(config.logger) if config.get("logger") else False
-    return build(settings, callbacks=callbacks, logger=logger)
+    plugins: list[Any] = [DurableCheckpointIO()]
+    if SLURMEnvironment.detect():
+        # The last checkpoint handles the signals; Lightning's would be of the middle of a step.
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    return build(settings, callbacks=callbacks, logger=logger, plugins=plugins)
 
 
 def precision(trainer: DictConfig) -> str:
@@ -149,56 +233,6 @@ def precision(trainer: DictConfig) -> str:
     capabilities: dict = getattr(torch.cpu, "get_capabilities", dict)()
     quick = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     return "bf16-mixed" if quick else "32-true"
-
-
-def find_checkpoint(wish: str | None, output: Path) -> str | None:
-    """The file that `ckpt_path` means.
-
-    Args:
-        wish: None, `last` or `best` (of `output`, else of the newest run beside it), or a path.
-        output: folder of this run.
-
-    Raises:
-        FacedetError: there is no such file.
-    """
-    if wish is None:
-        return None
-    if wish not in ("last", "best"):
-        if not Path(wish).is_file():
-            raise FacedetError(f"ckpt_path={wish}: no such file; wanted last, best or a file")
-        if wish.endswith(".safetensors"):
-            raise FacedetError(
-                f"ckpt_path={wish}: holds weights only; weights=FILE starts from them"
-            )
-        return wish
-    runs = sorted(output.parent.glob(f"*/checkpoints/{wish}.ckpt"), key=lambda p: p.stat().st_mtime)
-    own = output / "checkpoints" / f"{wish}.ckpt"
-    if not own.is_file() and not runs:
-        raise FacedetError(
-            f"ckpt_path={wish}: neither {output} nor a run beside it has checkpoints/{wish}.ckpt"
-        )
-    found = own if own.is_file() else runs[-1]
-    log.info("going on from %s", found)
-    return str(found)
-
-
-def check_optimizer(checkpoint: str, config: DictConfig) -> None:
-    """Refuses to go on with another optimiser: its state in the checkpoint means nothing to it.
-
-    Raises:
-        UsageError: the checkpoint's config names another one.
-    """
-    import torch
-
-    from facedet.callbacks.checkpoint_config import KEY
-
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    before, now = content[KEY]["config"]["optimizer"]["_target_"], config.optimizer._target_
-    if before != now:
-        raise UsageError(
-            f"{checkpoint}: was trained with {before}, this run has {now}: take the experiment or "
-            "optimizer of then, or start afresh with weights=FILE"
-        )
 
 
 def report(trainer: Any, output: Path) -> None:  # noqa: ANN401
@@ -222,6 +256,8 @@ def report(trainer: Any, output: Path) -> None:  # noqa: ANN401
 
 def quieten() -> None:
     """Lets only Lightning's warnings that a user can act on through."""
+    if is_further_process():  # the first process tells the same
+        logging.getLogger().setLevel(logging.WARNING)
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.WARNING)
     for pattern in (
@@ -237,4 +273,8 @@ def quieten() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except JobEndError as end:
+        print(f"facedet train: {end.args[0]}", file=sys.stderr)
+        sys.exit(end.args[0].exit_code)

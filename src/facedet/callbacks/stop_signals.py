@@ -1,0 +1,80 @@
+"""Ends a training between two steps when a signal asks for it, on all processes at once."""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from types import FrameType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+log = logging.getLogger(__name__)
+
+# SLURM sends it before the time is up, where `--signal=USR1@120` asks for it.
+_REQUEUE = signal.SIGUSR1
+
+
+class StopSignals:
+    """Turns SIGINT, SIGTERM and, under SLURM, SIGUSR1 into a wish that is asked for once a step.
+
+    A second signal of a kind does at once what it always does.
+    """
+
+    def __init__(self) -> None:
+        self._received = 0
+        self._before: dict[int, Any] = {}
+        self._group: Any = None
+
+    def install(self) -> None:
+        """Takes the signals over, until `restore`; every process has to call it."""
+        self._received = 0
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            # On the CPU: a wish on the GPU would wait for all the work queued before it.
+            self._group = dist.new_group(backend="gloo")
+        if threading.current_thread() is not threading.main_thread():
+            return
+        wanted = [signal.SIGINT, signal.SIGTERM]
+        if "SLURM_JOB_ID" in os.environ:
+            wanted.append(_REQUEUE)
+        for number in wanted:
+            self._before[number] = signal.signal(number, self._receive)
+
+    def restore(self) -> None:
+        """Gives the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+        self._group = None
+
+    def agreed(self) -> int:
+        """The signal that any process has received, 0 for none; the same in all of them."""
+        if self._group is None:
+            return self._received
+        wish = torch.tensor(self._received)
+        dist.all_reduce(wish, dist.ReduceOp.MAX, group=self._group)
+        return int(wish)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._received:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        self._received = number
+        name = signal.Signals(number).name
+        # Not the logger: the signal may have come while it held its lock.
+        text = f"\n{name}: ending after this step; once more ends at once, with the last checkpoint"
+        os.write(2, f"{text}\n".encode())
+
+
+def requeue() -> None:
+    """Asks SLURM to run this job again, from its start."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None or not shutil.which("scontrol"):
+        return
+    done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
+    if done.returncode:
+        log.warning("scontrol requeue %s failed: %s", job, done.stderr.strip())

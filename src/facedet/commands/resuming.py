@@ -1,0 +1,147 @@
+"""Finds the checkpoint to go on from, and refuses one that does not fit."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from facedet.callbacks.checkpoint_config import KEY
+from facedet.callbacks.checkpoint_io import is_whole
+from facedet.callbacks.hard_image_mining import KEY as MINING
+from facedet.errors import FacedetError, UsageError
+
+log = logging.getLogger(__name__)
+
+# What the weights and the optimiser's state belong to; all else may be changed on the way.
+_FIXED = ("model.net", "box_coder", "optimizer._target_")
+# Where things lie, and how a run is started, says nothing of what it does.
+_FREE = ("paths", "data.root", "data.prepare", "ckpt_path", "weights", "backbone_weights", "hydra",
+         "overwrite", "logger", "data.num_workers", "trainer.default_root_dir")  # fmt: skip
+
+
+def find_checkpoint(wish: str | None, output: Path) -> str | None:
+    """The file that `ckpt_path` means.
+
+    Args:
+        wish: None; `last` or `best` of `output`, else of the newest run beside it; `auto`, the
+            `last` of `output` if there is one; or a path.
+        output: folder of this run.
+
+    Raises:
+        FacedetError: there is no such file, or it is damaged.
+    """
+    if wish is None:
+        return None
+    if wish not in ("last", "best", "auto"):
+        if not Path(wish).is_file():
+            raise FacedetError(f"ckpt_path={wish}: no such file; wanted last, best, auto or a file")
+        if wish.endswith(".safetensors"):
+            raise FacedetError(
+                f"ckpt_path={wish}: holds weights only; weights=FILE starts from them"
+            )
+        return _whole(Path(wish))
+    name = "best" if wish == "best" else "last"
+    own = output / "checkpoints" / f"{name}.ckpt"
+    if own.is_file():
+        return _whole(own)
+    if wish == "auto":
+        return None
+    runs = sorted(output.parent.glob(f"*/checkpoints/{name}.ckpt"), key=lambda p: p.stat().st_mtime)
+    if not runs:
+        raise FacedetError(
+            f"ckpt_path={wish}: neither {output} nor a run beside it has checkpoints/{name}.ckpt"
+        )
+    return _whole(runs[-1])
+
+
+def _whole(path: Path) -> str:
+    """The path, or that of the checkpoint before it where it is damaged."""
+    before = path.with_name("previous.ckpt")
+    if is_whole(path):
+        log.info("going on from %s", path)
+        return str(path)
+    if path.name == "last.ckpt" and is_whole(before):
+        log.warning("%s is damaged: going on from %s, the one before", path, before)
+        return str(before)
+    raise FacedetError(f"{path}: the checkpoint is damaged; go on from another, or start afresh")
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """The content of a checkpoint of ours: tensors and plain data.
+
+    Raises:
+        FacedetError: the file is something else.
+    """
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content[KEY]["config"]["model"]["net"]
+    except Exception as error:  # the unpickler raises almost anything
+        raise FacedetError(f"{path}: no checkpoint of `facedet train`") from error
+    return content
+
+
+def check_resume(path: str, content: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Refuses to go on with another network or optimiser; tells what else has changed.
+
+    Args:
+        path: of the checkpoint, for the message.
+        content: from `read_checkpoint`.
+        config: of this run, resolved.
+
+    Raises:
+        UsageError: names the keys that differ, with both values.
+    """
+    then, now = _flat(content[KEY]["config"]), _flat(config)
+    differing = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
+    told = [f"{key} {then.get(key)} -> {now.get(key)}" for key in differing if _is_in(key, _FIXED)]
+    if told:
+        raise UsageError(
+            f"{path} belongs to another training: {'; '.join(told[:6])}; take the settings of "
+            "then, or start afresh with weights=FILE"
+        )
+    if config.get("mining") and MINING not in content:
+        raise UsageError(
+            f"{path} holds no difficulty table, it was trained with mining=none: go on with that, "
+            "or start afresh with weights=FILE mining=him"
+        )
+    tied = (*_FREE, "model", "preset")  # the model's node repeats the parts' own
+    others = [key for key in differing if not _is_in(key, tied)]
+    if others:
+        told = [f"{key} {then.get(key)} -> {now.get(key)}" for key in others]
+        log.warning("other settings than before: %s", "; ".join(told))
+
+
+def check_data(path: str, content: Mapping[str, Any], fingerprint: str, root: Path) -> None:
+    """Refuses to go on with another data set: order, position and difficulties mean that one.
+
+    Args:
+        path: of the checkpoint, for the message.
+        content: from `read_checkpoint`.
+        fingerprint: of this run's training pictures.
+        root: their folder, for the message.
+
+    Raises:
+        UsageError: the checkpoint has been trained on other pictures.
+    """
+    before = content[KEY].get("data")
+    if before not in (None, fingerprint):
+        raise UsageError(
+            f"{path} was trained on other pictures than {root} holds (fingerprint {before[:12]}, "
+            f"now {fingerprint[:12]}): give the same data, or start afresh with weights=FILE"
+        )
+
+
+def _is_in(key: str, roots: tuple[str, ...]) -> bool:
+    return any(key == root or key.startswith(f"{root}.") for root in roots)
+
+
+def _flat(node: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401
+    """Dotted keys and values of nested dicts."""
+    if not isinstance(node, Mapping):
+        return {prefix[:-1]: node}
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat |= _flat(value, f"{prefix}{key}.")
+    return flat

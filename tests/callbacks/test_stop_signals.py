@@ -1,0 +1,63 @@
+import os
+import signal
+
+import pytest
+
+from facedet.callbacks import stop_signals
+from facedet.callbacks.stop_signals import StopSignals, requeue
+
+
+@pytest.fixture
+def signals():
+    signals = StopSignals()
+    yield signals
+    signals.restore()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_becomes_a_wish_and_the_handlers_come_back(signals, number, capfd):
+    before = signal.getsignal(number)
+    signals.install()
+    assert signals.agreed() == 0
+    os.kill(os.getpid(), number)
+    assert signals.agreed() == number
+    assert "ending after this step" in capfd.readouterr().err
+    signals.restore()
+    assert signal.getsignal(number) is before
+
+
+def test_slurms_warning_counts_under_slurm_only(signals, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    before = signal.getsignal(signal.SIGUSR1)
+    signals.install()
+    assert signal.getsignal(signal.SIGUSR1) is before
+    signals.restore()
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    signals.install()
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert signals.agreed() == signal.SIGUSR1
+
+
+def test_requeue_names_the_job(monkeypatch, tmp_path):
+    called = tmp_path / "called"
+    script = tmp_path / "scontrol"
+    script.write_text(f'#!/bin/sh\necho "$@" > {called}\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    requeue()
+    assert called.read_text() == "requeue 17\n"
+    called.unlink()
+    monkeypatch.delenv("SLURM_JOB_ID")
+    requeue()
+    assert not called.exists()
+
+
+def test_a_requeue_that_fails_is_said(monkeypatch, tmp_path, caplog):
+    script = tmp_path / "scontrol"
+    script.write_text("#!/bin/sh\necho no such job >&2\nexit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    stop_signals.requeue()
+    assert "scontrol requeue 17 failed: no such job" in caplog.text
