@@ -16,9 +16,10 @@ import torch
 from facedet.data.crowds import make_crowds
 
 KILLS = int(os.environ.get("FACEDET_KILLS", "0"))
+STEPS = 400 if KILLS else 30
 SETTINGS = [
     "preset=extd_ssd_32_relu", "data.prepare=null", "augmentation.size=64", "data.batch_size=2",
-    "trainer.num_sanity_val_steps=0", "trainer.limit_val_batches=2", "trainer.max_steps=40",
+    "trainer.num_sanity_val_steps=0", "trainer.limit_val_batches=2", f"trainer.max_steps={STEPS}",
     "trainer.val_check_interval=7", "callbacks.last.every_n_train_steps=2", "ckpt_path=auto",
     "mining=him", "mining.threshold=0.0", "mining.probability=0.4",
 ]  # fmt: skip
@@ -77,6 +78,7 @@ def test_killed_at_random_moments_a_training_ends_the_same(crowds, tmp_path, mod
         pytest.skip("with FACEDET_KILLS=20 only: the other modes cover it in little time")
     finish(crowds, tmp_path / "whole", mode)
     output, draw = tmp_path / "killed", random.Random(0)
+    killed = 0
     for number in signals:
         process = start(crowds, output, mode)
         before, began = steps_done(output), time.monotonic()
@@ -94,8 +96,10 @@ def test_killed_at_random_moments_a_training_ends_the_same(crowds, tmp_path, mod
             assert process.wait(timeout=60) == 128 + number
             said = f"{number.name} at step {steps_done(output)}: everything is saved"
             assert said in output.with_suffix(".log").read_text()
-        if steps_done(output) == 40:
+        if steps_done(output) == STEPS:
             break
+        killed += 1
+    print(f"{mode}: {killed} times ended amid the training")
     finish(crowds, output, mode)
     expected, found = final(tmp_path / "whole"), final(output)
     assert expected.keys() == found.keys()

@@ -11,6 +11,14 @@ def test_json_is_one_object(cli):
     assert result.json["machine"]["threads"] >= 1
 
 
+def test_mining_adds_a_small_share_made_of_its_parts(cli):
+    words = ("--preset", "extd_ssd_32_relu", "--size", 64, "--batch", 2, "--runs", 1, "--json")
+    found = cli("benchmark", "mining", *words).json
+    share = found["added_per_step_seconds"] / found["step_seconds"]
+    assert found["share"] == pytest.approx(share)
+    assert found["added_per_step_seconds"] > found["of_it_per_epoch_seconds"] * 2 / 25_760
+
+
 @pytest.mark.slow
 def test_memory_of_weights(cli, weights):
     result = cli("benchmark", "memory", "--weights", weights, "--megapixels", 0.01, "--json")

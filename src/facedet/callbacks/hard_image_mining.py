@@ -178,8 +178,9 @@ def _record(
     if len(wrong):
         name = trainer.datamodule.name_of(int(wrong[0]))  # type: ignore[attr-defined]
         raise FacedetError(
-            f"{name}: its difficulty is no score in 0 … 1 but not a number; {len(wrong)} images of "
-            "the epoch are so: go on from the last checkpoint with a lower optimizer.lr"
+            f"{name}: its difficulty is {float(scores[(entries == wrong[0]).nonzero()[0]])}, no "
+            f"score in 0 … 1, as that of {len(wrong)} images of the epoch: go on from the last "
+            "checkpoint with a lower optimizer.lr"
         )
     counts = table.record(entries, scores)
     bins = {f"bin_{k / _BINS:.2f}": n for k, n in enumerate(table.histogram(_BINS).tolist())}

@@ -11,6 +11,7 @@ HELP = """Time things on this machine. Speeds are ratios of runs taken in turn, 
 medians with 10th and 90th percentiles:
   network   one picture: preparation, network (plain and folded), postprocessing apart
   training  images/s of our training step against a plain one (NCHW, float32)
+  mining    what hard image mining adds to a training step, as a share of it
   pipeline  images/s of the training crops against resizing whole pictures as the release does
   memory    peak memory of a prediction on a picture of 24 megapixels"""
 EXAMPLE = """examples:
@@ -21,7 +22,7 @@ EXAMPLE = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    things = ("network", "training", "pipeline", "memory")
+    things = ("network", "training", "mining", "pipeline", "memory")
     parser.add_argument("what", choices=things, help="what is timed")
     parser.add_argument("--preset", default="extd_fpn_32_prelu", help="network, if no weights")
     parser.add_argument("--weights", type=Path, help="weights of the network (random otherwise)")
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     measure = {
         "network": _network,
         "training": _training,
+        "mining": _mining,
         "pipeline": _pipeline,
         "memory": _memory,
     }[args.what]
@@ -97,6 +99,16 @@ def _training(args: argparse.Namespace) -> dict[str, Any]:
 
     net, config = _built(args)
     return {"net": args.preset} | measure_training(
+        net, build(config.criterion), args.size or 320, args.batch, args.runs
+    )
+
+
+def _mining(args: argparse.Namespace) -> dict[str, Any]:
+    from facedet.config import build
+    from facedet.profiling.speed import measure_mining
+
+    net, config = _built(args)
+    return {"net": args.preset} | measure_mining(
         net, build(config.criterion), args.size or 320, args.batch, args.runs
     )
 

@@ -1,0 +1,154 @@
+"""What the callback does to the table and the sampler; `test_resume` interrupts it."""
+
+import csv
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from facedet.callbacks.hard_image_mining import KEY, HardImageMining
+from facedet.data.crowds import make_crowds
+from facedet.data.difficulty import DifficultyRule, DifficultyTable
+from facedet.data.loader import ResumableLoader
+from facedet.data.samplers import DifficultySampler
+from facedet.data.wider import read_wider
+from facedet.errors import FacedetError, UsageError
+
+IMAGES, BATCH = 200, 10
+
+
+class Entries(torch.utils.data.Dataset):
+    def __len__(self):
+        return IMAGES
+
+    def __getitem__(self, draw):
+        return draw.index
+
+
+def make_trainer(folder, rule=None, **data):
+    """As much of a trainer as the callback looks at, over 200 images in batches of 10."""
+    table = DifficultyTable(IMAGES, rule or DifficultyRule())
+    loader = ResumableLoader(Entries(), DifficultySampler(table, batch_size=BATCH), BATCH)
+    epoch_loop = SimpleNamespace(_batches_that_stepped=0)
+    logged = []
+    logger = SimpleNamespace(log_metrics=lambda values, step: logged.append(values))
+    return SimpleNamespace(
+        datamodule=SimpleNamespace(difficulty=table, name_of=lambda entry: f"E/{entry}", **data),
+        train_dataloader=loader, fit_loop=SimpleNamespace(epoch_loop=epoch_loop), loggers=[logger],
+        world_size=1, global_rank=0, is_global_zero=True, current_epoch=0, global_step=0,
+        default_root_dir=str(folder), logged=logged,
+    )  # fmt: skip
+
+
+def run_epoch(callback, trainer, epoch, score_of):
+    """One epoch with given scores; the entries drawn."""
+    trainer.current_epoch = epoch
+    trainer.train_dataloader.batch_sampler.sampler.set_epoch(epoch)
+    drawn = []
+    for entries in trainer.train_dataloader:
+        scores = torch.tensor([score_of(entry) for entry in entries.tolist()])
+        batch = (None, [SimpleNamespace(index=entry) for entry in entries.tolist()])
+        callback.on_train_batch_end(trainer, None, {"hardest_positive": scores}, batch, 0)
+        drawn += entries.tolist()
+    callback.on_train_epoch_end(trainer, None)
+    return drawn
+
+
+def test_the_share_of_hard_images_rises_to_what_the_rule_predicts(tmp_path):
+    """A tenth is hard: after the first epoch 0.1 / (0.1 + 0.9 * 0.3) = 0.27 of the drawn are."""
+    callback, trainer = HardImageMining(), make_trainer(tmp_path)
+    hard = set(range(0, IMAGES, 10))
+    drawn = [
+        run_epoch(callback, trainer, e, lambda i: 0.2 if i in hard else 0.95) for e in range(40)
+    ]
+    assert len(drawn[0]) == IMAGES
+    assert len(hard.intersection(drawn[0])) / len(drawn[0]) == 0.1
+    later = [image for one in drawn[1:] for image in one]
+    share = sum(image in hard for image in later) / len(later)
+    # 39 epochs of about 74 images: four standard errors of the share are 0.033.
+    assert share == pytest.approx(0.1 / 0.37, abs=0.033)
+
+
+def test_every_epoch_leaves_a_row_whose_numbers_add_up(tmp_path):
+    callback, trainer = HardImageMining(), make_trainer(tmp_path)
+    run_epoch(callback, trainer, 0, lambda i: 0.9 if i < 150 else 0.1)
+    run_epoch(callback, trainer, 1, lambda i: 0.1)
+    with (tmp_path / "mining.csv").open(newline="") as stream:
+        first, second = csv.DictReader(stream)
+    assert (first["drawn"], first["easy"], first["became_easy"]) == ("200", "150", "150")
+    assert (first["bin_0.10"], first["bin_0.90"]) == ("50", "150")
+    # Of the 150 easy ones those that were drawn again became hard; the others keep their flag.
+    assert int(second["easy"]) == 150 - int(second["became_hard"])
+    left = 150 - int(second["became_hard"])
+    assert int(second["left_out"]) <= left < int(second["left_out"]) + BATCH
+    assert trainer.logged[1]["mining/became_hard"] == int(second["became_hard"])
+
+
+def test_an_epoch_cut_short_counts_too(tmp_path):
+    callback, trainer = HardImageMining(), make_trainer(tmp_path)
+    batch = (None, [SimpleNamespace(index=7)])
+    callback.on_train_batch_end(trainer, None, {"hardest_positive": torch.tensor([0.9])}, batch, 0)
+    callback.on_train_epoch_end(trainer, None)
+    assert trainer.datamodule.difficulty.easy.nonzero().flatten().tolist() == [7]
+
+
+def test_table_and_visits_go_through_a_checkpoint(tmp_path):
+    callback, trainer = HardImageMining(), make_trainer(tmp_path)
+    run_epoch(callback, trainer, 0, lambda i: 0.9 if i < 20 else 0.1)
+    batch = (None, [SimpleNamespace(index=3), SimpleNamespace(index=40)])
+    outputs = {"hardest_positive": torch.tensor([0.25, 0.5])}
+    trainer.train_dataloader.load_state_dict({"images": 0})
+    callback.on_train_batch_end(trainer, None, outputs, batch, 0)
+    content = {}
+    callback.on_save_checkpoint(trainer, None, content)
+    torch.save(content, tmp_path / "a.ckpt")
+    read = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    assert read[KEY]["names"][3] == "E/3"
+    other, fresh = HardImageMining(), make_trainer(tmp_path / "other")
+    (tmp_path / "other").mkdir()
+    other.on_load_checkpoint(fresh, None, read)
+    assert torch.equal(fresh.datamodule.difficulty.easy, trainer.datamodule.difficulty.easy)
+    other.on_train_epoch_end(fresh, None)
+    assert float(fresh.datamodule.difficulty.scores[3]) == 0.25
+    assert len(other.history) == 2
+
+
+def test_the_ranks_share_the_visits_of_a_checkpoint(tmp_path):
+    state = {
+        "table": DifficultyTable(IMAGES, DifficultyRule()).state_dict(), "history": [],
+        "entries": torch.arange(5), "scores": torch.linspace(0, 1, 5), "names": [],
+    }  # fmt: skip
+    taken = []
+    for rank in range(2):
+        callback, trainer = HardImageMining(), make_trainer(tmp_path)
+        trainer.world_size, trainer.global_rank = 2, rank
+        callback.on_load_checkpoint(trainer, None, {KEY: state})
+        taken += callback._visits[0][0].tolist()
+    assert sorted(taken) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), -0.5, 1.5])
+def test_a_score_that_is_none_names_its_image_and_spoils_nothing(tmp_path, bad):
+    callback, trainer = HardImageMining(), make_trainer(tmp_path)
+    with pytest.raises(FacedetError, match=r"E/7: its difficulty"):
+        run_epoch(callback, trainer, 0, lambda i: bad if i == 7 else 0.9)
+    assert trainer.datamodule.difficulty.scores.isnan().all()
+    assert not (tmp_path / "mining.csv").exists()
+
+
+def test_without_a_table_there_is_nothing_to_mine():
+    trainer = SimpleNamespace(datamodule=SimpleNamespace(difficulty=None))
+    with pytest.raises(UsageError, match="take mining=him instead"):
+        HardImageMining().setup(trainer, None, "fit")
+
+
+def test_the_hardest_pictures_are_drawn_at_the_end(tmp_path):
+    root = make_crowds(tmp_path / "crowds", train_images=2, val_images=1, size=128, progress=False)
+    records = read_wider(root, "train").records
+    trainer = make_trainer(tmp_path, record_of=lambda entry: (records[entry], entry == 1))
+    callback = HardImageMining()
+    callback.on_train_end(trainer, None)
+    assert not (tmp_path / "hardest.png").exists()  # nothing was visited
+    trainer.datamodule.difficulty.record(torch.tensor([0, 1]), torch.tensor([0.5, 0.25]))
+    callback.on_train_end(trainer, None)
+    assert (tmp_path / "hardest.png").stat().st_size > 1000
