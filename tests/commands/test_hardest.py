@@ -10,9 +10,10 @@ from facedet.data.crowds import make_crowds
 CONFIG = {"model": {"net": {}}, "data": {"root": "nowhere"}}
 
 
-def save(path, names, scores, easy):
+def save(path, names, scores, easy, entries=(), begun=()):
     table = {"scores": torch.tensor(scores), "easy": torch.tensor(easy)}
-    mining = {"table": table, "names": names, "history": [{}, {}]}
+    begun = {"entries": torch.tensor(entries, dtype=torch.long), "scores": torch.tensor(begun)}
+    mining = {"table": table, "names": names, "history": [{}, {}], **begun}
     torch.save({KEY: {"config": CONFIG, "data": ""}, MINING: mining}, path)
     return str(path)
 
@@ -31,6 +32,16 @@ def test_the_lowest_scores_first_and_none_that_was_not_visited(cli, few):
         "0.8750  d",
         "4 training images, 3 visited, 1 easy after 2 epochs",
     ]
+
+
+def test_the_epoch_that_has_begun_counts(cli, tmp_path):
+    # "a" was seen twice since: the worse score counts; "b" for the first time.
+    scores = [0.5, float("nan"), 0.25]
+    path = save(
+        tmp_path / "a.ckpt", ["a", "b", "c"], scores, [0, 0, 0], [0, 1, 0], [0.75, 0.125, 0.875]
+    )
+    shown = cli("hardest", path).out.splitlines()
+    assert shown[:3] == ["0.1250  b", "0.2500  c", "0.7500  a"]
 
 
 def test_json_is_one_object(cli, few):

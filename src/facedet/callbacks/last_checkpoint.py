@@ -44,6 +44,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes over the signals; Lightning has set its own before."""
         self._seen_step = trainer.global_step
+        _count_begun_epoch(trainer)
         self.signals.install()
 
     def on_train_batch_end(
@@ -101,6 +102,20 @@ class LastCheckpoint(Checkpoint):
             f"ckpt_path=last paths.output={trainer.default_root_dir} goes on",
             number,
         )
+
+
+def _count_begun_epoch(trainer: pl.Trainer) -> None:
+    """Counts the epoch that a run begins with after a checkpoint of the last batch of another.
+
+    Lightning counts the ended one as processed, but not the new one as ready and started; in the
+    checkpoints from then on no epoch would ever look half done, and going on from them would
+    repeat one.
+    """
+    loop = trainer.fit_loop
+    progress = loop.epoch_progress
+    if loop.restarted_mid_epoch and progress.current.processed == progress.current.started:  # type: ignore[attr-defined]
+        progress.increment_ready()
+        progress.increment_started()
 
 
 def _keep_one_before(path: Path) -> None:

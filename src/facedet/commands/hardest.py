@@ -5,6 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from facedet.commands.option_types import count
 from facedet.errors import FacedetError
 
@@ -35,12 +38,12 @@ def run(args: argparse.Namespace) -> int:
             f"{args.checkpoint} holds no difficulties: its training had mining=none, wanted him"
         )
     state = content[KEY]
-    rows = hardest(state, args.count)
-    table = state["table"]
+    scores = latest_scores(state)
+    rows = hardest(scores, state["names"], args.count)
     summary = {
         "images": len(state["names"]),
-        "visited": int((~table["scores"].isnan()).sum()),
-        "easy": int(table["easy"].sum()),
+        "visited": int((~scores.isnan()).sum()),
+        "easy": int(state["table"]["easy"].sum()),
         "epochs": len(state["history"]),
     }
     if args.sheet is not None:
@@ -58,12 +61,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def hardest(state: dict[str, Any], number: int) -> list[dict[str, Any]]:
+def latest_scores(state: dict[str, Any]) -> Tensor:
+    """Each image's latest score [N], NaN where there is none; the begun epoch counts as well."""
+    scores = state["table"]["scores"].clone()
+    begun = scores.new_full(scores.shape, 2.0)
+    begun = begun.scatter_reduce(0, state["entries"], state["scores"], "amin")
+    return torch.where(begun <= 1, begun, scores)
+
+
+def hardest(scores: Tensor, names: list[str], number: int) -> list[dict[str, Any]]:
     """Name and score of the visited images with the lowest scores, hardest first."""
-    scores = state["table"]["scores"]
     order = scores.nan_to_num(nan=2.0).argsort(stable=True)[:number].tolist()
     return [
-        {"name": state["names"][entry], "score": float(scores[entry])}
+        {"name": names[entry], "score": float(scores[entry])}
         for entry in order
         if not scores[entry].isnan()
     ]
