@@ -48,6 +48,39 @@ def test_notes_by_picture(tmp_path):
     assert notes == {"e/a": "in tiles", "e/b": "in tiles"}
 
 
+class Sink:
+    """Takes detections, and says whether it was closed."""
+
+    def __init__(self, folder, **layout):
+        self.folder, self.layout, self.names, self.closed = folder, layout, [], False
+        Sink.last = self
+
+    def add(self, name, detections):
+        self.names.append((name, len(detections.boxes)))
+
+    def close(self):
+        self.closed = True
+
+
+def test_another_layout(tmp_path):
+    records = [record(tmp_path, "e/a"), record(tmp_path, "e/b")]
+    detect_records(at([1.0, 1.0, 5.0, 5.0]), records, tmp_path / "out", Sink, decimals=2)
+    assert (Sink.last.folder, Sink.last.layout) == (tmp_path / "out", {"decimals": 2})
+    assert (Sink.last.names, Sink.last.closed) == ([("e/a", 1), ("e/b", 1)], True)
+
+
+def test_what_was_found_before_an_interruption_is_written(tmp_path):
+    def interrupted(rgb):
+        if Sink.last.names:
+            raise KeyboardInterrupt
+        return at([1.0, 1.0, 5.0, 5.0])(rgb)
+
+    records = [record(tmp_path, "e/a"), record(tmp_path, "e/b")]
+    with pytest.raises(KeyboardInterrupt):
+        detect_records(interrupted, records, tmp_path / "out", Sink)
+    assert (Sink.last.names, Sink.last.closed) == ([("e/a", 1)], True)
+
+
 def test_nothing_found_is_a_file_too(tmp_path):
     detect_records(at(), [record(tmp_path, "e/a")], tmp_path / "out")
     assert (tmp_path / "out" / "e" / "a.txt").read_text() == "a\n0\n"
@@ -107,6 +140,13 @@ def test_judge_without_detections_or_faces(tmp_path):
     assert colours([[0, 0, 5, 5, 0.9]], record(tmp_path, "e/a", [])) == [(FALSE_ALARM, "0.90")]
 
 
+def test_a_face_to_ignore_is_not_missed(tmp_path):
+    one = record(tmp_path, "e/a", [(10, 10, 30, 30), (40, 10, 60, 30)])
+    one.ignore[0] = True
+    (missed,) = judge(np.zeros((0, 5)), one)
+    assert list(missed.corners) == [40, 10, 60, 30]
+
+
 def test_a_face_that_counts_nowhere_is_not_missed(tmp_path):
     boxes = [(10, 10, 30, 30), (40, 10, 60, 30)]
     one = record(tmp_path, "e/a", boxes, [[0, 0, 0], [0, 0, 1]])
@@ -122,5 +162,6 @@ def test_sheet_shows_pictures_of_the_whole_set(tmp_path):
     save_sheet(tmp_path / "out" / "sheet.png", records, found, pictures=4)
     # Four cells of 420 px in a row.
     assert Image.open(tmp_path / "out" / "sheet.png").size == (1680, 420)
-    save_sheet(tmp_path / "one.png", records[:1], found)
+    # A picture of which nothing is said has no detections.
+    save_sheet(tmp_path / "one.png", records[:1], {})
     assert Image.open(tmp_path / "one.png").size == (1680, 420)

@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facedet import __version__
 from facedet.errors import FacedetError
 from facedet.metrics.wider import WiderAP
-from facedet.scoring import metric_report, require_subsets, save_report, score_records, table
+from facedet.scoring import (
+    Row,
+    metric_report,
+    plot_roc,
+    require_subsets,
+    save_report,
+    score_records,
+    table,
+)
 from facedet.structures import Record
 
 
@@ -37,6 +46,8 @@ def test_boxes_are_x_y_w_h_and_missing_pictures_count(metric):
     assert (report["images"], report["detections"]) == (2, 2)
     assert report["protocol"] == "wider_single"
     assert (report["iou"], report["thresholds"], report["integer_quirk"]) == (0.5, 1000, True)
+    assert report["versions"]["facedet"] == __version__
+    assert sorted(report["versions"]) == ["facedet", "opencv", "torch"]
     json.dumps(report, allow_nan=False)
 
 
@@ -52,49 +63,58 @@ def test_no_faces_and_no_detections():
     assert (report["images"], report["detections"]) == (1, 0)
 
 
+COLUMNS = {"threshold": np.array([0.9, 0.5]), "hard_recall": np.array([0.25, 0.123456789])}
+
+
 def test_every_file_of_a_report(metric, tmp_path):
     folder = tmp_path / "new" / "a b"
     report = metric_report(metric, "wider") | {"settings": {"scales": [1.0]}}
-    save_report(folder, report, metric, "title")
+    save_report(folder, report, COLUMNS)
     assert sorted(path.name for path in folder.iterdir()) == [
         "curves.csv",
         "curves.npz",
         "metrics.json",
-        "precision_recall.png",
     ]
     assert json.loads((folder / "metrics.json").read_text()) == report
-    assert Image.open(folder / "precision_recall.png").size == (720, 600)
     stored = np.load(folder / "curves.npz")
-    assert stored["threshold"][[0, 999]].tolist() == pytest.approx([0.999, 0.0])
-    # Scores are spread over 0 … 1: the false alarm, the lowest of all, passes the last only.
-    assert stored["hard_precision"][[0, 998, 999]].tolist() == [1.0, 1.0, 0.5]
-    assert stored["hard_recall"].tolist() == [0.5] * 1000
+    assert {key: stored[key].tolist() for key in stored.files} == {
+        key: values.tolist() for key, values in COLUMNS.items()
+    }
     with (folder / "curves.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == 1000
-    assert float(rows[-1]["hard_precision"]) == 0.5
+    assert rows[1] == {"threshold": "0.5", "hard_recall": "0.123457"}
 
 
 def test_a_report_replaces_the_one_before(metric, tmp_path):
     for protocol in ("first", "second"):
-        save_report(tmp_path / "out", metric_report(metric, protocol), metric, "title")
+        save_report(tmp_path / "out", metric_report(metric, protocol), COLUMNS)
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["protocol"] == "second"
-    assert len(list((tmp_path / "out").iterdir())) == 4
+    assert len(list((tmp_path / "out").iterdir())) == 3
 
 
 def test_a_folder_that_cannot_be_made(metric, tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(FacedetError, match="taken.*cannot be written"):
-        save_report(tmp_path / "taken", metric_report(metric, "wider"), metric, "title")
+        save_report(tmp_path / "taken", metric_report(metric, "wider"), COLUMNS)
 
 
 def test_table_for_a_reader(metric):
-    lines = table(metric_report(metric, "wider"), metric).splitlines()
-    assert lines[0] == "protocol wider: IoU 0.5 (rounded as by the official toolbox)"
-    assert lines[1].split() == ["easy", "AP", "0.5000", "2", "faces"]
-    assert lines[4] == "  2 images, 2 detections"
-    plain = score_records(WiderAP(integer_quirk=False), RECORDS, FOUND)
-    assert "(not rounded)" in table(metric_report(plain, "wider"), plain)
+    rows = [Row("easy", "AP", 0.5, 2), Row("a longer label", "TPR", 0.98765, 12345)]
+    lines = table(metric_report(metric, "wider"), "IoU 0.5", rows).splitlines()
+    assert lines == [
+        "protocol wider: IoU 0.5",
+        "  easy            AP 0.5000         2 faces",
+        "  a longer label  TPR 0.9877    12,345 faces",
+        "  2 images, 2 detections",
+    ]
+
+
+def test_roc_is_a_picture(tmp_path):
+    path = tmp_path / "out" / "roc.png"
+    plot_roc(path, np.array([9, 1, 0]), {"discrete": np.array([0.9, 0.5, 0.1])}, 10, "title")
+    assert Image.open(path).size == (720, 600)
+    plot_roc(path, np.zeros(0), {"discrete": np.zeros(0)}, 10, "nothing found")
+    assert path.is_file()
 
 
 def test_faces_that_are_in_no_list():

@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "train a detector; every part is one word",
     "sweep": "train a grid, such as the paper's 18 EXTD models",
     "evaluate": "measure weights on a data set by a benchmark's protocol",
+    "compare": "own results on WIDER FACE beside the published ones",
     "predict": "find the faces in pictures and folders",
     "score": "score anybody's detection files, without a network",
     "convert": "turn released weights or a checkpoint into a weights file",

@@ -2,16 +2,17 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from facedet.boxes import iou
-from facedet.data.detection_files import write_detections
+from facedet.data.detection_files import EventFiles
 from facedet.data.images import read_rgb
 from facedet.errors import FacedetError
 from facedet.plots import FALSE_ALARM, FOUND, MISSED, Box, draw_boxes, save_picture, sheet
@@ -25,19 +26,31 @@ _AHEAD = 2
 _SHOWN_SCORE = 0.5
 
 
+class DetectionWriter(Protocol):
+    """Writes the detections of a data set in a benchmark's layout."""
+
+    def add(self, name: str, detections: Detections) -> None:
+        """Takes the detections of the picture of a record's name."""
+
+    def close(self) -> None:
+        """Writes what is not written yet."""
+
+
 def detect_records(
     detect: Callable[[np.ndarray], Detections],
     records: Sequence[Record],
     folder: Path,
-    **layout: int,
+    writer: Callable[..., DetectionWriter] = EventFiles,
+    **layout: Any,  # noqa: ANN401
 ) -> dict[str, str]:
-    """Writes `folder/EVENT/IMAGE.txt` for every record, in WIDER FACE's layout.
+    """Writes the detections in every record's picture into files.
 
     Args:
         detect: RGB image uint8 [H, W, 3] to detections in its pixels.
         records: of the pictures.
         folder: for the detections.
-        **layout: rounding of the files, see `write_detections`.
+        writer: (folder, **layout) to what writes them; `folder/EVENT/IMAGE.txt` for each.
+        **layout: rounding of the files, see the writer.
 
     Returns:
         By record name, the notes of pictures that were not processed plainly.
@@ -48,16 +61,21 @@ def detect_records(
     """
     notes = {}
     unreadable = 0
+    sink = writer(folder, **layout)
     bar = tqdm(_decoded(records), total=len(records), unit="picture", disable=None)
-    for record, rgb in bar:
-        if isinstance(rgb, FacedetError):
-            unreadable += 1
-            tqdm.write(str(rgb), file=sys.stderr)
-            continue
-        found = detect(rgb)
-        write_detections(folder, record.name, found, **layout)
-        if found.note:
-            notes[record.name] = found.note
+    try:
+        for record, rgb in bar:
+            if isinstance(rgb, FacedetError):
+                unreadable += 1
+                tqdm.write(str(rgb), file=sys.stderr)
+                continue
+            found = detect(rgb)
+            sink.add(record.name, found)
+            if found.note:
+                notes[record.name] = found.note
+    finally:
+        # What was found before an interruption is worth its time.
+        sink.close()
     if unreadable:
         raise FacedetError(
             f"{unreadable:,} of {len(records):,} pictures cannot be read; the detections in the "
@@ -88,14 +106,15 @@ def judge(found: np.ndarray, record: Record) -> list[Box]:
 
     Args:
         found: [N, 5] detections as x, y, w, h, score.
-        record: the annotated picture. Faces that count in no subset are neither missed nor drawn.
+        record: the annotated picture. Faces to ignore, and those that count in no subset, are
+            neither missed nor drawn.
     """
     shown = found[found[:, 4] >= _SHOWN_SCORE]
     boxes = torch.from_numpy(np.hstack([shown[:, :2], shown[:, :2] + shown[:, 2:4]]))
     faces = torch.from_numpy(record.boxes.astype(np.float64))
     overlaps = iou(boxes, faces) if len(boxes) else torch.zeros(0, len(faces))
     subsets = record.tags.get("subsets")
-    counts = subsets.any(axis=1) if subsets is not None else np.ones(len(faces), dtype=bool)
+    counts = ~record.ignore if subsets is None else ~record.ignore & subsets.any(axis=1)
     hit: np.ndarray = (overlaps >= 0.5).numpy()
     drawn = [
         Box(box, MISSED)
@@ -109,7 +128,7 @@ def judge(found: np.ndarray, record: Record) -> list[Box]:
 
 
 def save_sheet(
-    path: Path, records: Sequence[Record], found: dict[str, np.ndarray], pictures: int = 12
+    path: Path, records: Sequence[Record], found: Mapping[str, np.ndarray], pictures: int = 12
 ) -> None:
     """Writes a sheet of pictures, evenly drawn from `records`, with found and missed faces.
 
@@ -118,12 +137,13 @@ def save_sheet(
     Args:
         path: of the picture to write.
         records: the annotated pictures.
-        found: by record name, detections [N, 5] as x, y, w, h, score.
+        found: by record name, detections [N, 5] as x, y, w, h, score; no entry: none.
         pictures: on the sheet.
     """
     chosen = np.linspace(0, len(records) - 1, min(pictures, len(records))).round().astype(int)
     drawn = []
     for position in chosen:
         record = records[position]
-        drawn.append(draw_boxes(read_rgb(record.path), judge(found[record.name], record)))
+        rows = found.get(record.name, np.zeros((0, 5)))
+        drawn.append(draw_boxes(read_rgb(record.path), judge(rows, record)))
     save_picture(path, sheet(drawn, columns=4, cell=420))

@@ -1,23 +1,35 @@
 """Detection files to a benchmark's numbers, and these numbers to files; no network needed."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from facedet import __version__
 from facedet.errors import FacedetError
 from facedet.metrics.wider import WiderAP
-from facedet.plots import plot_precision_recall
 from facedet.replacing import replacing
 from facedet.structures import Detections, Record, Target
 
 # Seconds without a progress bar: shorter runs need none.
 _QUIET_SECONDS = 3.0
 _NOTHING = np.zeros((0, 5))
+
+Feed = Callable[[Any, Record, np.ndarray, int], None]
+
+
+class Row(NamedTuple):
+    """One number of a report."""
+
+    label: str
+    kind: str  # "AP", say
+    value: float  # in [0, 1]
+    faces: int  # that it refers to
 
 
 def require_subsets(records: Sequence[Record], root: Path) -> None:
@@ -37,15 +49,33 @@ def require_subsets(records: Sequence[Record], root: Path) -> None:
         )
 
 
+def to_detections(rows: np.ndarray) -> Detections:
+    """Rows [N, 5] of x, y, w, h, score as detections in float64; x2 is x + w."""
+    x, y, width, height, scores = torch.tensor(rows, dtype=torch.float64).unbind(dim=1)
+    return Detections(torch.stack([x, y, x + width, y + height], dim=1), scores)
+
+
+def feed_wider(metric: WiderAP, record: Record, rows: np.ndarray, index: int) -> None:
+    """Feeds `metric` with one picture of WIDER FACE and what was found in it [N, 5]."""
+    faces, ignore, subsets = map(
+        torch.from_numpy, (record.boxes, record.ignore, record.tags["subsets"])
+    )
+    metric.update([to_detections(rows)], [Target(faces, ignore, subsets, index, (0, 0))])
+
+
 def score_records(
-    metric: WiderAP, records: Sequence[Record], found: Mapping[str, np.ndarray]
-) -> WiderAP:
-    """Feeds `metric` with every record and what was found in it.
+    metric: Any,  # noqa: ANN401
+    records: Sequence[Record],
+    found: Mapping[str, np.ndarray],
+    feed: Feed = feed_wider,
+) -> Any:  # noqa: ANN401
+    """Feeds a metric with every record and what was found in it.
 
     Args:
         metric: as the protocol builds it, without any image.
         records: annotated pictures; one without an entry in `found` has no detections.
         found: by record name, detections [N, 5] as x, y, w, h, score in pixels.
+        feed: gives the metric one record and its detections.
 
     Returns:
         The same metric.
@@ -53,58 +83,93 @@ def score_records(
     # disable=None: no bar where stderr is no terminal.
     progress = tqdm(records, desc="scoring", delay=_QUIET_SECONDS, disable=None, leave=False)
     for index, record in enumerate(progress):
-        rows = torch.tensor(found.get(record.name, _NOTHING), dtype=torch.float64)
-        x, y, width, height, scores = rows.unbind(dim=1)
-        detections = Detections(torch.stack([x, y, x + width, y + height], dim=1), scores)
-        faces, ignore, subsets = map(
-            torch.from_numpy, (record.boxes, record.ignore, record.tags["subsets"])
-        )
-        metric.update([detections], [Target(faces, ignore, subsets, index, (0, 0))])
+        feed(metric, record, found.get(record.name, _NOTHING), index)
     return metric
 
 
-def metric_report(metric: WiderAP, protocol: str) -> dict[str, Any]:
-    """The numbers of `metric` under `wider/easy` …, with what they were computed from."""
-    return {name: value.item() for name, value in metric.compute().items()} | {
+def metric_report(metric: Any, protocol: str) -> dict[str, Any]:  # noqa: ANN401
+    """The numbers of a metric under their names, with what they were computed from and with."""
+    return {
+        **{name: value.item() for name, value in metric.compute().items()},
         "images": metric.images,
         "detections": metric.detections,
         "protocol": protocol,
-        "iou": metric.iou,
-        "thresholds": metric.thresholds,
-        "integer_quirk": metric.integer_quirk,
+        **metric.settings(),
+        "versions": {
+            "facedet": __version__,
+            "torch": torch.__version__,
+            "opencv": cv2.__version__,
+        },
     }
 
 
-def save_report(folder: Path, report: Mapping[str, Any], metric: WiderAP, title: str) -> None:
-    """Writes metrics.json, the curves as curves.npz and curves.csv, and precision_recall.png.
+def save_report(folder: Path, report: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> None:
+    """Writes metrics.json, and the curves as curves.npz and curves.csv.
 
     Args:
         folder: for the files; made if need be.
         report: what metrics.json is to hold.
-        metric: computed.
-        title: of the picture: protocol, weights, image count.
+        columns: of the curves, [T] each.
     """
-    columns = {"threshold": 1 - np.arange(1, metric.thresholds + 1) / metric.thresholds}
-    drawn = {}
-    for name, curve in metric.curves().items():
-        recall, precision = curve.recall.numpy(), curve.precision.numpy()
-        columns |= {f"{name}_recall": recall, f"{name}_precision": precision}
-        drawn[name] = (precision, recall)
     with replacing(folder / "metrics.json") as aside:
         aside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     with replacing(folder / "curves.npz") as aside, aside.open("wb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **columns)
     with replacing(folder / "curves.csv") as aside:
-        table = np.column_stack(list(columns.values()))
-        np.savetxt(aside, table, "%.6g", ",", header=",".join(columns), comments="")
-    values = {name: float(report[f"wider/{name}"]) for name in drawn}
-    plot_precision_recall(folder / "precision_recall.png", drawn, values, title)
+        values = np.column_stack(list(columns.values()))
+        np.savetxt(aside, values, "%.6g", ",", header=",".join(columns), comments="")
 
 
-def table(report: Mapping[str, Any], metric: WiderAP) -> str:
-    """The report for a reader, a line per subset."""
-    rounding = "rounded as by the official toolbox" if metric.integer_quirk else "not rounded"
-    lines = [f"protocol {report['protocol']}: IoU {metric.iou} ({rounding})"]
-    for name, curve in metric.curves().items():
-        lines.append(f"  {name:<8}AP {report[f'wider/{name}']:.4f}{curve.faces:>10,} faces")
-    return "\n".join([*lines, f"  {metric.images:,} images, {metric.detections:,} detections"])
+def table(report: Mapping[str, Any], description: str, rows: Sequence[Row]) -> str:
+    """The report for a reader, a line per number.
+
+    Args:
+        report: of `metric_report`.
+        description: how the numbers were computed.
+        rows: the numbers.
+    """
+    width = label_width(rows)
+    lines = [f"protocol {report['protocol']}: {description}"]
+    lines += [
+        f"  {row.label:<{width}}{row.kind} {row.value:.4f}{row.faces:>10,} faces" for row in rows
+    ]
+    return "\n".join(
+        [*lines, f"  {report['images']:,} images, {report['detections']:,} detections"]
+    )
+
+
+def label_width(rows: Sequence[Row]) -> int:
+    """Letters of the column of labels."""
+    return max([8, *(len(row.label) + 2 for row in rows)])
+
+
+def plot_roc(
+    path: Path,
+    false_positives: np.ndarray,
+    rates: Mapping[str, np.ndarray],
+    limit: int,
+    title: str,
+) -> None:
+    """Writes true positive rates over the number of false positives as a picture.
+
+    Args:
+        path: the PNG file.
+        false_positives: [T], falling.
+        rates: by curve, [T] in [0, 1].
+        limit: false positives up to which it is drawn.
+        title: says protocol, weights and image count.
+    """
+    # Without pyplot, which would choose a window or a notebook to draw in.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 5), dpi=120)
+    axes = figure.subplots()
+    for name, column in rates.items():
+        axes.plot(false_positives, column, label=name)
+    axes.set(xlabel="false positives", ylabel="true positive rate", xlim=(0, limit), ylim=(0, 1))
+    axes.set_title(title, fontsize=9)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.tight_layout()
+    with replacing(path) as aside:
+        figure.savefig(aside)

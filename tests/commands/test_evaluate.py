@@ -126,7 +126,7 @@ def test_a_data_set_without_its_lists(cli, weights, copied, tmp_path, monkeypatc
     ("more", "code", "words"),
     [
         (["wieghts=a"], 2, "wieghts: there is no such key; the nearest is weights"),
-        (["protocol=fddb"], 2, "protocol=fddb: there is no such choice; there are wider, "),
+        (["protocol=widre"], 2, "protocol=widre: there is no such choice; the nearest is wider"),
         (["data=widr"], 2, "the nearest is wider"),
         (["data.images=presnt"], 2, "images=presnt is none of all, present"),
         (["limit=0"], 2, "limit=0: a number of pictures above 0"),

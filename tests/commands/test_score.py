@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facedet import __version__
 from facedet.commands import score
 from facedet.data.wider_writer import write_wider
 from facedet.errors import FacedetError
@@ -58,8 +59,10 @@ def found(tmp_path):
 def test_json_is_one_object(truth, found, capsys):
     assert call("--detections", found, "--ground-truth", truth, "--json") == 0
     captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert result.pop("versions")["facedet"] == __version__
     # One of two faces, at precision 1: AP 1/2.
-    assert json.loads(captured.out) == {
+    assert result == {
         "wider/easy": 0.5,
         "wider/medium": 0.5,
         "wider/hard": 0.5,

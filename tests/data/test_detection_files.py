@@ -215,6 +215,15 @@ def test_written_in_the_released_form(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["0_Parade_1.txt"]
 
 
+def test_written_in_whole_pixels(tmp_path):
+    boxes = torch.tensor([[10.9, 20.5, 30.2, 41.0], [-0.7, 3.0, 5.99, 8.5]])
+    detections = Detections(boxes, torch.tensor([0.75, 0.5]))
+    options = {"plus_one": 0, "decimals": 0, "score_decimals": 2, "truncate": True}
+    path = write_detections(tmp_path, "a/1", detections, **options)
+    # int(30.2) - int(10.9) = 30 - 10, not round(19.3); int(-0.7) is 0.
+    assert path.read_text() == "1\n2\n10 20 20 21 0.75\n0 3 5 5 0.50\n"
+
+
 def test_written_and_read(tmp_path):
     generator = torch.Generator().manual_seed(0)
     boxes = torch.rand((20, 4), generator=generator).double() * 100

@@ -19,6 +19,7 @@ HELP = """Measure weights on a data set by a benchmark's protocol. Settings are 
   data.images=present   use the pictures that are there if some are missing
   protocol=wider        multi-scale, mirrored, box voting: as EXTD was published
   protocol=wider_single one pass at the original size
+  protocol=wider_shf    five sizes, mirrored, box voting: as SmallHardFace was published
 The output folder (paths.output) gets metrics.json, the detections as official txt files,
 precision-recall curves and a sheet of pictures with found and missed faces."""
 EXAMPLE = """example:
@@ -55,16 +56,12 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     plain(config)  # says what is missing before anything is loaded
     if config.limit is not None and (type(config.limit) is not int or config.limit < 1):
         raise UsageError(f"limit={config.limit}: a number of pictures above 0 is wanted")
-    from facedet.data.detection_files import read_detections
+    from facedet.commands.protocols import find_benchmark
     from facedet.evaluation import detect_records, save_sheet
-    from facedet.scoring import (
-        metric_report,
-        require_subsets,
-        save_report,
-        score_records,
-        table,
-    )
+    from facedet.scoring import metric_report, save_report, score_records, table
 
+    settings = plain(config.protocol)
+    benchmark = find_benchmark(settings.get("benchmark", "wider"))
     output = Path(str(config.paths.output))
     pyramid, info = _pyramid(config)
     datamodule = build(config.data)
@@ -73,26 +70,29 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     records = reading.records[: config.limit]
     if not records:
         raise FacedetError(f"{datamodule.root}: no pictures to evaluate")
-    require_subsets(records, datamodule.root)
+    benchmark.require(records, datamodule.root)
     began = time.perf_counter()
-    notes = detect_records(pyramid, records, output / "detections", **config.protocol.files)
+    folder = output / "detections"
+    notes = detect_records(pyramid, records, folder, benchmark.writer, **settings["files"])
     seconds = time.perf_counter() - began
     # Scored are the files, so that `facedet score` on them gives the same numbers.
-    found = read_detections(output / "detections")
-    metric = score_records(build(config.protocol.metric), records, found)
+    found = benchmark.read_found(folder)
+    metric = score_records(build(config.protocol.metric), records, found, benchmark.feed)
     report = metric_report(metric, config.protocol.name) | {
         "missing_pictures": reading.counts.get("missing_images", 0),
         "limit": config.limit,
         "weights": info,
-        "settings": plain(config.protocol),
+        "settings": settings,
         "pictures_per_second": round(len(records) / seconds, 2),
         "notes": notes,
     }
     title = f"{config.protocol.name}, {info['file']}, {report['images']} pictures"
-    save_report(output, report, metric, title)
+    save_report(output, report, benchmark.columns(metric))
+    benchmark.draw(output / benchmark.picture, metric, report, title)
     save_sheet(output / "sheet.png", records, found)
-    files = ("metrics.json", "precision_recall.png", "sheet.png", "detections")
-    print(table(report, metric), *(f"  {output / name}" for name in files), sep="\n")
+    files = ("metrics.json", benchmark.picture, "sheet.png", "detections")
+    numbers = table(report, benchmark.describe(metric)[0], benchmark.rows(metric, report))
+    print(numbers, *(f"  {output / name}" for name in files), sep="\n")
     strange = len(found.keys() - {record.name for record in records})
     if strange:
         print(f"  {strange:,} files in detections are of other pictures: an earlier run's")

@@ -3,13 +3,13 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from facedet.commands.option_types import count
 from facedet.errors import FacedetError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HELP = """List the training pictures with the lowest difficulty scores: at the last visit, the face
 score of the picture's worst positive anchor. Only trainings with mining=him keep them."""
@@ -61,15 +61,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def latest_scores(state: dict[str, Any]) -> Tensor:
+def latest_scores(state: dict[str, Any]) -> "Tensor":
     """Each image's latest score [N], NaN where there is none; the begun epoch counts as well."""
+    import torch
+
     scores = state["table"]["scores"].clone()
     begun = scores.new_full(scores.shape, 2.0)
     begun = begun.scatter_reduce(0, state["entries"], state["scores"], "amin")
     return torch.where(begun <= 1, begun, scores)
 
 
-def hardest(scores: Tensor, names: list[str], number: int) -> list[dict[str, Any]]:
+def hardest(scores: "Tensor", names: list[str], number: int) -> list[dict[str, Any]]:
     """Name and score of the visited images with the lowest scores, hardest first."""
     order = scores.nan_to_num(nan=2.0).argsort(stable=True)[:number].tolist()
     return [

@@ -10,19 +10,20 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from facedet.data.number_rows import parse_rows
+from facedet.data.text_files import Text, read_text, zip_texts
 from facedet.errors import FacedetError
 from facedet.replacing import replacing
 from facedet.structures import Detections
 
 _COLUMNS = 5
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
-# A text file of 750 boxes takes 25 kB; a zip entry that unpacks to more than this is no result.
-_MAX_ENTRY_BYTES = 64 * 2**20
 
 
 def read_detections(path: str | Path) -> dict[str, np.ndarray]:
@@ -58,44 +59,16 @@ def read_detections(path: str | Path) -> dict[str, np.ndarray]:
         return _read_npz(path)
     if not zipfile.is_zipfile(path):
         raise FacedetError(f"{path} is no folder, no zip and no .npz of detections")
-    return _collect(_zip_texts(path))
+    names = partial(_image_names, source=str(path))
+    return _collect(zip_texts(path, names, "no EVENT/IMAGE.txt"))
 
 
-def _folder_texts(folder: Path) -> Iterator[tuple[str, str, str]]:
+def _folder_texts(folder: Path) -> Iterator[Text]:
     """Yields (source, name, text) of the text files of a folder."""
     files = sorted([*folder.glob("*/*.txt"), *folder.glob("*/*/*.txt")])
     names = _image_names([file.relative_to(folder).as_posix() for file in files], str(folder))
     for file, name in zip(files, names, strict=True):
-        try:
-            yield str(file), name, file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise FacedetError(f"{file} cannot be read: {error}") from error
-
-
-def _zip_texts(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yields (source, name, text) of a zip's text files, read in memory only.
-
-    The `__MACOSX` entries that macOS adds are no detections and are passed over.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = [
-                info
-                for info in archive.infolist()
-                if info.filename.endswith(".txt") and not info.filename.startswith("__MACOSX/")
-            ]
-            # Some Windows tools store backslashes, which zipfile keeps as part of the name.
-            names = _image_names([e.filename.replace("\\", "/") for e in entries], str(path))
-            if not names:
-                raise FacedetError(f"{path} holds no EVENT/IMAGE.txt")
-            for entry, name in zip(entries, names, strict=True):
-                source = f"{path}: {entry.filename}"
-                if entry.file_size > _MAX_ENTRY_BYTES:
-                    raise FacedetError(f"{source} unpacks to {entry.file_size:,} bytes")
-                yield source, name, archive.read(entry).decode("utf-8")
-    # An encrypted entry is a RuntimeError, an unknown compression a NotImplementedError.
-    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, UnicodeDecodeError) as error:
-        raise FacedetError(f"{path} cannot be read as a zip: {error}") from error
+        yield str(file), name, read_text(file)
 
 
 def _image_names(keys: list[str], source: str) -> list[str]:
@@ -105,16 +78,16 @@ def _image_names(keys: list[str], source: str) -> list[str]:
     for key, part in zip(keys, parts, strict=True):
         if len(part) != wanted or (wanted == 3 and part[0] != parts[0][0]) or ".." in part:
             raise FacedetError(f"{source}: {key} is not EVENT/IMAGE.txt like the other text files")
-    return [f"{part[-2]}/{_without_suffix(part[-1].removesuffix('.txt'))}" for part in parts]
+    return [f"{part[-2]}/{without_suffix(part[-1].removesuffix('.txt'))}" for part in parts]
 
 
-def _without_suffix(name: str) -> str:
+def without_suffix(name: str) -> str:
     """An image's name without .jpg, .jpeg or .png; other dots belong to the name."""
     stem, suffix = os.path.splitext(name)
     return stem if suffix.lower() in _PICTURE_SUFFIXES else name
 
 
-def _collect(texts: Iterable[tuple[str, str, str]]) -> dict[str, np.ndarray]:
+def _collect(texts: Iterable[Text]) -> dict[str, np.ndarray]:
     """Parses the texts, one image each."""
     found: dict[str, np.ndarray] = {}
     for source, name, text in texts:
@@ -130,7 +103,7 @@ def _parse_text(source: str, name: str, text: str) -> np.ndarray:
     if len(lines) < 2:
         raise FacedetError(f"{source}: {len(lines)} lines, wanted the image's name and a count")
     # "EVENT/IMAGE.jpg", "IMAGE.jpg" and "IMAGE" are all in use; another image's name is a mix-up.
-    title = _without_suffix(lines[0].strip().replace("\\", "/").rsplit("/", 1)[-1])
+    title = without_suffix(lines[0].strip().replace("\\", "/").rsplit("/", 1)[-1])
     if title != name.rsplit("/", 1)[-1]:
         raise FacedetError(f"{source}, line 1: '{lines[0].strip()[:80]}' names another image")
     if not lines[1].strip().isdecimal():
@@ -172,12 +145,32 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
         raise FacedetError(f"{path}: row {bad} is not finite: {rows[bad].tolist()}")
     found = {
-        _without_suffix(str(name)): rows[start:end]
+        without_suffix(str(name)): rows[start:end]
         for name, start, end in zip(names, offsets[:-1], offsets[1:], strict=True)
     }
     if len(found) != len(names):
         raise FacedetError(f"{path}: {len(names) - len(found)} names stand there twice")
     return found
+
+
+class EventFiles:
+    """Writes each picture's detections as soon as they are there, with `write_detections`.
+
+    Args:
+        folder: where the event folders lie.
+        **layout: the keyword arguments of `write_detections`.
+    """
+
+    def __init__(self, folder: str | Path, **layout: Any) -> None:  # noqa: ANN401
+        self.folder = folder
+        self.layout = layout
+
+    def add(self, name: str, detections: Detections) -> None:
+        """Writes the file of the picture "EVENT/IMAGE"; raises as `write_detections` does."""
+        write_detections(self.folder, name, detections, **self.layout)
+
+    def close(self) -> None:
+        """Nothing is left to be written."""
 
 
 def write_detections(
@@ -188,6 +181,7 @@ def write_detections(
     plus_one: float = 1.0,
     decimals: int = 1,
     score_decimals: int = 3,
+    truncate: bool = False,
 ) -> Path:
     """Writes one image's detections as `folder/EVENT/IMAGE.txt`, best first.
 
@@ -202,6 +196,8 @@ def write_detections(
         decimals: of x, y, w, h.
         score_decimals: of the score. Evaluators that count by thresholds see rounded scores as
             ties.
+        truncate: x1, y1, x2 and y2 lose their decimals first, as SmallHardFace's release writes
+            them: w = int(x2) - int(x1) with `plus_one` 0.
 
     Returns:
         The file written.
@@ -211,16 +207,20 @@ def write_detections(
     """
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise FacedetError(f"'{name}' is no image name: wanted EVENT/IMAGE")
-    order = detections.scores.argsort(descending=True, stable=True)
-    boxes = detections.boxes[order].double().cpu().numpy()
+    boxes, scores = best_first(detections)
+    boxes = np.trunc(boxes) + 0.0 if truncate else boxes  # -0.0 + 0.0 is written 0, not -0
     sizes = boxes[:, 2:] - boxes[:, :2] + plus_one
     lines = [PurePosixPath(name).name, str(len(boxes))]
-    for values, score in zip(
-        np.hstack([boxes[:, :2], sizes]).tolist(), detections.scores[order].tolist(), strict=True
-    ):
+    for values, score in zip(np.hstack([boxes[:, :2], sizes]).tolist(), scores, strict=True):
         numbers = " ".join(f"{value:.{decimals}f}" for value in values)
         lines.append(f"{numbers} {score:.{score_decimals}f}")
     path = Path(folder) / f"{name}.txt"
     with replacing(path, durable=False) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def best_first(detections: Detections) -> tuple[np.ndarray, list[float]]:
+    """Boxes [N, 4] float64 and scores [N] in the order in which result files have them."""
+    order = detections.scores.argsort(descending=True, stable=True)
+    return detections.boxes[order].double().cpu().numpy(), detections.scores[order].tolist()

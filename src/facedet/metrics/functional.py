@@ -119,3 +119,37 @@ def average_precision(precision: Tensor, recall: Tensor) -> Tensor:
     steps = torch.cat([zero, recall.double(), one]).diff()
     envelope = torch.cat([precision.double(), zero]).flip(0).cummax(0).values.flip(0)
     return (steps * envelope).sum()
+
+
+def image_average_precision(
+    boxes: Tensor,
+    scores: Tensor,
+    faces: Tensor,
+    kept: Tensor,
+    threshold: float = 0.5,
+    integer_quirk: bool = False,
+) -> Tensor:
+    """The average precision of a single image (arXiv 1811.11662, figure 1): how hard it is.
+
+    Matched as `match_detections` and `judge_detections` do. A set's scores are spread over 0 … 1
+    before they are counted; those of one image are taken as they are, since its worst detection
+    is not the worst of the set.
+
+    Args:
+        boxes: detections [N, 4], xyxy pixels.
+        scores: [N] in [0, 1].
+        faces: all faces [G, 4] of the image.
+        kept: [G] bool, those that count; a detection that means another one does not count.
+        threshold: IoU from which a detection means a face.
+        integer_quirk: see `match_detections`.
+
+    Returns:
+        A float64 scalar in [0, 1]; not a number where no face counts.
+    """
+    total = int(kept.sum())
+    if not total:
+        return torch.tensor(torch.nan, dtype=torch.float64)
+    match = match_detections(boxes, faces, threshold, integer_quirk)
+    proposals, recalls = judge_detections(match, scores, kept[:, None])
+    points = precision_recall(scores.double(), proposals[:, 0], recalls[:, 0], total)
+    return average_precision(*points)

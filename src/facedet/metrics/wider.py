@@ -1,13 +1,11 @@
 """The average precision of WIDER FACE's protocol as a torchmetrics class."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.utilities.data import dim_zero_cat
 from torchmetrics.utilities.prints import rank_zero_warn
 
 from facedet.metrics.functional import (
@@ -17,6 +15,7 @@ from facedet.metrics.functional import (
     normalise_scores,
     precision_recall,
 )
+from facedet.metrics.picture_states import first_places, stack_rows, to_state
 from facedet.structures import Detections, Target
 
 
@@ -78,8 +77,6 @@ class WiderAP(Metric):
         self.iou = iou
         self.thresholds = thresholds
         self._summary: _Summary | None = None
-        # A process that saw no image sends an empty vector of the metric's own type, so all
-        # states are vectors of that type; float64 holds the indices and bits exactly.
         self.set_dtype(torch.float64)
         self.add_state("scores", default=[], dist_reduce_fx="cat")  # [D]
         # Bits per detection: s, counts in subset s; S + s, recalls a face of subset s.
@@ -113,9 +110,9 @@ class WiderAP(Metric):
             flags = torch.cat(judge_detections(match, scores, kept), dim=1)
             bits = (flags * 2 ** torch.arange(flags.shape[1])).sum(dim=1)
             counts = torch.tensor([target.index, len(scores), *kept.sum(dim=0).tolist()])
-            self.scores.append(self._state(scores))
-            self.verdicts.append(self._state(bits))
-            self.pictures.append(self._state(counts))
+            self.scores.append(to_state(scores, self.device))
+            self.verdicts.append(to_state(bits, self.device))
+            self.pictures.append(to_state(counts, self.device))
 
     def compute(self) -> dict[str, Tensor]:
         """Average precisions of all images seen by all processes, as "wider/{subset}" in [0, 1].
@@ -129,7 +126,7 @@ class WiderAP(Metric):
                 f"WIDER AP over {seen:,} of {expected:,} images: the others' faces are not counted"
             )
         return {
-            f"wider/{name}": self._state(average_precision(curve.precision, curve.recall))
+            f"wider/{name}": to_state(average_precision(curve.precision, curve.recall), self.device)
             for name, curve in self._summary.curves.items()
         }
 
@@ -168,31 +165,28 @@ class WiderAP(Metric):
         """Images expected but not seen."""
         return max(0, (self.expected_images or 0) - self.images)
 
+    def settings(self) -> dict[str, Any]:
+        """What the values depend on, for a report."""
+        return {
+            "iou": self.iou,
+            "thresholds": self.thresholds,
+            "integer_quirk": self.integer_quirk,
+        }
+
     def _computed_summary(self) -> _Summary:
         if self._summary is None:
             self.compute()
         assert self._summary is not None
         return self._summary
 
-    def _state(self, values: Tensor) -> Tensor:
-        """Values in the type and on the device of the states."""
-        # MPS has no float64; it is never distributed either, so its states may stay in memory.
-        device = torch.device("cpu") if self.device.type == "mps" else self.device
-        return values.to(device=device, dtype=torch.float64)
-
     def _summarise(self) -> _Summary:
         """Counts what the states hold, each image once."""
-        empty = torch.zeros(0, dtype=torch.float64)
-        scores, verdicts, pictures = (
-            dim_zero_cat(state).cpu() if len(state) else empty
-            for state in (self.scores, self.verdicts, self.pictures)
-        )
-        table = pictures.long().reshape(-1, 2 + len(self.subsets))
-        first = np.unique(table[:, 0].numpy(), return_index=True)[1]
+        table = stack_rows(self.pictures, 2 + len(self.subsets)).long()
         is_new = torch.zeros(len(table), dtype=torch.bool)
-        is_new[torch.from_numpy(first)] = True
+        is_new[first_places(table[:, 0])] = True
         is_used = is_new.repeat_interleave(table[:, 1])
-        scores, bits = normalise_scores(scores[is_used]), verdicts[is_used].long()
+        scores = normalise_scores(stack_rows(self.scores, 1)[is_used, 0])
+        bits = stack_rows(self.verdicts, 1)[is_used, 0].long()
         faces = table[is_new, 2:].sum(dim=0).tolist()
         curves = {}
         for place, name in enumerate(self.subsets):
@@ -200,4 +194,4 @@ class WiderAP(Metric):
             recalls = (bits >> len(self.subsets) + place & 1).bool()
             points = precision_recall(scores, proposals, recalls, faces[place], self.thresholds)
             curves[name] = Curve(*points, faces[place])
-        return _Summary(curves, len(first), len(scores))
+        return _Summary(curves, int(is_new.sum()), len(scores))

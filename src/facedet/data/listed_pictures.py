@@ -1,0 +1,95 @@
+"""Test sets whose annotations list pictures: which of them are on disk, and how large they are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from facedet.errors import FacedetError, UsageError
+from facedet.structures import Reading, Record
+
+
+def find_folder(root: Path, names: Sequence[str]) -> Path:
+    """The first of the subfolders `names` that exists, or `root` itself."""
+    return next((root / name for name in names if (root / name).is_dir()), root)
+
+
+def refuse_training(split: str, title: str) -> None:
+    """Raises `UsageError` for the split "train": these data sets are for testing only."""
+    if split != "val":
+        raise UsageError(f"{title} has no {split} pictures: it is a test set, read as val")
+
+
+def assemble(
+    records: Sequence[Record], root: Path, *, images: str, zero_size: str, faceless: str
+) -> Reading:
+    """Keeps what a reader was asked for.
+
+    Args:
+        records: all pictures of the annotations.
+        root: folder of the data set, for the message.
+        images: "all" demands every picture, "present" uses those on disk.
+        zero_size: "drop" or "keep" the faces whose box has no area.
+        faceless: "drop" or "keep" the pictures that have no face then.
+
+    Returns:
+        The records, and counts as `read_wider` has them.
+
+    Raises:
+        FacedetError: pictures are missing.
+        UsageError: an argument is none of its choices.
+    """
+    for key, value, choices in (
+        ("images", images, ("all", "present")),
+        ("zero_size", zero_size, ("drop", "keep")),
+        ("faceless", faceless, ("drop", "keep")),
+    ):
+        if value not in choices:
+            raise UsageError(f"{key}={value} is none of {', '.join(choices)}")
+    present = [record for record in records if record.path.is_file()]
+    missing = len(records) - len(present)
+    if missing and (images == "all" or not present):
+        first = next(record for record in records if not record.path.is_file())
+        advice = "; data.images=present uses the rest" if present else ""
+        raise FacedetError(
+            f"{root}: {missing:,} of {len(records):,} pictures are missing, "
+            f"the first is {first.path}{advice}"
+        )
+    cut = [_drop_zero_size(record) if zero_size == "drop" else record for record in present]
+    used = [record for record in cut if len(record.boxes) or faceless == "keep"]
+    counts = {
+        "images": len(used),
+        "faces": sum(len(record.boxes) for record in used),
+        "zero_size_boxes": sum(len(record.boxes) for record in present)
+        - sum(len(record.boxes) for record in cut),
+        "faceless_images": len(cut) - len(used),
+        "missing_images": missing,
+    }
+    return Reading(used, counts)
+
+
+def read_size(path: Path) -> tuple[int, int] | None:
+    """(height, width) of a picture from its header, or None where it is not on disk.
+
+    Raises:
+        FacedetError: it is there but is no picture.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    # Pillow has an error of its own for every kind of damage.
+    except Exception as error:
+        raise FacedetError(f"{path}: the size of this picture cannot be read") from error
+
+
+def _drop_zero_size(record: Record) -> Record:
+    """The record without faces of no area; tags that have a row per face are cut with them."""
+    kept = (record.boxes[:, 2:] > record.boxes[:, :2]).all(axis=1)
+    tags = {
+        key: value[kept] if isinstance(value, np.ndarray) else value
+        for key, value in record.tags.items()
+    }
+    return record._replace(boxes=record.boxes[kept], ignore=record.ignore[kept], tags=tags)

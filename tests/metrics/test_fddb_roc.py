@@ -1,0 +1,198 @@
+"""FDDB's curves on pictures small enough for a pencil."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from facedet.errors import UsageError
+from facedet.metrics.fddb import (
+    EllipseDetections,
+    EllipseTarget,
+    FddbRoc,
+    merge_steps,
+    picture_steps,
+    rate_below,
+)
+from facedet.structures import Detections
+
+
+def steps(similarity, scores):
+    return picture_steps(np.array(similarity, float), np.array(scores, float))
+
+
+def test_a_detection_goes_where_the_sum_is_largest():
+    # Alone, the best detection takes the second face: 0.7. With the other one it still does:
+    # 0.55 + 0.7 is more than 0.6 + 0.
+    rows = steps([[0.6, 0.55], [0.7, 0.0]], [0.9, 0.8])
+    np.testing.assert_allclose(rows, [[0.9, 1, 0, 0.7], [0.8, 1, 0, 0.55]])
+
+
+def test_a_larger_sum_may_lose_a_hit():
+    # 0.45 + 0.45 is more than 0.6, and neither of the two is above 0.5.
+    rows = steps([[0.6, 0.45], [0.45, 0.0]], [0.9, 0.8])
+    np.testing.assert_allclose(rows, [[0.9, 1, 0, 0.6], [0.8, -1, 2, 0.3]])
+
+
+def test_a_hit_is_above_the_threshold():
+    assert steps([[0.5]], [0.9]).tolist() == [[0.9, 0, 1, 0.5]]
+    assert steps([[0.500001]], [0.9])[0, 1:3].tolist() == [1, 0]
+
+
+def test_one_face_is_found_once():
+    rows = steps([[0.8, 0.7]], [0.2, 0.4])
+    # The better-scored one has it first and loses it to the other: 0.8 is more.
+    np.testing.assert_allclose(rows, [[0.4, 1, 0, 0.7], [0.2, 0, 1, 0.1]])
+
+
+def test_equal_scores_are_one_step():
+    rows = steps([[0.8, 0.0, 0.0]], [0.5, 0.5, 0.4])
+    np.testing.assert_allclose(rows, [[0.5, 1, 1, 0.8], [0.4, 0, 1, 0]])
+
+
+def test_detections_that_touch_no_face_only_add_false_positives():
+    rows = steps([[0.0, 0.9, 0.0]], [0.9, 0.5, 0.1])
+    np.testing.assert_allclose(rows, [[0.9, 0, 1, 0], [0.5, 1, 0, 0.9], [0.1, 0, 1, 0]])
+
+
+def test_pictures_without_detections_or_faces():
+    assert steps(np.zeros((2, 0)), []).shape == (0, 4)
+    np.testing.assert_allclose(
+        steps(np.zeros((0, 2)), [0.9, 0.5]), [[0.9, 0, 1, 0], [0.5, 0, 1, 0]]
+    )
+
+
+@pytest.fixture
+def roc():
+    """Two pictures, four faces, of which the fourth has no detection."""
+    rows = np.vstack(
+        [
+            steps([[0.8, 0.0], [0.0, 0.6]], [0.9, 0.5]),
+            steps([[0.0, 0.4]], [0.9, 0.3]),
+        ]
+    )
+    return merge_steps(rows, 4)
+
+
+def test_curves_of_a_set_by_hand(roc):
+    assert roc.threshold.tolist() == [0.3, 0.5, 0.9]
+    # At 0.9: a hit and a false alarm; at 0.5 one more hit; at 0.3 a pair of 0.4, which is none.
+    assert roc.false_positives.tolist() == [2, 1, 1]
+    np.testing.assert_allclose(roc.discrete, [2 / 4, 2 / 4, 1 / 4])
+    np.testing.assert_allclose(roc.continuous, [1.8 / 4, 1.4 / 4, 0.8 / 4])
+    np.testing.assert_allclose(roc.precision, [2 / 4, 2 / 3, 1 / 2])
+
+
+def test_the_order_of_pictures_does_not_matter(roc):
+    rows = np.vstack(
+        [
+            steps([[0.0, 0.4]], [0.9, 0.3]),
+            steps([[0.8, 0.0], [0.0, 0.6]], [0.9, 0.5]),
+        ]
+    )
+    for one, other in zip(merge_steps(rows, 4)[:5], roc[:5], strict=True):
+        np.testing.assert_allclose(one, other)
+
+
+def test_rate_below_a_number_of_false_positives(roc):
+    # Fewer than 2: the row of 0.5. Fewer than 3: the lowest threshold. Fewer than 1: none.
+    assert rate_below(roc, roc.discrete, 2).item() == 0.5
+    assert rate_below(roc, roc.continuous, 3).item() == pytest.approx(0.45)
+    assert rate_below(roc, roc.discrete, 1).item() == 0.0
+
+
+def test_no_detections_and_no_faces():
+    empty = merge_steps(np.zeros((0, 4)), 0)
+    assert len(empty.threshold) == 0
+    assert rate_below(empty, empty.discrete, 1000).item() == 0.0
+
+
+LINE = torch.tensor([[3.0, 0.0, 0.0, 8.0, 5.0]], dtype=torch.float64)  # x from 5 to 11 at y = 5
+AROUND = torch.tensor([[5.0, 5.0, 11.0, 5.0]], dtype=torch.float64)
+
+
+def target(index=0, size=None, ellipses=LINE, boxes=AROUND):
+    return EllipseTarget(boxes, ellipses, index, size)
+
+
+def found(*rows):
+    values = torch.tensor(rows, dtype=torch.float64).reshape(-1, 5)
+    return Detections(values[:, :4], values[:, 4])
+
+
+def test_values_by_hand():
+    metric = FddbRoc(false_positives=(1, 2))
+    # 5 of 7 px of the line; then a false alarm.
+    metric.update([found([5, 5, 9, 5, 0.9], [0, 0, 2, 2, 0.5])], [target()])
+    metric.update([found()], [target(1)])
+    values = {name: value.item() for name, value in metric.compute().items()}
+    assert values == pytest.approx(
+        {
+            "fddb/discrete_1": 1 / 2,
+            "fddb/continuous_1": 5 / 7 / 2,
+            "fddb/discrete_2": 1 / 2,
+            "fddb/continuous_2": 5 / 7 / 2,
+        }
+    )
+    assert (metric.images, metric.detections, metric.roc().faces) == (2, 2, 2)
+
+
+def test_a_picture_seen_twice_counts_once():
+    once, twice = FddbRoc(), FddbRoc()
+    for metric, indices in ((once, (0, 1)), (twice, (1, 0, 1))):
+        for index in indices:
+            metric.update([found([5, 5, 9 + index, 5, 0.9])], [target(index)])
+    assert twice.compute() == once.compute()
+    assert (twice.images, twice.detections) == (2, 2)
+
+
+def test_the_size_of_a_picture_cuts_its_regions():
+    # To the right of x = 7 there is nothing: both are 3 px, instead of 7 and 15.
+    detection = found([5, 5, 19, 5, 0.9])
+    for size, expected in (((20, 8), 1.0), (None, 7 / 15)):
+        metric = FddbRoc()
+        metric.update([detection], [target(size=size)])
+        assert metric.compute()["fddb/continuous_1000"].item() == pytest.approx(expected)
+    narrow = FddbRoc(side=8)
+    narrow.update([detection], [target()])
+    assert narrow.compute()["fddb/continuous_1000"].item() == 1.0
+    assert narrow.settings()["border"] == "0 pictures' own, 1 at 8 px"
+
+
+def test_boxes_in_place_of_ellipses_are_labelled():
+    disc = torch.tensor([[4.0, 4.0, 0.0, 8.0, 8.0]], dtype=torch.float64)
+    boxes = torch.tensor([[4.0, 4.0, 12.0, 12.0]], dtype=torch.float64)
+    detection = found([4, 4, 12, 12, 0.9])
+    masks, quick = FddbRoc(), FddbRoc(ellipses="boxes")
+    for metric in (masks, quick):
+        metric.update([detection], [target(ellipses=disc, boxes=boxes)])
+    assert quick.compute()["fddb/continuous_1000"].item() == 1.0
+    # A disc fills about 0.785 of its square.
+    assert 0.6 < masks.compute()["fddb/continuous_1000"].item() < 0.8
+    assert (masks.settings()["ellipses"], quick.settings()["ellipses"]) == ("masks", "boxes")
+
+
+def test_detections_may_be_ellipses():
+    metric = FddbRoc()
+    ellipse = EllipseDetections(AROUND, torch.tensor([0.9]), LINE)
+    metric.update([ellipse], [target()])
+    assert metric.compute()["fddb/continuous_1000"].item() == 1.0
+
+
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
+def test_nothing_was_seen():
+    assert {value.item() for value in FddbRoc().compute().values()} == {0.0}
+
+
+def test_pickling_and_reset():
+    metric = FddbRoc()
+    metric.update([found([5, 5, 9, 5, 0.9])], [target()])
+    assert pickle.loads(pickle.dumps(metric)).compute() == metric.compute()
+    metric.reset()
+    assert metric.images == 0
+
+
+def test_misspelt_mode():
+    with pytest.raises(UsageError, match="ellipses='box' is none of masks, boxes"):
+        FddbRoc(ellipses="box")
