@@ -17,6 +17,8 @@ FILES = sorted((file.parent.name, file.stem) for file in CONF_DIR.glob("*/*.yaml
 SWEEPS = sorted(file.stem for file in SWEEPS_DIR.glob("*.yaml"))
 # Parts that fit no EXTD preset, which `train` takes by default.
 SMALLHARDFACE = {"backbone": {"vgg16"}, "neck": {"fuse"}, "anchors": {"three_scales"}}
+# Backbones whose maps have several widths, which an FPN-like neck cannot add.
+SSD_LIKE = {"backbone": {"vgg16_extended", "mobilefacenet"}}
 # Their other arguments come from the code, or are what the benchmark is.
 FIXED = (
     "facedet.data.crowds.ensure_crowds",
@@ -31,6 +33,8 @@ def composed(group, name):
     root = [] if group == "data" and name == "crowds" else ["data.root=/nowhere"]
     if name in SMALLHARDFACE.get(group, ()):
         root.append("preset=smallhardface")
+    if name in SSD_LIKE.get(group, ()):
+        root.append("preset=extd_ssd_64_prelu")
     if group == "protocol":
         return compose("evaluate", [f"{group}={choice}", "weights=a", *root])
     return compose("train", [f"{group}={choice}", *root])

@@ -40,6 +40,11 @@ SMALLHARDFACE = {
     "smallhardface_plain": (17_929_426, 145_216_307_200),
     "smallhardface_three_level": (19_111_652, 146_394_112_000),
 }
+# S3FD, which EXTD's paper compares with: parameters, and both counts of multiply-adds.
+S3FD = {
+    "s3fd_vgg16": (22_459_110, 128_540_505_600, 127_826_496_000),
+    "s3fd_mobilefacenet": (1_123_276, 7_340_179_200, 7_164_268_800),
+}
 
 
 def net_of(preset):
@@ -47,7 +52,8 @@ def net_of(preset):
 
 
 def test_every_preset_is_here():
-    assert set(presets()) == {f"extd_{name}" for name, _, _ in CELLS} | SMALLHARDFACE.keys()
+    others = SMALLHARDFACE.keys() | S3FD.keys()
+    assert set(presets()) == {f"extd_{name}" for name, _, _ in CELLS} | others
     assert len(CELLS) == 18
 
 
@@ -115,12 +121,62 @@ def test_one_word_changes_smallhardface(overrides, parameters):
     assert measure_cost(net, (64, 64)).parameters == parameters
 
 
+@pytest.mark.parametrize("name", S3FD)
+def test_cost_of_s3fd(name):
+    assert measure_cost(net_of(name), (640, 640)) == Cost(*S3FD[name])
+
+
+def test_cost_of_s3fd_on_vgg16_adds_up():
+    # A picture of 640 x 640. VGG16: conv1_1; six layers cost as much as conv1_2 does (half the
+    # sides, twice the channels); the first of blocks 2, 3 and 4 half of that; block 5 a quarter.
+    conv1_2 = 64 * 64 * 9 * 640 * 640
+    vgg = 3 * 64 * 9 * 640 * 640 + 6 * conv1_2 + 3 * conv1_2 // 2 + 3 * conv1_2 // 4
+    # fc6, fc7 and conv6_1 at 20 x 20 cells, conv6_2 and conv7_1 at 10 x 10, conv7_2 at 5 x 5.
+    fc6, fc7 = 512 * 1024 * 9, 1024 * 1024
+    pairs = (1024 * 256, 256 * 512 * 9, 512 * 128, 128 * 256 * 9)
+    backbone = vgg + (fc6 + fc7 + pairs[0]) * 400
+    backbone += (pairs[1] + pairs[2]) * 100 + pairs[3] * 25
+    # Boxes 4 and scores 2, 4 at the finest level; the paper's count has all heads at 5 x 5.
+    heads = [9 * channels * 6 for channels in (256, 512, 512, 1024, 512, 256)]
+    heads[0] = 9 * 256 * 8
+    cells = (25_600, 6_400, 1_600, 400, 100, 25)
+    true = backbone + sum(weights * count for weights, count in zip(heads, cells, strict=True))
+    assert (true, backbone + 25 * sum(heads)) == S3FD["s3fd_vgg16"][1:]
+    # Biases: 1024 + 1024, then one per channel out; 1,280 scales; heads of 6 and once 8.
+    biases = 2 * 1024 + 256 + 512 + 128 + 256 + 1_280 + 8 + 5 * 6
+    parameters = 14_714_688 + fc6 + fc7 + sum(pairs) + sum(heads) + biases
+    assert parameters == S3FD["s3fd_vgg16"][0]
+
+
+def test_cost_of_s3fd_on_mobilefacenet_adds_up():
+    # Weights of 1x1, depthwise 3x3 and 1x1 convolutions; the first of a bottleneck with stride 2
+    # sees the larger map. Stem at 320 x 320: 3 * 64 * 9 and 64 * 9.
+    backbone = (1_728 + 576) * 102_400
+    # 2, 64 five times; at 160 x 160.
+    backbone += 8_192 * 102_400 + (1_152 + 8_192) * 25_600 + 4 * (2 * 8_192 + 1_152) * 25_600
+    # 4, 128 and 2, 128 six times; at 80 x 80.
+    backbone += 16_384 * 25_600 + (2_304 + 32_768) * 6_400 + 6 * (2 * 32_768 + 2_304) * 6_400
+    # 4, 128 and 2, 128 twice; at 40 x 40.
+    backbone += 65_536 * 6_400 + (4_608 + 65_536) * 1_600 + 2 * (2 * 32_768 + 2_304) * 1_600
+    # Pairs of 128 * 64 and 64 * 128 * 9.
+    backbone += sum(8_192 * 4 * cells + 73_728 * cells for cells in (400, 100, 25))
+    finest, other = 9 * 64 * 8, 9 * 128 * 6
+    true = backbone + finest * 25_600 + other * (6_400 + 1_600 + 400 + 100 + 25)
+    paper = backbone + 25 * (finest + 5 * other)
+    assert (true, paper) == S3FD["s3fd_mobilefacenet"][1:]
+    # 1,084,070 in the backbone, and the heads' biases.
+    assert 1_084_070 + finest + 5 * other + 8 + 5 * 6 == S3FD["s3fd_mobilefacenet"][0]
+
+
 def test_the_papers_ratios_to_s3fd():
-    # S3FD-VGG16 by the paper's count: 127.83 G and 22,459,110 parameters. "138 times lighter in
-    # model size, 28.3, 19.2 and 11 times lighter in Madds" (abstract).
-    ratios = [127.83e9 / MADDS[f"fpn_{width}"][1] for width in (32, 48, 64)]
-    assert ratios == pytest.approx([28.28, 19.15, 11.46], abs=0.01)
-    assert 22_459_110 / PARAMETERS["fpn_64"] == pytest.approx(138.3, abs=0.05)
+    # "138 times lighter in model size, 28.3, 19.2 and 11 times lighter in Madds" (abstract), by
+    # the paper's count; with every use counted it is less.
+    parameters, true, paper = S3FD["s3fd_vgg16"]
+    assert (round(true / 1e9, 2), round(paper / 1e9, 2)) == (128.54, 127.83)
+    widths = [MADDS[f"fpn_{width}"] for width in (32, 48, 64)]
+    assert [round(paper / count, 2) for _, count in widths] == [28.28, 19.15, 11.46]
+    assert [round(true / count, 1) for count, _ in widths] == [23.8, 16.3, 9.6]
+    assert parameters / PARAMETERS["fpn_64"] == pytest.approx(138.3, abs=0.05)
 
 
 def test_the_command_prints_these_numbers(capsys):

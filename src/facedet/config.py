@@ -31,10 +31,15 @@ _TRUSTED = (
     "facedet.models.", "facedet.postprocess.", "facedet.box_coder.", "facedet.scales.",
 )  # fmt: skip
 
+_LISTED = 12  # more choices than these are no help in a line
+
 LAYOUTS = ("fpn", "ssd")
 WIDTHS = (32, 48, 64)
 ACTIVATIONS = ("relu", "prelu", "leaky_relu")
-_SHF_PRESETS = ("smallhardface", "smallhardface_plain", "smallhardface_three_level")
+_OTHER_PRESETS = (
+    "smallhardface", "smallhardface_plain", "smallhardface_three_level",
+    "s3fd_vgg16", "s3fd_mobilefacenet",
+)  # fmt: skip
 
 
 def extd_cells() -> list[tuple[str, str, int, str]]:
@@ -49,8 +54,11 @@ def register_cells() -> None:
     """Makes `preset=` and `experiment=extd_{fpn,ssd}_{32,48,64}_{relu,prelu,leaky_relu}` known."""
     store = ConfigStore.instance()
     for name, layout, width, act in extd_cells():
-        backbone = {"width": width, "activation": act}
-        preset = {"defaults": [f"extd_{layout}", "_self_"], "backbone": backbone}
+        # A backbone of its own, not settings of any: `backbone=vgg16` then replaces all of it.
+        backbone = {"defaults": ["iterative", "_self_"], "width": width, "activation": act}
+        store.store(group="backbone", name=f"iterative_{width}_{act}", node=backbone)
+        override = {"override /backbone": f"iterative_{width}_{act}"}
+        preset = {"defaults": [f"extd_{layout}", override]}
         recipe = {"defaults": ["extd", {"override /preset": name}]}
         store.store(group="preset", name=name, node=preset, package="_global_")
         store.store(group="experiment", name=name, node=recipe, package="_global_")
@@ -61,7 +69,7 @@ register_cells()
 
 def presets() -> list[str]:
     """Names of the complete presets, those that leave nothing open."""
-    return [name for name, *_ in extd_cells()] + list(_SHF_PRESETS)
+    return [name for name, *_ in extd_cells()] + list(_OTHER_PRESETS)
 
 
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -259,7 +267,9 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 
 def _listed(options: Sequence[str]) -> str:
-    return f"; there are {', '.join(options)}" if len(options) <= 12 else ""
+    if len(options) > _LISTED:  # without the generated variants of others
+        options = [one for one in options if not any(one.startswith(f"{o}_") for o in options)]
+    return f"; there are {', '.join(options)}" if len(options) <= _LISTED else ""
 
 
 def _first_line(error: BaseException) -> str:

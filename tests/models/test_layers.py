@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from facedet.errors import UsageError
-from facedet.models.layers import ConvNormAct, InvertedResidual, LeakyReLU, activation
+from facedet.models.layers import ConvNormAct, InvertedResidual, L2Norm, LeakyReLU, activation
 
 POINTS = torch.tensor([-4.0, -1.0, 0.0, 2.0])
 
@@ -95,3 +95,43 @@ def test_expansion():
     assert block.depthwise.conv.weight.shape == (12, 1, 3, 3)
     assert block.depthwise.conv.bias.shape == (12,)
     assert block.project.conv.weight.shape == (4, 12, 1, 1)
+
+
+@pytest.mark.parametrize(("stride", "out"), [(1, 6), (2, 6), (2, 4)])
+def test_other_channels_or_sizes_are_not_added_to(stride, out):
+    block = InvertedResidual(4, 2, stride, "relu", out_channels=out, bias=False).eval()
+    nn.init.zeros_(block.project.norm.weight)
+    y = block(torch.randn(1, 4, 6, 6))
+    assert torch.equal(y, torch.zeros(1, out, 6 // stride, 6 // stride))
+    assert block.depthwise.conv.bias is None
+
+
+def cells(*features, dtype=torch.float32):
+    """A picture of one row: [1, C, 1, cells]."""
+    return torch.tensor(features, dtype=dtype).T[None, :, None]
+
+
+def test_features_get_one_length_and_channels_their_factors():
+    norm = L2Norm(2, 10)
+    # (3, 4) and (0.03, 0.04) have the direction (0.6, 0.8); nothing has none.
+    x = cells((3.0, 4.0), (0.03, 0.04), (0.0, 0.0))
+    torch.testing.assert_close(norm(x), cells((6.0, 8.0), (6.0, 8.0), (0.0, 0.0)))
+    norm.weight.data = torch.tensor([10.0, 5.0])
+    torch.testing.assert_close(norm(x), cells((6.0, 4.0), (6.0, 4.0), (0.0, 0.0)))
+
+
+def test_factors_learn_and_nothing_is_divided_by_zero():
+    norm = L2Norm(2, 10)
+    x = cells((3.0, 4.0), (0.0, 0.0)).requires_grad_()
+    norm(torch.relu(x)).sum().backward()
+    torch.testing.assert_close(norm.weight.grad, torch.tensor([0.6, 0.8]))
+    # Along (3, 4) nothing changes: 10 / 5 * ((1, 1) - 1.4 * (0.6, 0.8)).
+    torch.testing.assert_close(x.grad, cells((0.32, -0.24), (0.0, 0.0)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_lengths_in_other_precisions(dtype):
+    # Squares of 3,000 and 4,000 are beyond half precision.
+    y = L2Norm(2, 10)(cells((3000.0, 4000.0), (0.0, 0.0), dtype=dtype))
+    assert y.dtype is dtype
+    torch.testing.assert_close(y.float(), cells((6.0, 8.0), (0.0, 0.0)), rtol=0, atol=0.01)

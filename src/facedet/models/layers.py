@@ -1,5 +1,6 @@
 """Building blocks of the backbones and necks: convolution, normalisation, activation."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -8,6 +9,8 @@ from facedet.models.scalar_prelu import ScalarPReLU
 
 # PReLU starts at the slope that Leaky-ReLU keeps (EXTD §4: both 0.25).
 LEAKY_SLOPE = 0.25
+# The shortest length that L2Norm divides by: a cell of zeros stays zeros.
+_SHORTEST = 1e-10
 
 
 class LeakyReLU(nn.Module):
@@ -82,27 +85,60 @@ class InvertedResidual(nn.Module):
     """MobileNetV2's block: expand (1x1), filter (depthwise 3x3), project (1x1).
 
     Args:
-        channels: of input and output.
+        channels: of the input.
         expansion: hidden channels over `channels`.
-        stride: of the depthwise convolution; the input is added where it is 1.
+        stride: of the depthwise convolution.
         act: name of the activation after expansion and filter.
         project_act: name of the activation after the projection; None for a linear bottleneck.
+        out_channels: of the output; None: as many as the input has. The input is added where
+            they are as many and the stride is 1.
+        bias: give the depthwise convolution a bias (see `ConvNormAct`).
     """
 
     def __init__(
-        self, channels: int, expansion: int, stride: int, act: str, project_act: str | None = None
+        self,
+        channels: int,
+        expansion: int,
+        stride: int,
+        act: str,
+        project_act: str | None = None,
+        out_channels: int | None = None,
+        bias: bool = True,
     ) -> None:
         super().__init__()
-        hidden = expansion * channels
+        hidden, width = expansion * channels, out_channels or channels
         self.expand = ConvNormAct(channels, hidden, act=act)
-        self.depthwise = ConvNormAct(hidden, hidden, 3, stride, groups=hidden, bias=True, act=act)
-        self.project = ConvNormAct(hidden, channels, act=project_act)
-        self.has_residual = stride == 1
+        self.depthwise = ConvNormAct(hidden, hidden, 3, stride, groups=hidden, bias=bias, act=act)
+        self.project = ConvNormAct(hidden, width, act=project_act)
+        self.has_residual = stride == 1 and width == channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] to [B, C, ceil(H / stride), ceil(W / stride)]."""
+        """[B, C, H, W] to [B, C_out, ceil(H / stride), ceil(W / stride)]."""
         y = self.project(self.depthwise(self.expand(x)))
         return x + y if self.has_residual else y
+
+
+class L2Norm(nn.Module):
+    """Gives the features of every cell one length, then weighs the channels (S3FD §3.1).
+
+    Maps of different depths differ in size; the heads behind them start alike. The factors of the
+    channels are learnt.
+
+    Args:
+        channels: of the map.
+        scale: of all channels at the start, so the length that features get.
+    """
+
+    def __init__(self, channels: int, scale: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels,), float(scale)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to the same shape and type; a cell of zeros stays as it is."""
+        # In half precision the squares overflow, and the shortest length is 0.
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        unit = F.normalize(wide, dim=1, eps=_SHORTEST)
+        return (unit * self.weight.view(1, -1, 1, 1)).to(x.dtype)
 
 
 def xavier_init(module: nn.Module) -> None:

@@ -41,6 +41,9 @@ class Vgg16(nn.Module):
             raise UsageError(f"backbone.frozen_blocks={frozen_blocks}: VGG16 has blocks 0 … 5")
         self.blocks = [list(vgg16_layers(block)) for block in blocks[: max(maps)]]
         for block in blocks[: max(maps)]:
+            if block > 1:
+                # Caffe's pooling rounds up; a cut-off row would be a row without anchors.
+                self.add_module(f"pool{block - 1}", nn.MaxPool2d(2, ceil_mode=True))
             for name, (channels, width) in vgg16_layers(block).items():
                 conv = nn.Conv2d(channels, width, 3, padding=1)
                 self.add_module(name, conv.requires_grad_(block > frozen_blocks))
@@ -55,8 +58,7 @@ class Vgg16(nn.Module):
         maps = []
         for block, names in enumerate(self.blocks, start=1):
             if block > 1:
-                # Caffe's pooling rounds up; a cut-off row would be a row without anchors.
-                x = F.max_pool2d(x, 2, ceil_mode=True)
+                x = self.get_submodule(f"pool{block - 1}")(x)
             for name in names:
                 x = F.relu(self.get_submodule(name)(x), inplace=True)
             if block in self.maps:

@@ -1,0 +1,115 @@
+"""MobileFaceNet as a backbone: the table of its paper, the layers behind, sizes and weights."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from facedet.errors import UsageError
+from facedet.models.backbones.mobilefacenet import MobileFaceNet
+from facedet.models.layers import InvertedResidual
+from facedet.models.scalar_prelu import ScalarPReLU
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    return MobileFaceNet().eval()
+
+
+def parameters(module):
+    return sum(value.numel() for value in module.parameters())
+
+
+def bottleneck(channels, expansion, out):
+    """Two 1x1 and a depthwise 3x3 convolution, two numbers per normalised channel, two slopes."""
+    hidden = expansion * channels
+    return hidden * (channels + 2) + hidden * (9 + 2) + out * (hidden + 2) + 2
+
+
+def test_parameters_add_up(net):
+    # 3 * 64 * 9 and 64 * 9 weights, two numbers per normalised channel, a slope each.
+    assert parameters(net.stem) == 1_728 + 128 + 1 + 576 + 128 + 1
+    # MobileFaceNet, table 1: (expansion, channels) 2, 64 five times; 4, 128 once; 2, 128 six
+    # times; 4, 128 once; 2, 128 twice.
+    assert [parameters(part) for part in net.body] == [
+        5 * bottleneck(64, 2, 64),
+        bottleneck(64, 4, 128) + 6 * bottleneck(128, 2, 128),
+        bottleneck(128, 4, 128) + 2 * bottleneck(128, 2, 128),
+    ]
+    pair = (128 * 64 + 128 + 1) + (64 * 128 * 9 + 256 + 1)
+    assert [parameters(part) for part in net.further] == 3 * [pair]
+    assert parameters(net) == 1_084_070
+
+
+def test_the_first_block_of_a_row_has_the_stride_and_no_residual(net):
+    found = [
+        [(block.depthwise.conv.stride[0], block.has_residual) for block in part]
+        for part in net.body
+    ]
+    first, other = (2, False), (1, True)
+    # The 128 channels of the third part are as many before it; its stride forbids the addition.
+    assert found == [[first, *4 * [other]], [first, *6 * [other]], [first, *2 * [other]]]
+
+
+def test_bottlenecks_are_linear_and_convolutions_have_no_bias(net):
+    blocks = [module for module in net.modules() if isinstance(module, InvertedResidual)]
+    assert len(blocks) == 15
+    assert all(isinstance(block.project.act, nn.Identity) for block in blocks)
+    convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+    # Stem 2, three per block, two per pair.
+    assert len(convolutions) == 2 + 3 * 15 + 2 * 3
+    assert all(convolution.bias is None for convolution in convolutions)
+
+
+# One slope per activation: stem 2, two per block, two per pair behind the body.
+def test_slopes(net):
+    slopes = 2 + 2 * 15 + 2 * 3
+    assert sum(isinstance(module, ScalarPReLU) for module in net.modules()) == slopes
+    for other in ("relu", "leaky_relu"):
+        assert parameters(net) - parameters(MobileFaceNet(other)) == slopes
+
+
+@pytest.mark.parametrize("size", [(128, 128), (97, 131), (33, 47), (1, 1)])
+def test_sizes_channels_and_strides_are_as_announced(net, size):
+    assert net.strides == [4, 8, 16, 32, 64, 128]
+    assert net.out_channels == [64, 128, 128, 128, 128, 128]
+    with torch.no_grad():
+        maps = net(torch.zeros(1, 3, *size))
+    assert [tuple(x.shape[1:]) for x in maps] == [
+        (channels, math.ceil(size[0] / stride), math.ceil(size[1] / stride))
+        for channels, stride in zip(net.out_channels, net.strides, strict=True)
+    ]
+
+
+def test_each_map_is_made_of_the_one_before(net):
+    images = torch.randn(1, 3, 96, 64, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        maps = net(images)
+        x = net.stem(images)
+        for part, expected in zip((*net.body, *net.further), maps, strict=True):
+            x = part(x)
+            assert torch.equal(x, expected)
+
+
+def test_everything_learns():
+    net = MobileFaceNet()
+    images = torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(4))
+    sum(x.square().sum() for x in net(images)).backward()
+    for name, value in net.named_parameters():
+        assert torch.isfinite(value.grad).all(), name
+        assert value.grad.any(), name
+
+
+def test_new_weights_are_xavier_s(net):
+    # 128 and 512 channels: |w| up to sqrt(6 / 640). Depthwise: fans of 9 and 512 * 9.
+    block = net.body[2][0]
+    for part, fans in ((block.expand, 640), (block.depthwise, 9 + 512 * 9)):
+        largest = part.conv.weight.abs().max().item()
+        assert largest == pytest.approx(math.sqrt(6 / fans), rel=0.01)
+
+
+def test_unknown_activation():
+    with pytest.raises(UsageError, match="'gelu' is unknown"):
+        MobileFaceNet("gelu")
