@@ -14,6 +14,7 @@ from facedet.plots import (
     Box,
     draw_boxes,
     is_drawn,
+    plot_histogram,
     plot_precision_recall,
     save_picture,
     sheet,
@@ -106,3 +107,28 @@ def test_a_curve_without_any_detection(tmp_path):
     zeros = np.zeros(5)
     plot_precision_recall(tmp_path / "a.png", {"easy": (zeros, zeros)}, {"easy": 0.0}, "nothing")
     assert (tmp_path / "a.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("values", [{}, {"a": []}, {"a": [5.0]}, {"a": [1.0, 1000.0], "b": [7.5]}])
+def test_a_histogram_of_many_few_and_no_numbers(tmp_path, values):
+    series = {name: np.array(numbers) for name, numbers in values.items()}
+    plot_histogram(tmp_path / "a.png", series, "px", "title")
+    assert Image.open(tmp_path / "a.png").size == (720, 480)  # 6 x 4 inches at 120 dpi
+
+
+def test_the_histograms_bars(tmp_path, monkeypatch):
+    """Every number is in a bar, the smallest and the largest too."""
+    from matplotlib.axes import Axes
+
+    counted = {}
+    draw = Axes.hist
+
+    def hist(self, series, edges, **options):
+        heights, *rest = draw(self, series, edges, **options)
+        counted[options["label"]] = (heights.sum(), len(heights))
+        return heights, *rest
+
+    monkeypatch.setattr(Axes, "hist", hist)
+    series = {"a": np.geomspace(3, 3000, 17), "b": np.full(4, 3000.0)}
+    plot_histogram(tmp_path / "a.png", series, "px", "title", bars=11)
+    assert counted == {"a": (17, 11), "b": (4, 11)}

@@ -108,3 +108,35 @@ def plot_precision_recall(
     figure.tight_layout()
     with replacing(path) as aside:
         figure.savefig(aside)
+
+
+def plot_histogram(
+    path: Path, values: Mapping[str, np.ndarray], label: str, title: str, bars: int = 40
+) -> None:
+    """Writes a histogram with a logarithmic axis as a picture.
+
+    Args:
+        path: the PNG file.
+        values: by series, positive numbers [N].
+        label: of the axis, with the unit.
+        title: of the picture.
+        bars: over the whole range.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), dpi=120)
+    axes = figure.subplots()
+    together = np.concatenate([np.zeros(0), *values.values()])
+    if len(together):
+        # A range of one value would have no width.
+        edges = np.geomspace(together.min() * 0.99, together.max() * 1.01, bars + 1)
+        for name, series in values.items():
+            axes.hist(series, edges.tolist(), histtype="stepfilled", alpha=0.6, label=name)
+        axes.set_xscale("log")
+        axes.legend()
+    axes.set(xlabel=label, ylabel="number")
+    axes.set_title(title, fontsize=9)
+    axes.grid(alpha=0.3)
+    figure.tight_layout()
+    with replacing(path) as aside:
+        figure.savefig(aside)

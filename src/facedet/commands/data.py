@@ -1,33 +1,126 @@
-"""`facedet data`: make the embedded data set, or count what a data set holds."""
+"""`facedet data`: make the embedded data, and count, check or convert anybody's."""
 
 import argparse
+import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-HELP = """Make the embedded crowds in a folder, or read a data set's annotations and say what they
-hold and what is left out of the training, and why."""
+from facedet.commands.option_types import count
+
+HELP = """Make the embedded crowds in a folder; or, for a data set in the form of WIDER FACE, COCO,
+YOLO, Pascal VOC or CSV tables, say what it holds (count), look for what is wrong with its pictures
+and annotations (check), or write it in another form (convert)."""
 EXAMPLE = """examples:
-  facedet data crowds --root crowds/
-  facedet data count --root /data/wider --split train"""
+  facedet data crowds crowds/
+  facedet data count /data/wider --split train
+  facedet data check /data/mine --output report/
+  facedet data convert /data/mine /data/mine_yolo --to yolo"""
+
+_FORMS = ("wider", "coco", "yolo", "voc", "csv")
+# By action: the folders it takes, and its options with their defaults.
+_ACTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "crowds": (("ROOT",), {}),
+    "count": (("ROOT",), {"split": "train", "format": None, "classes": "face"}),
+    "check": (
+        ("ROOT",),
+        {"format": None, "classes": "face", "output": None, "json": False, "strict": False,
+         "workers": 2},
+    ),
+    "convert": (
+        ("SOURCE", "TARGET"),
+        {"format": None, "to": None, "classes": "face", "images": "all", "copy": False},
+    ),
+}  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments."""
-    parser.add_argument("action", choices=("crowds", "count"), help="what to do")
-    parser.add_argument("--root", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--split", choices=("train", "val"), default="train", help="for count")
+    """Adds the command's arguments; `None` stands for "not given"."""
+    parser.add_argument("action", choices=_ACTIONS, help="what to do")
+    parser.add_argument(
+        "folders", nargs="*", type=Path, metavar="FOLDER", help="ROOT; for convert SOURCE TARGET"
+    )
+    parser.add_argument("--root", type=Path, help="the first FOLDER, said otherwise")
+    parser.add_argument("--split", help="count: train, val, test, or all (train)")
+    parser.add_argument(
+        "--format", "--from", choices=_FORMS, help="the data's form (seen from the folder)"
+    )
+    parser.add_argument("--to", choices=_FORMS, help="convert: the form to write")
+    parser.add_argument("--classes", help="whose boxes are faces: NAME,NAME or all (face)")
+    parser.add_argument(
+        "--images", choices=("all", "present"), help="convert: refuse or leave out missing ones"
+    )
+    flag = partial(parser.add_argument, action="store_true", default=None)
+    flag("--copy", help="convert: copy pictures, do not link them")
+    parser.add_argument("--output", type=Path, help="check: folder for the report")
+    flag("--json", help="check: print one JSON object, nothing else")
+    flag("--strict", help="check: exit with 1 where anything is found")
+    parser.add_argument("--workers", type=count, help="check: processes that open pictures (2)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Makes or counts."""
-    from facedet.config import build, compose
-    from facedet.data.wider import read_wider
+    """Does what the first word says."""
+    from facedet.commands.data_check import run_check
+    from facedet.commands.data_convert import run_convert
 
-    if args.action == "crowds":
-        # The size and number of the pictures are said once, in conf/data/crowds.yaml.
-        print(build(compose("train").data.prepare)(args.root))
-        return 0
+    _complete(args)
+    runs = {"crowds": _make_crowds, "count": _count, "check": run_check, "convert": run_convert}
+    return runs[args.action](args)
+
+
+def _complete(args: argparse.Namespace) -> None:
+    """Checks that folders and options belong to the action, and puts in the defaults."""
+    from facedet.errors import UsageError
+
+    names, options = _ACTIONS[args.action]
+    if args.root is not None:
+        args.folders.insert(0, args.root)
+    if len(args.folders) != len(names):
+        hint = " (or --root ROOT)" if "ROOT" in names else ""
+        given = " ".join(map(str, args.folders)) or "nothing"
+        raise UsageError(f"{args.action} takes {' and '.join(names)}{hint}, not {given}")
+    for _, other in _ACTIONS.values():
+        for key in other.keys() - options.keys():
+            if getattr(args, key) is not None:
+                raise UsageError(f"--{key} does not belong to {args.action}")
+    for key, default in options.items():
+        if getattr(args, key) is None:
+            setattr(args, key, default)
+    if "classes" in options:
+        args.classes = [name.strip() for name in args.classes.split(",")]
+    args.folders = [folder.expanduser() for folder in args.folders]
+
+
+def _make_crowds(args: argparse.Namespace) -> int:
+    from facedet.config import build, compose
+
+    # The size and number of the pictures are said once, in conf/data/crowds.yaml.
+    print(build(compose("train").data.prepare)(args.folders[0]))
+    return 0
+
+
+def _count(args: argparse.Namespace) -> int:
+    from facedet.data.formats import FORMATS
+
+    (root,) = args.folders
+    form, _ = choose_form(root, args.format)
+    # As in training and validation: only what cannot be learnt from is left out.
     rest = "drop" if args.split == "train" else "keep"
-    reading = read_wider(args.root, args.split, images="present", zero_size=rest, faceless=rest)
+    reading = FORMATS[form].read(
+        root, args.split, classes=args.classes, images="present", zero_size=rest, faceless=rest
+    )
     for what, number in reading.counts.items():
         print(f"{number:>9,}  {what.replace('_', ' ')}")
     return 0
+
+
+def choose_form(root: Path, form: str | None) -> tuple[str, list[str]]:
+    """The form and the splits of a data set; what is guessed is said on stderr."""
+    from facedet.data.formats import FORMATS, find_format
+
+    found, splits = find_format(root, form)
+    if form is None:
+        one = FORMATS[found]
+        text = f"{root}: read as {one.title}, for it holds {one.mark}; --format says otherwise"
+        print(f"facedet data: {text}", file=sys.stderr)
+    return found, splits
