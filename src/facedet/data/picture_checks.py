@@ -1,0 +1,148 @@
+"""What is found out about pictures by opening them: damage, orientation, and which are alike."""
+
+import hashlib
+import io
+import signal
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from facedet.data.images import read_rgb
+from facedet.errors import FacedetError
+
+UPRIGHT = 1  # EXIF's number for a picture that is stored as it is to be seen
+_ORIENTATION = 0x0112
+_SIDE = 8  # of the grid of differences, in each direction
+FINGERPRINT_BITS = 2 * _SIDE * _SIDE
+# Of 128 bits. Recompressed, resized and brightened copies differ in 0 to 10, the two most alike of
+# 1,531 pictures of WIDER FACE in 20.
+NEAR = 10
+_MARGIN = 1  # grey levels: smaller steps are noise of the compression
+_FLAT = 8  # grey levels between the lightest and the darkest cell, below which all are alike
+_FEW = 64  # pictures that are not worth starting processes for
+_BLOCK = 1024  # pictures compared at once with all others
+
+
+class PictureFacts(NamedTuple):
+    """What one picture is like."""
+
+    problem: str = ""  # why it cannot be decoded, in one line; "" for a sound picture
+    size: tuple[int, int] = (0, 0)  # (height, width) as it is stored
+    orientation: int = UPRIGHT  # EXIF's number, 1 … 8
+    digest: str = ""  # SHA-256 of the file
+    fingerprint: bytes = b""  # 128 bits that survive resizing; b"" for a picture without contrast
+
+
+def examine(path: Path) -> PictureFacts:
+    """Decodes a picture completely, so that a truncated one is noticed."""
+    try:
+        rgb = read_rgb(path)
+        data = path.read_bytes()
+        orientation = _read_orientation(data)
+    except FacedetError as error:
+        return PictureFacts(problem=str(error).removeprefix(f"{path}: "))
+    except OSError as error:  # it went away, or the disk is broken
+        return PictureFacts(problem=error.strerror or str(error))
+    digest = hashlib.sha256(data).hexdigest()
+    return PictureFacts("", rgb.shape[:2], orientation, digest, fingerprint(rgb))
+
+
+def examine_all(paths: Sequence[Path], workers: int) -> list[PictureFacts]:
+    """`examine` for many pictures, by several processes, with a progress bar.
+
+    Args:
+        paths: of the pictures.
+        workers: processes; few pictures are examined by this one.
+    """
+    bar = {"total": len(paths), "desc": "pictures", "unit": "picture", "disable": None}
+    if workers < 2 or len(paths) < _FEW:
+        return [examine(path) for path in tqdm(paths, **bar)]
+    with ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
+        try:
+            return list(tqdm(pool.map(examine, paths, chunksize=16), **bar))
+        except BrokenProcessPool as error:
+            raise FacedetError(
+                "a process died while it opened pictures; --workers 1 opens them in this one"
+            ) from error
+        except BaseException:
+            # Ctrl-C must not wait for the thousands that are queued.
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def fingerprint(rgb: np.ndarray) -> bytes:
+    """A difference hash: which cells of a coarse grid are lighter than their neighbours.
+
+    Args:
+        rgb: picture, uint8 [H, W, 3].
+
+    Returns:
+        128 bits: 8 x 8 steps to the right and 8 x 8 downwards; b"" for a picture without contrast,
+        which would be like any other such.
+    """
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    cells = cv2.resize(grey, (_SIDE + 1, _SIDE + 1), interpolation=cv2.INTER_AREA).astype(np.int16)
+    if np.ptp(cells) < _FLAT:
+        return b""
+    right = cells[:_SIDE, 1:] - cells[:_SIDE, :-1] > _MARGIN
+    down = cells[1:, :_SIDE] - cells[:-1, :_SIDE] > _MARGIN
+    return np.packbits(np.stack([right, down])).tobytes()
+
+
+def nearest_before(
+    fingerprints: Sequence[bytes], groups: Sequence[int], limit: int = NEAR
+) -> Iterator[tuple[int, int, int]]:
+    """Finds for each picture the one most like it among those before it, within and across groups.
+
+    Args:
+        fingerprints: of N pictures, all of one length above 0.
+        groups: [N] which group (split) a picture is in.
+        limit: bits in which two that are alike may differ.
+
+    Yields:
+        (picture, earlier picture, bits in which they differ): for each picture at most one of its
+        own group and one of another.
+    """
+    if not fingerprints:
+        return
+    packed = np.frombuffer(b"".join(fingerprints), dtype=np.uint8).reshape(len(fingerprints), -1)
+    signs = np.unpackbits(packed, axis=1).astype(np.float32) * 2 - 1
+    member = np.asarray(groups)
+    for start in range(0, len(signs), _BLOCK):
+        block = signs[start : start + _BLOCK]
+        earlier = signs[: start + len(block)]
+        # Of two vectors of +1 and -1 the product counts equal places minus different ones.
+        apart = (signs.shape[1] - block @ earlier.T) / 2
+        is_before = np.arange(len(earlier)) < start + np.arange(len(block))[:, None]
+        is_same = member[start : start + len(block), None] == member[: len(earlier)]
+        for allowed in (is_before & is_same, is_before & ~is_same):
+            bits = np.where(allowed, apart, np.inf)
+            best = bits.argmin(axis=1)
+            for row in np.flatnonzero(bits[np.arange(len(block)), best] <= limit).tolist():
+                yield start + row, int(best[row]), int(bits[row, best[row]])
+
+
+def _start_worker() -> None:
+    """A worker leaves Ctrl-C to the process that started it, and is one core's worth."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
+
+
+def _read_orientation(data: bytes) -> int:
+    """EXIF's orientation; upright where there is none or it is broken."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as image:
+                value = image.getexif().get(_ORIENTATION, UPRIGHT)
+    except Exception:  # a broken EXIF block says nothing of the pixels
+        return UPRIGHT
+    return value if value in range(1, 9) else UPRIGHT

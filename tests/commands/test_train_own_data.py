@@ -1,0 +1,53 @@
+"""People's own data in a training: every form gives batches, and the validation has an AP."""
+
+import pytest
+import torch
+from own_roots import ROOTS, put
+
+from facedet.config import build, compose
+from facedet.metrics.wider import WiderAP
+from facedet.structures import Detections
+
+OVERRIDES = ["augmentation.size=64", "data.num_workers=0", "data.batch_size=1"]
+
+
+def datamodule(form, root):
+    config = compose("train", [f"data={form}", f"data.root={root}", *OVERRIDES])
+    return build(config.data)
+
+
+@pytest.mark.parametrize("form", ROOTS)
+def test_batches_and_the_metric(tmp_path, form):
+    module = datamodule(form, ROOTS[form](tmp_path))
+    module.setup("fit")
+    images, (target,) = next(iter(module.train_dataloader()))
+    assert images.shape == (1, 3, 64, 64)
+    assert not target.ignore.all()
+    ((images, targets),) = module.val_dataloader()
+    assert images.shape == (1, 3, 40, 20)
+    metric = WiderAP(integer_quirk=False)
+    # The one face, found exactly.
+    metric.update([Detections(targets[0].boxes, torch.tensor([0.9]))], targets)
+    assert {key: float(value) for key, value in metric.compute().items()} == {
+        "wider/easy": 1.0,
+        "wider/medium": 1.0,
+        "wider/hard": 1.0,
+    }
+
+
+def test_classes_are_a_word_of_the_command_line(tmp_path):
+    root = ROOTS["csv"](tmp_path)
+    put(root / "val.csv", "image,x,y,w,h,class\nc.jpg,1,1,5,5,head\nc.jpg,2,2,5,5,car\n")
+    for value, faces in (("head", 1), ("[head,CAR]", 2), ("all", 2)):
+        config = compose("train", ["data=csv", f"data.root={root}", f"data.reader.classes={value}"])
+        assert build(config.data).reading("val").counts["faces"] == faces
+
+
+def test_two_steps(cli, tmp_path):
+    result = cli(
+        "train", "preset=extd_ssd_32_relu", "data=coco", f"data.root={ROOTS['coco'](tmp_path)}",
+        "trainer=cpu", "trainer.max_steps=2", "trainer.val_check_interval=2",
+        f"paths.output={tmp_path / 'out'}", "augmentation.size=192", *OVERRIDES[1:],
+    )  # fmt: skip
+    assert result.code == 0
+    assert "last validation: wider/easy" in result.out

@@ -1,0 +1,189 @@
+"""Data sets written in other forms: what is kept, what is said, and folders that stay whole."""
+
+import os
+
+import numpy as np
+import pytest
+from own_roots import ROOTS, csv_root, put
+from wider_roots import mat_root
+
+from facedet.data import converting
+from facedet.data.converting import convert
+from facedet.data.formats import FORMATS, find_format
+from facedet.data.listing import refuse
+from facedet.data.new_folder import new_folder
+from facedet.data.own_data import select_faces
+from facedet.errors import FacedetError, UsageError
+from reference.one_face import save_picture
+
+TABLE = """image,x1,y1,x2,y2,ignore
+x/a.jpg,10.125,5.3333333,20.0001,15.77777,0
+x/a.jpg,-3.5,-2,50,60,1
+x/a.jpg,7,7,7,9,0
+y/deep/b.jpeg,,,,,
+c d ü.jpg,0.1,0.2,0.3,0.4,0
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A table of awkward boxes: fractions, beyond the picture, without width, half a pixel."""
+    root = tmp_path / "table"
+    for split, seed in (("train", 0), ("val", 1)):
+        put(root / f"{split}.csv", TABLE)
+        for file, size in (("x/a.jpg", (641, 333)), ("y/deep/b.jpeg", (7, 9)),
+                           ("c d ü.jpg", (1021, 77))):  # fmt: skip
+            save_picture(root / "images" / split / file, size, seed)
+    return root
+
+
+def listed(root, split):
+    form, _ = find_format(root, None)
+    listing, _ = select_faces(FORMATS[form].list_pictures(root, split, refuse), "face")
+    return {one.file: one for one in listing.pictures}
+
+
+@pytest.mark.parametrize("form", ROOTS)
+def test_there_and_back(tmp_path, table, form):
+    there, back = tmp_path / "there", tmp_path / "back"
+    done = convert(table, there, "csv", form, ["train", "val"])
+    assert done.pictures == {"train": 3, "val": 3}
+    assert done.boxes == {"train": 4, "val": 4}
+    assert done.left_out == {}
+    convert(there, back, form, "csv", ["train", "val"])
+    for split in ("train", "val"):
+        before, after = listed(table, split), listed(back, split)
+        assert before.keys() == after.keys() == listed(there, split).keys()
+        for file, one in before.items():
+            np.testing.assert_allclose(after[file].boxes, one.boxes, rtol=0, atol=1e-3)
+            assert after[file].ignore.tolist() == one.ignore.tolist()
+            assert after[file].path.read_bytes() == one.path.read_bytes()
+
+
+def test_wider_there_and_back(tmp_path, table):
+    done = convert(table, tmp_path / "wider", "csv", "wider", ["train", "val"])
+    # In each split, the first box moves by 5.33 - 5 at most, the second by 4 - 3.5, the fourth by
+    # 1 - 0.3, for it may not become empty.
+    assert done.notes == [
+        "6 boxes are rounded to whole pixels, by at most 0.70 px",
+        "2 boxes to be ignored are left out of the lists that scores are taken on, but a training "
+        "has them as faces",
+    ]
+    found = listed(tmp_path / "wider", "val")
+    assert found.keys() == {"x/a.jpg", "y--deep/b.jpg", "val/c d ü.jpg"}
+    assert found["x/a.jpg"].boxes.tolist() == [[10, 5, 20, 16], [-4, -2, 50, 60], [7, 7, 7, 9]]
+    assert found["x/a.jpg"].ignore.tolist() == [False, True, False]
+    assert found["val/c d ü.jpg"].boxes.tolist() == [[0, 0, 1, 1]]
+    convert(tmp_path / "wider", tmp_path / "again", "wider", "wider", ["val"])
+    for file, one in listed(tmp_path / "again", "val").items():
+        assert one.boxes.tolist() == found[file].boxes.tolist()
+        assert one.ignore.tolist() == found[file].ignore.tolist()
+
+
+@pytest.mark.parametrize("form", ROOTS)
+def test_wider_in_other_forms(tmp_path, form):
+    root = mat_root(tmp_path)
+    for name in ("0--Parade/first", "0--Parade/none", "1--Handshaking/second"):
+        save_picture(root / "WIDER_val" / "images" / f"{name}.jpg", (99, 98))
+    done = convert(root, tmp_path / "new", "wider", form, ["val"])
+    assert done.notes[0] == ("without the attributes of faces and the easy, medium and hard lists")
+    before = {one.file: one for one in FORMATS["wider"].list_pictures(root, "val", refuse).pictures}
+    after = listed(tmp_path / "new", "val")
+    assert after.keys() == before.keys()
+    for file, one in before.items():
+        np.testing.assert_allclose(after[file].boxes, one.boxes, rtol=0, atol=1e-4)
+
+
+def test_what_is_left_out_is_counted(tmp_path):
+    root = csv_root(tmp_path / "set")
+    put(root / "train.csv", "image,x,y,w,h,class\na.jpg,1,1,5,5,car\na.jpg,2,2,5,5,face\n"
+        "z.jpg,1,1,2,2,face\n")  # fmt: skip
+    with pytest.raises(FacedetError, match="1 of 2 pictures are missing.*--images present uses"):
+        convert(root, tmp_path / "new", "csv", "coco", ["train"])
+    assert not (tmp_path / "new").exists()
+    done = convert(root, tmp_path / "new", "csv", "coco", ["train"], images="present")
+    assert done.left_out == {"missing pictures": 1, "boxes of other classes": 1}
+    assert done.boxes == {"train": 1}
+    with pytest.raises(UsageError, match="images=some is none of all, present"):
+        convert(root, tmp_path / "newer", "csv", "coco", ["train"], images="some")
+
+
+def test_yolo_names_a_class_for_what_is_ignored(tmp_path):
+    done = convert(csv_root(tmp_path / "set"), tmp_path / "new", "csv", "yolo", ["train", "val"])
+    assert done.notes == ["1 boxes to be ignored are written as class 1, ignore"]
+    assert (tmp_path / "new" / "data.yaml").read_text() == (
+        "train: images/train\nval: images/val\nnames:\n  0: face\n  1: ignore\n"
+    )
+    # Centre 15 / 40 and 10 / 20, size 10 / 40 and 10 / 20.
+    lines = (tmp_path / "new" / "labels" / "train" / "a.txt").read_text().splitlines()
+    assert lines[0] == "0 0.375000000 0.500000000 0.250000000 0.500000000"
+    assert (tmp_path / "new" / "labels" / "train" / "sub" / "b.txt").read_text() == ""
+    convert(csv_root(tmp_path / "set"), tmp_path / "val", "csv", "yolo", ["val"])
+    assert "ignore" not in (tmp_path / "val" / "data.yaml").read_text()
+
+
+def test_pictures_are_linked_or_copied(tmp_path, monkeypatch):
+    root = csv_root(tmp_path / "set")
+    original = root / "images" / "val" / "c.jpg"
+    place = "images/val/c.jpg"
+    convert(root, tmp_path / "linked", "csv", "coco", ["val"])
+    assert os.path.samefile(tmp_path / "linked" / place, original)
+    convert(root, tmp_path / "copied", "csv", "coco", ["val"], copy=True)
+    assert not os.path.samefile(tmp_path / "copied" / place, original)
+
+    def refuse_link(*_):
+        raise OSError("another disk")
+
+    monkeypatch.setattr(converting.os, "link", refuse_link)
+    convert(root, tmp_path / "fallback", "csv", "coco", ["val"])
+    assert (tmp_path / "fallback" / place).read_bytes() == original.read_bytes()
+
+
+def test_pictures_that_a_form_cannot_hold(tmp_path):
+    with pytest.raises(FacedetError, match=r"'sub/b.png' is no .jpg, and WIDER FACE's form"):
+        convert(csv_root(tmp_path / "set"), tmp_path / "new", "csv", "wider", ["train"])
+    put(tmp_path / "set" / "images" / "val" / "c.jpg", "no picture")
+    with pytest.raises(FacedetError, match=r"val/c.jpg: not a picture"):
+        convert(tmp_path / "set", tmp_path / "new", "csv", "coco", ["val"])
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_malformed_boxes_are_not_converted(tmp_path):
+    root = csv_root(tmp_path / "set")
+    put(root / "val.csv", "image,x,y,w,h\nc.jpg,1,1,nan,5\n")
+    with pytest.raises(FacedetError, match="'c.jpg', line 2: the box"):
+        convert(root, tmp_path / "new", "csv", "coco", ["val"])
+
+
+def test_a_folder_that_is_taken(tmp_path):
+    root = csv_root(tmp_path / "set")
+    taken = put(tmp_path / "taken" / "file", "mine").parent
+    for target in (taken, taken / "file"):
+        with pytest.raises(FacedetError) as caught:
+            convert(root, target, "csv", "coco", ["val"])
+        assert str(caught.value) == f"{target}: is not empty; remove it or choose another folder"
+    assert (taken / "file").read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    convert(root, tmp_path / "empty", "csv", "coco", ["val"])
+    assert find_format(tmp_path / "empty", None) == ("coco", ["val"])
+    with pytest.raises(FacedetError, match=r"taken/file/new: cannot be written \(Not a directory"):
+        convert(root, taken / "file" / "new", "csv", "coco", ["val"])
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def fail():
+        with new_folder(tmp_path / "a") as folder:
+            (folder / "half").touch()
+            assert not (tmp_path / "a").exists()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with new_folder(type(tmp_path)(".")) as folder:
+        (folder / "whole").touch()
+    assert (tmp_path / "here" / "whole").exists()

@@ -1,0 +1,116 @@
+"""What is found out about pictures: damage, orientation, and which are alike."""
+
+import hashlib
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facedet.data import picture_checks
+from facedet.data.picture_checks import examine, examine_all, fingerprint, nearest_before
+from reference.one_face import save_picture
+
+# Orientation 6, as cameras write it that are held upright.
+TURNED = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+
+
+def scene(seed, size=(120, 160)):
+    """A smooth picture [H, W, 3] of light and shade, as photographs are."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8))
+    return np.asarray(coarse.resize(size[::-1], Image.Resampling.BICUBIC))
+
+
+def recompressed(rgb, quality):
+    stream = io.BytesIO()
+    Image.fromarray(rgb).save(stream, "JPEG", quality=quality)
+    return np.asarray(Image.open(stream))
+
+
+def bits_apart(a, b):
+    a, b = (np.unpackbits(np.frombuffer(fingerprint(one), np.uint8)) for one in (a, b))
+    return int((a != b).sum())
+
+
+def test_a_sound_picture(tmp_path):
+    path = save_picture(tmp_path / "a.jpg", (40, 30))
+    facts = examine(path)
+    assert (facts.problem, facts.size, facts.orientation) == ("", (30, 40), 1)
+    assert facts.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert len(facts.fingerprint) == 16
+
+
+def test_orientation_and_size_are_those_of_the_file(tmp_path):
+    facts = examine(save_picture(tmp_path / "a.jpg", (40, 30), exif=TURNED))
+    assert (facts.size, facts.orientation) == ((30, 40), 6)
+    broken = TURNED[:20] + b"\xff" * 12
+    assert examine(save_picture(tmp_path / "b.jpg", (40, 30), exif=broken)).orientation == 1
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_damaged_pictures(tmp_path, suffix):
+    path = save_picture(tmp_path / f"a{suffix}", (80, 80))
+    path.write_bytes(path.read_bytes()[:-2000])
+    assert "truncated" in examine(path).problem
+    path.write_bytes(b"no picture")
+    assert examine(path).problem == "not a picture of a format that Pillow reads"
+    path.write_bytes(b"")
+    assert examine(path).problem == "the file is empty (0 bytes)"
+    path.unlink()
+    assert examine(path).problem == "no such file"
+
+
+def test_the_fingerprint_by_hand():
+    # Columns of 10 px, each 20 grey levels lighter than the one to its left: 8 x 8 steps to the
+    # right, none downwards.
+    ramp = np.repeat(np.arange(9, dtype=np.uint8) * 20, 10)
+    picture = np.broadcast_to(ramp[None, :, None], (90, 90, 3)).copy()
+    assert fingerprint(picture) == b"\xff" * 8 + b"\0" * 8
+    assert fingerprint(picture[:, ::-1].copy()) == b"\0" * 16
+    assert fingerprint(picture.transpose(1, 0, 2).copy()) == b"\0" * 8 + b"\xff" * 8
+    # Steps of one grey level are noise, and a picture without contrast is like nothing.
+    assert fingerprint(np.full((90, 90, 3), 200, np.uint8)) == b""
+    assert fingerprint((picture // 40).astype(np.uint8)) == b""
+    assert len(fingerprint(np.zeros((1, 1, 3), np.uint8))) == 0
+
+
+def test_fingerprints_survive_what_copies_go_through():
+    for seed in range(5):
+        rgb = scene(seed)
+        small = np.asarray(Image.fromarray(rgb).resize((64, 48), Image.Resampling.BILINEAR))
+        brighter = np.clip(rgb * 1.1 + 6, 0, 255).astype(np.uint8)
+        for copy in (recompressed(rgb, 40), small, brighter):
+            assert bits_apart(rgb, copy) <= picture_checks.NEAR
+        others = [bits_apart(rgb, scene(other)) for other in range(5, 15)]
+        assert min(others) > 2 * picture_checks.NEAR
+
+
+def code(*ones):
+    """A fingerprint with these bits set."""
+    bits = np.zeros(128, np.uint8)
+    bits[list(ones)] = 1
+    return np.packbits(bits).tobytes()
+
+
+def test_the_nearest_before_by_hand(monkeypatch):
+    prints = [code(), code(0), code(0, 1, 2), code(*range(100)), code(0, 1), code(*range(99))]
+    groups = [0, 0, 1, 1, 1, 0]
+    # 1 differs from 0 in one bit. 2 is the first of its group, and nearest to 1 of the other
+    # (bits 1, 2). 4 is next to 2 in its own group (bit 2), and to 1 in the other (bit 1). 5 and 3
+    # differ in bit 99 across groups; in its own group 5 has nothing within 10 bits.
+    expected = {(1, 0, 1), (2, 1, 2), (4, 2, 1), (4, 1, 1), (5, 3, 1)}
+    assert set(nearest_before(prints, groups)) == expected
+    monkeypatch.setattr(picture_checks, "_BLOCK", 2)
+    assert set(nearest_before(prints, groups)) == expected
+    assert set(nearest_before(prints, groups, limit=1)) == expected - {(2, 1, 2)}
+    assert list(nearest_before([], [])) == []
+
+
+def test_several_processes_say_the_same(tmp_path, monkeypatch):
+    paths = [save_picture(tmp_path / f"{seed}.png", (20, 16), seed) for seed in range(6)]
+    paths.append(tmp_path / "missing.png")
+    one = examine_all(paths, workers=1)
+    monkeypatch.setattr(picture_checks, "_FEW", 0)
+    assert examine_all(paths, workers=2) == one
+    assert [bool(facts.problem) for facts in one] == [False] * 6 + [True]
