@@ -32,7 +32,7 @@ MODES = {
 FEW = {
     "one process": [signal.SIGKILL, signal.SIGINT],
     "workers": [],
-    "two ranks": [signal.SIGKILL, signal.SIGTERM],
+    "two ranks": [signal.SIGTERM],
 }
 
 

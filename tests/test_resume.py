@@ -27,7 +27,7 @@ HOOKS = (
     "on_validation_end", "on_save_checkpoint", "on_train_end",
 )  # fmt: skip
 # With all of them it takes minutes; a sweep over some finds what breaks a kind of place.
-EVERY = int(os.environ.get("FACEDET_CUT_EVERY", "9"))
+EVERY = int(os.environ.get("FACEDET_CUT_EVERY", "23"))
 
 
 class PowerCutError(BaseException):
