@@ -40,6 +40,13 @@ def test_one_folder_of_pictures_and_other_spellings(tmp_path):
         check_listed(list_coco(tmp_path, split), split)
 
 
+def test_where_pictures_are_expected(tmp_path):
+    for split in COCO:
+        put(tmp_path / "annotations" / f"instances_{split}2017.json", json.dumps(COCO[split]))
+    with pytest.raises(FacedetError, match=f"{tmp_path}/images/train: 2 of 2 pictures are missing"):
+        read_coco(tmp_path, "train")
+
+
 def test_data_without_splits(tmp_path):
     put(tmp_path / "annotations.json", json.dumps(COCO["train"]))
     put_pictures(tmp_path, "images", "elsewhere")

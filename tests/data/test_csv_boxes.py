@@ -34,8 +34,8 @@ def test_layouts(tmp_path, file, pictures):
         # The columns in any order, others among them: width and height are the picture's here.
         "width\theight\ty2\tx2\ty1\tx1\timage\tiscrowd\n40\t20\t15\t20\t5\t10\ta.jpg\t0\n"
         "40\t20\t8\t4\t0\t0\t./a.jpg\t1\n30\t30\t\t\t\t\tsub/b.png\t0\n",
-        'path, left, top, width, height, ignore\n"a.jpg", 10, 5, 10, 10, 0\n\n'
-        "a.jpg,0,0,4,8,1\nsub/b.png, , , , ,\n",
+        'left, top, width, height, ignore, path\n10, 5, 10, 10, 0, "a.jpg"\n\n'
+        "0,0,4,8,1,a.jpg\n , , , , , sub/b.png\n",
     ],
 )
 def test_headers(tmp_path, text):

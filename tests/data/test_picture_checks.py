@@ -72,6 +72,9 @@ def test_the_fingerprint_by_hand():
     # Steps of one grey level are noise, and a picture without contrast is like nothing.
     assert fingerprint(np.full((90, 90, 3), 200, np.uint8)) == b""
     assert fingerprint((picture // 40).astype(np.uint8)) == b""
+    noisy = np.array([0, 1, 2, 3, 4, 5, 6, 7, 100], np.uint8).repeat(10)
+    noisy = np.broadcast_to(noisy[None, :, None], (90, 90, 3)).copy()
+    assert fingerprint(noisy) == b"\x01" * 8 + b"\0" * 8
     assert len(fingerprint(np.zeros((1, 1, 3), np.uint8))) == 0
 
 

@@ -52,6 +52,11 @@ def test_folders_of_the_settings(tmp_path, settings):
         check_listed(list_yolo(tmp_path, split), split)
 
 
+def test_a_folder_called_images_above_the_data(tmp_path):
+    root = yolo_root(tmp_path / "images" / "set")
+    check_listed(list_yolo(root, "train"), "train")
+
+
 def test_folders_of_another_machine_are_passed_over(tmp_path):
     yolo_root(tmp_path)
     put(tmp_path / "data.yaml", "path: /content/faces\ntrain: images/t\nnames: [face, ignore]\n")
@@ -82,6 +87,9 @@ def test_pictures_and_labels_that_are_alone(tmp_path):
     yolo_root(tmp_path)
     put(tmp_path / "labels" / "train" / "sub" / "z.txt", "0 .5 .5 .1 .1\n")
     put(tmp_path / "images" / "train" / "notes.txt", "no picture")
+    # As macOS leaves them on other people's disks.
+    put(tmp_path / "images" / "train" / "._a.jpg", "no picture")
+    put(tmp_path / "images" / "train" / ".trash" / "d.jpg", "no picture")
     listing = list_yolo(tmp_path, "train")
     assert [one.file for one in listing.pictures] == ["a.jpg", "sub/b.png", "sub/z.jpg"]
     counts = read_yolo(tmp_path, "train", images="present", faceless="keep").counts
