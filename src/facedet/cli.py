@@ -23,7 +23,7 @@ COMMANDS = {
     "cost": "parameters and multiply-adds of every preset",
     "hardest": "the training pictures that a detector finds hardest",
     "benchmark": "time the network, the training step and the input pipeline on this machine",
-    "data": "make the embedded data set, or count what a data set holds",
+    "data": "make the embedded data; count, check or convert anybody's",
 }
 EPILOG = """examples:
   facedet train                                      the embedded data, about five minutes

@@ -106,9 +106,10 @@ def _parse_text(source: str, name: str, text: str) -> np.ndarray:
     title = without_suffix(lines[0].strip().replace("\\", "/").rsplit("/", 1)[-1])
     if title != name.rsplit("/", 1)[-1]:
         raise FacedetError(f"{source}, line 1: '{lines[0].strip()[:80]}' names another image")
-    if not lines[1].strip().isdecimal():
-        raise FacedetError(f"{source}, line 2: '{lines[1].strip()[:80]}' is no number of boxes")
-    count = int(lines[1])
+    number = lines[1].strip()
+    if not number.isdecimal() or len(number) > 9:  # int() refuses thousands of digits
+        raise FacedetError(f"{source}, line 2: '{number[:80]}' is no number of boxes")
+    count = int(number)
     if len(lines) - 2 > count:
         raise FacedetError(f"{source}, line 2: {count} boxes, but {len(lines) - 2} lines follow")
     return parse_rows(lines, 2, count, _COLUMNS, source)

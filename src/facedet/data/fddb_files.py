@@ -49,7 +49,7 @@ def read_blocks(texts: Iterable[Text], columns: tuple[int, ...]) -> dict[str, np
             if len(name.split()) > 1:
                 raise FacedetError(f"{source}, line {place + 1}: '{name[:80]}' is no picture")
             count = lines[place + 1].strip() if place + 1 < len(lines) else ""
-            if not count.isdecimal():
+            if not count.isdecimal() or len(count) > 9:  # int() refuses thousands of digits
                 raise FacedetError(f"{source}, line {place + 2}: '{count[:80]}' is no number")
             place += 2
             if int(count) and wanted is None and place < len(lines):

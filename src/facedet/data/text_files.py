@@ -75,5 +75,7 @@ def zip_texts(path: Path, rename: Callable[[list[str]], list[str]], nothing: str
                     raise FacedetError(f"{source} unpacks to {entry.file_size:,} bytes")
                 yield source, name, archive.read(entry).decode("utf-8")
     # An encrypted entry is a RuntimeError, an unknown compression a NotImplementedError.
-    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, UnicodeDecodeError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeDecodeError,
+    ) as error:  # fmt: skip
         raise FacedetError(f"{path} cannot be read as a zip: {error}") from error

@@ -69,7 +69,7 @@ def read_txt(path: Path) -> list[Entry]:
     while place < len(lines):
         name = _picture_name(lines[place], f"{path}, line {place + 1}")
         count = lines[place + 1].strip() if place + 1 < len(lines) else ""
-        if not count.isdecimal():
+        if not count.isdecimal() or len(count) > 9:  # int() refuses thousands of digits
             raise FacedetError(f"{path}, line {place + 2}: '{count[:80]}' is no number of boxes")
         place += 2
         size = int(count)
