@@ -16,7 +16,7 @@ import torch
 from facedet.data.crowds import make_crowds
 
 KILLS = int(os.environ.get("FACEDET_KILLS", "0"))
-STEPS = 400 if KILLS else 30
+STEPS = 400 if KILLS else 60
 SETTINGS = [
     "preset=extd_ssd_32_relu", "data.prepare=null", "augmentation.size=64", "data.batch_size=2",
     "trainer.num_sanity_val_steps=0", "trainer.limit_val_batches=2", f"trainer.max_steps={STEPS}",
@@ -87,15 +87,17 @@ def test_killed_at_random_moments_a_training_ends_the_same(crowds, tmp_path, mod
             time.sleep(0.05)
             if time.monotonic() - began > 60:
                 break
-        time.sleep(draw.uniform(0, 1.5))
+        time.sleep(draw.uniform(0, 1.5 if KILLS else 0.5))
         if number == signal.SIGKILL:
             os.killpg(process.pid, number)
             process.wait()
         else:  # to the first process alone, as a scheduler does
             process.send_signal(number)
-            assert process.wait(timeout=60) == 128 + number
-            said = f"{number.name} at step {steps_done(output)}: everything is saved"
-            assert said in output.with_suffix(".log").read_text()
+            code = process.wait(timeout=60)
+            if steps_done(output) < STEPS:  # else it had ended before the signal came
+                assert code == 128 + number
+                said = f"{number.name} at step {steps_done(output)}: everything is saved"
+                assert said in output.with_suffix(".log").read_text()
         if steps_done(output) == STEPS:
             break
         killed += 1
