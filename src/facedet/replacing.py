@@ -1,9 +1,11 @@
 """Files that are written whole or not at all."""
 
+import csv
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from facedet.errors import FacedetError
 
@@ -38,6 +40,21 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
     except OSError as error:
         raise FacedetError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def replacing_table(path: Path, errors: str = "strict") -> Iterator[Any]:
+    """A `csv.writer` whose file takes the place of `path` at the end; see `replacing`.
+
+    Args:
+        path: the CSV file to write or replace.
+        errors: what is done about names that hold bytes which are no letters, as for `open`.
+    """
+    with (
+        replacing(path) as aside,
+        aside.open("w", newline="", encoding="utf-8", errors=errors) as stream,
+    ):
+        yield csv.writer(stream)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
-from facedet.replacing import replacing
+from facedet.replacing import replacing_table
 
 
 class _Writer(ExperimentWriter):
@@ -16,32 +16,31 @@ class _Writer(ExperimentWriter):
     def _check_log_dir_exists(self) -> None:
         """Nothing is in the way."""
 
-    def read(self) -> list[dict[str, str]]:
-        """The rows of the file, none where there is none; and makes its columns known."""
+    def keep_below(self, step: int) -> None:
+        """Cuts the file of an earlier run down to the rows of earlier steps; none: no file."""
         path = Path(self.metrics_file_path)
-        if not path.is_file():
-            return []
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            rows = list(reader)
-            self.metrics_keys = list(reader.fieldnames or [])
-        return rows
+        rows, columns = self._read() if path.is_file() else ([], [])
+        kept = [row for row in rows if _is_below(row, step)]
+        if kept:
+            self._replace(kept, columns)
+            self.metrics_keys = columns
+        else:
+            path.unlink(missing_ok=True)
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         """Gives the rows written so far the columns that have come since."""
-        with Path(self.metrics_file_path).open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-        self.rewrite(rows, fieldnames)
+        self._replace(self._read()[0], fieldnames)
 
-    def rewrite(self, rows: list[dict[str, str]], fieldnames: list[str]) -> None:
-        """Replaces the file, whole or not at all."""
-        with (
-            replacing(Path(self.metrics_file_path)) as aside,
-            aside.open("w", newline="", encoding="utf-8") as stream,
-        ):
-            writer = csv.DictWriter(stream, fieldnames=fieldnames)
-            writer.writeheader()
-            writer.writerows(rows)
+    def _read(self) -> tuple[list[dict[str, str]], list[str]]:
+        """The rows of the file, and its columns."""
+        with Path(self.metrics_file_path).open(newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            return list(reader), list(reader.fieldnames or [])
+
+    def _replace(self, rows: list[dict[str, str]], columns: list[str]) -> None:
+        with replacing_table(Path(self.metrics_file_path)) as table:
+            table.writerow(columns)
+            table.writerows([row.get(column) for column in columns] for row in rows)
 
 
 class CsvHistory(CSVLogger):
@@ -61,15 +60,8 @@ class CsvHistory(CSVLogger):
     def experiment(self) -> Any:  # noqa: ANN401
         """The writer; made, and the file of an earlier run cut, on first use."""
         if self._experiment is None:
-            writer = _Writer(log_dir=self.log_dir)
-            self._experiment = writer
-            rows = writer.read()
-            kept = [row for row in rows if _is_below(row, self._kept_below)]
-            if kept:
-                writer.rewrite(kept, writer.metrics_keys)
-            else:
-                Path(writer.metrics_file_path).unlink(missing_ok=True)
-                writer.metrics_keys = []
+            self._experiment = _Writer(log_dir=self.log_dir)
+            self._experiment.keep_below(self._kept_below)
         return self._experiment
 
     def go_on(self, step: int) -> None:

@@ -4,8 +4,6 @@ The criterion says each image's weakest positive score, the module hands it on, 
 collects it, and the sampler draws the next epoch by it. None of them knows the detector's family.
 """
 
-import csv
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +11,14 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from facedet.callbacks.all_ranks import of_all_ranks
 from facedet.data.dataset import mirror
-from facedet.data.difficulty import DifficultyTable
+from facedet.data.difficulty import DifficultyTable, is_score
 from facedet.data.images import read_rgb
 from facedet.data.samplers import DifficultySampler
 from facedet.errors import FacedetError, UsageError
 from facedet.plots import MISSED, Box, draw_boxes, save_picture, sheet
-from facedet.replacing import replacing
-
-log = logging.getLogger(__name__)
+from facedet.replacing import replacing_table
 
 # Under this key a checkpoint carries the table, the visits since the epoch's start, and history.
 KEY = "facedet_mining"
@@ -149,10 +146,8 @@ class HardImageMining(pl.Callback):
         """Entries and scores of this epoch's visits, of all processes."""
         entries = torch.cat([torch.zeros(0, dtype=torch.long), *(e for e, _ in self._visits)])
         scores = torch.cat([torch.zeros(0), *(s.cpu() for _, s in self._visits)])
-        if trainer.world_size > 1:
-            parts: list[Any] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(parts, (entries, scores))
-            entries, scores = (torch.cat(part) for part in zip(*parts, strict=True))
+        parts = of_all_ranks(trainer, (entries, scores))
+        entries, scores = (torch.cat(part) for part in zip(*parts, strict=True))
         return entries, scores
 
 
@@ -174,7 +169,7 @@ def _record(
     table: DifficultyTable, entries: Tensor, scores: Tensor, trainer: pl.Trainer
 ) -> dict[str, float]:
     """Ends an epoch of the table; the row of numbers that tells of it."""
-    wrong = entries[~((scores >= 0) & (scores <= 1))]
+    wrong = entries[~is_score(scores)]
     if len(wrong):
         name = trainer.datamodule.name_of(int(wrong[0]))  # type: ignore[attr-defined]
         raise FacedetError(
@@ -191,10 +186,9 @@ def _record(
 
 
 def _write_csv(path: Path, rows: list[dict[str, float]]) -> None:
-    with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    with replacing_table(path) as table:
+        table.writerow(rows[0])
+        table.writerows(row.values() for row in rows)
 
 
 def _log_histogram(trainer: pl.Trainer, table: DifficultyTable) -> None:

@@ -1,6 +1,5 @@
 """A checkpoint to go on from: every so many steps, at the last one, and when a signal comes."""
 
-import logging
 import os
 import shutil
 import signal
@@ -12,8 +11,6 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from facedet.callbacks.stop_signals import StopSignals, requeue
 from facedet.errors import InterruptedTrainingError, UsageError
-
-log = logging.getLogger(__name__)
 
 
 class LastCheckpoint(Checkpoint):

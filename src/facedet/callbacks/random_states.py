@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
+
+from facedet.callbacks.all_ranks import of_all_ranks
 
 _KEY = "facedet_random_states"
 
@@ -25,11 +26,7 @@ class RandomStates(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Adds the states of all processes, in the order of their ranks."""
-        states: list[Any] = [_read()]
-        if trainer.world_size > 1:
-            states = [None] * trainer.world_size
-            dist.all_gather_object(states, _read())
-        checkpoint[_KEY] = states
+        checkpoint[_KEY] = of_all_ranks(trainer, _read())
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

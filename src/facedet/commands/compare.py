@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 import zipfile
@@ -17,7 +16,7 @@ from facedet.data.wider_annotations import SUBSETS
 from facedet.data.wider_curves import read_wider_curves
 from facedet.errors import FacedetError, UsageError
 from facedet.plots import plot_precision_recall
-from facedet.replacing import replacing
+from facedet.replacing import replacing_table
 
 HELP = """Put own results on WIDER FACE beside published ones: a table of the AP on easy, medium and
 hard faces, best on hard faces first, and their precision-recall curves. Own results are output
@@ -119,15 +118,11 @@ def _read_run(text: str) -> Method:
 
 def _save(folder: Path, methods: list[Method], best: int) -> None:
     """Writes comparison.csv, and pictures of all own curves and the best published ones."""
-    with (
-        replacing(folder / "comparison.csv") as aside,
-        aside.open("w", encoding="utf-8", newline="") as stream,
-    ):
-        writer = csv.writer(stream)
-        writer.writerow(["method", *SUBSETS, "own"])
+    with replacing_table(folder / "comparison.csv") as table:
+        table.writerow(["method", *SUBSETS, "own"])
         for one in methods:
             numbers = [f"{one.values[subset]:.6f}" for subset in SUBSETS]
-            writer.writerow([one.name, *numbers, one.own])
+            table.writerow([one.name, *numbers, one.own])
     for subset in SUBSETS:
         ranked = sorted(methods, key=lambda method: -method.values[subset])
         published = [method for method in ranked if not method.own][:best]

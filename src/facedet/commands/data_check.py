@@ -1,7 +1,6 @@
 """`facedet data check`: what is wrong with a data set, as a summary, a table and pictures."""
 
 import argparse
-import csv
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,18 +83,13 @@ def _write(output: Path, report: "Report", summary: dict[str, Any]) -> None:
     """Writes summary.json, findings.csv, face_sizes.png, samples.jpg and offenders.jpg."""
     from facedet.data.checking import face_sizes
     from facedet.plots import is_drawn, plot_histogram, save_picture, sheet
-    from facedet.replacing import replacing
+    from facedet.replacing import replacing, replacing_table
 
     with replacing(output / "summary.json") as aside:
         aside.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    with (
-        replacing(output / "findings.csv") as aside,
-        # A name may hold bytes that are no letters.
-        aside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
-    ):
-        writer = csv.writer(stream)
-        writer.writerow(["kind", "split", "picture", "place", "detail"])
-        writer.writerows(finding[:5] for finding in report.findings)
+    with replacing_table(output / "findings.csv", errors="backslashreplace") as table:
+        table.writerow(["kind", "split", "picture", "place", "detail"])
+        table.writerows(finding[:5] for finding in report.findings)
     sizes = {split: face_sizes(one.listing) for split, one in report.splits.items()}
     title = f"{sum(map(len, sizes.values())):,} faces"
     plot_histogram(output / "face_sizes.png", sizes, "square root of a face's area, px", title)

@@ -164,24 +164,16 @@ def _line(image: dict[str, Any]) -> str:
 
 
 def _write_table(output: Path, images: list[dict[str, Any]], kind: str) -> None:
-    from facedet.replacing import replacing
+    from facedet.replacing import replacing, replacing_table
 
-    with replacing(output / f"predictions.{kind}") as aside:
-        if kind == "json":
+    path = output / f"predictions.{kind}"
+    if kind == "json":
+        with replacing(path) as aside:
             aside.write_text(json.dumps({"images": images}, indent=1), encoding="utf-8")
-        else:
-            _write_csv(aside, images)
-    print(f"{len(images)} pictures: {output / f'predictions.{kind}'}", file=sys.stderr)
-
-
-def _write_csv(path: Path, images: list[dict[str, Any]]) -> None:
-    import csv
-
-    # A name may hold bytes that are no letters.
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["file", "width", "height", "x1", "y1", "x2", "y2", "score"])
-        for image in images:
-            for face in image["faces"]:
-                row = [image["file"], image["width"], image["height"], *face["box"], face["score"]]
-                writer.writerow(row)
+    else:
+        with replacing_table(path, errors="backslashreplace") as table:
+            table.writerow(["file", "width", "height", "x1", "y1", "x2", "y2", "score"])
+            for image in images:
+                about = [image["file"], image["width"], image["height"]]
+                table.writerows([*about, *face["box"], face["score"]] for face in image["faces"])
+    print(f"{len(images)} pictures: {path}", file=sys.stderr)

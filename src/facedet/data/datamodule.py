@@ -102,7 +102,7 @@ class FaceDataModule(pl.LightningDataModule):
         """The difficulties of the training entries, one table for all loaders; None: no mining."""
         if self.mining is None:
             return None
-        return DifficultyTable(len(self._entries()), self.mining, self.fingerprint())
+        return DifficultyTable(len(self._entries), self.mining, self.fingerprint())
 
     def fingerprint(self) -> str:
         """SHA-256 of what the training entries are; see `difficulty.fingerprint`."""
@@ -110,11 +110,11 @@ class FaceDataModule(pl.LightningDataModule):
 
     def record_of(self, entry: int) -> tuple[Record, bool]:
         """The record behind a training entry, and whether the entry is its mirrored copy."""
-        return self._entries().record_of(entry)
+        return self._entries.record_of(entry)
 
     def name_of(self, entry: int) -> str:
         """A training entry's name for messages; see `FaceDataset.name_of`."""
-        return self._entries().name_of(entry)
+        return self._entries.name_of(entry)
 
     def setup(self, stage: str) -> None:
         """Reads the annotations, so that a missing picture is known before training starts."""
@@ -125,7 +125,7 @@ class FaceDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Batches (images uint8 [B, 3, H, W], list of B targets) of augmented pictures."""
         place = (self.seed, self._rank(), self._world(), self.batch_size, self._wide)
-        entries = self._entries()
+        entries = self._entries
         sampler = (
             ShuffleSampler(len(entries), *place)
             if self.difficulty is None
@@ -167,6 +167,7 @@ class FaceDataModule(pl.LightningDataModule):
         """What a loader seeds its workers from; from the global generator it would take draws."""
         return torch.Generator().manual_seed(self.seed)
 
+    @cached_property
     def _entries(self) -> FaceDataset:
         """The training entries."""
         records = self.reading("train").records
@@ -182,7 +183,7 @@ class FaceDataModule(pl.LightningDataModule):
 
     def _check_batches(self) -> None:
         """Refuses a data set that fills no batch; tells of a kind of picture that fills none."""
-        entries = len(self._entries())
+        entries = len(self._entries)
         what = "training pictures" + " and mirrored copies" * self.mirrored_copies
         wide = entries if self._wide is None else int(self._wide.sum())
         step = self.batch_size * self._world()

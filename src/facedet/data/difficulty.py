@@ -146,13 +146,18 @@ class DifficultyTable:
         strange = (indices < 0) | (indices >= len(self))
         if strange.any():
             raise FacedetError(f"entry {int(indices[strange][0])} is not one of {len(self):,}")
-        bad = ~((scores >= 0) & (scores <= 1))  # also NaN
+        bad = ~is_score(scores)
         if bad.any():
             raise FacedetError(
                 f"the difficulty score of entry {int(indices[bad][0])} is "
                 f"{float(scores[bad][0])}, {int(bad.sum())} of {len(scores)} are no number from "
                 "0 to 1: the training has diverged"
             )
+
+
+def is_score(scores: Tensor) -> Tensor:
+    """Which values lie in [0, 1]; NaN does not."""
+    return (scores >= 0) & (scores <= 1)
 
 
 def fingerprint(records: Sequence[Record], mirrored_copies: bool) -> str:
