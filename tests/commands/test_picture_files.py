@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from facedet.commands.picture_files import SUFFIXES, find_pictures, names_to_draw
+from facedet.commands.picture_files import find_pictures, names_to_draw
+from facedet.data.listing import PICTURE_SUFFIXES
 from facedet.plots import save_picture as save_drawn
 from reference.one_face import save_picture as save_photo
 
@@ -85,7 +86,7 @@ def test_a_dead_link_is_a_picture_that_will_fail(folder):
 
 
 def test_suffixes_are_lower_case():
-    assert {suffix.lower() for suffix in SUFFIXES} == SUFFIXES
+    assert {suffix.lower() for suffix in PICTURE_SUFFIXES} == PICTURE_SUFFIXES
 
 
 def test_equal_names_stay_apart(tmp_path):

@@ -4,12 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from facedet.data.listing import PICTURE_SUFFIXES
 from facedet.plots import is_drawn
-
-SUFFIXES = {
-    *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif"),
-    *(".tif", ".tiff", ".webp", ".ppm", ".pgm"),
-}
 
 
 class Inputs(NamedTuple):
@@ -39,7 +35,7 @@ def find_pictures(inputs: Sequence[Path]) -> Inputs:
             continue
         found = False
         for file in sorted(one for one in path.rglob("*") if not one.is_dir()):
-            if file.suffix.lower() not in SUFFIXES or file.name.startswith("."):
+            if file.suffix.lower() not in PICTURE_SUFFIXES or file.name.startswith("."):
                 others.add(file.resolve())
             elif is_drawn(file):
                 drawn.add(file.resolve())

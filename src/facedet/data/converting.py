@@ -11,8 +11,9 @@ from tqdm import tqdm
 from facedet.data.formats import FORMATS
 from facedet.data.listing import Listed, Listing, refuse
 from facedet.data.new_folder import new_folder
-from facedet.data.own_data import check_choice, require_sound, select_faces, select_present
-from facedet.data.own_folders import read_size
+from facedet.data.own_data import require_sound, select_faces, select_present
+from facedet.data.picture_size import read_size
+from facedet.data.requests import check_choice
 from facedet.errors import FacedetError
 
 _BAR_AFTER = 2.0  # seconds

@@ -1,11 +1,13 @@
 """Test sets whose annotations list pictures: which of them are on disk, and how large they are."""
 
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from facedet.data.requests import check_choice, require_pictures
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import Reading, Record
 
@@ -40,22 +42,12 @@ def assemble(
         FacedetError: pictures are missing.
         UsageError: an argument is none of its choices.
     """
-    for key, value, choices in (
-        ("images", images, ("all", "present")),
-        ("zero_size", zero_size, ("drop", "keep")),
-        ("faceless", faceless, ("drop", "keep")),
-    ):
-        if value not in choices:
-            raise UsageError(f"{key}={value} is none of {', '.join(choices)}")
-    present = [record for record in records if record.path.is_file()]
-    missing = len(records) - len(present)
-    if missing and (images == "all" or not present):
-        first = next(record for record in records if not record.path.is_file())
-        advice = "; data.images=present uses the rest" if present else ""
-        raise FacedetError(
-            f"{root}: {missing:,} of {len(records):,} pictures are missing, "
-            f"the first is {first.path}{advice}"
-        )
+    check_choice("images", images, ("all", "present"))
+    check_choice("zero_size", zero_size, ("drop", "keep"))
+    check_choice("faceless", faceless, ("drop", "keep"))
+    is_there = [record.path.is_file() for record in records]
+    missing = require_pictures(root, [str(record.path) for record in records], is_there, images)
+    present = list(compress(records, is_there))
     cut = [_drop_zero_size(record) if zero_size == "drop" else record for record in present]
     used = [record for record in cut if len(record.boxes) or faceless == "keep"]
     counts = {

@@ -5,6 +5,7 @@ Alike for all formats; see `listing` for what goes in.
 
 import os
 from collections.abc import Sequence
+from itertools import compress
 from typing import TypedDict
 
 import numpy as np
@@ -18,8 +19,9 @@ from facedet.data.listing import (
     quoted,
     refuse,
 )
+from facedet.data.requests import check_choice, require_pictures
 from facedet.data.wider_annotations import SUBSETS
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError
 from facedet.structures import Reading, Record
 
 # No picture is wider; in float32, which records hold, larger numbers lose their pixels.
@@ -130,15 +132,10 @@ def select_present(listing: Listing, images: str, advice: str) -> tuple[Listing,
     pictures = listing.pictures
     if not pictures:
         raise FacedetError(f"{listing.source} lists no picture")
-    present = [one for one in pictures if os.path.isfile(one.path)]
-    missing = len(pictures) - len(present)
-    if missing and (images == "all" or not present):
-        first = next(one for one in pictures if not os.path.isfile(one.path))
-        raise FacedetError(
-            f"{listing.folder}: {missing:,} of {len(pictures):,} pictures are missing, the first "
-            f"is {quoted(first.file)}{f'; {advice} uses the rest' if present else ''}"
-        )
-    return listing._replace(pictures=present), missing
+    is_there = [os.path.isfile(one.path) for one in pictures]
+    names = [quoted(one.file) for one in pictures]
+    missing = require_pictures(listing.folder, names, is_there, images, advice)
+    return listing._replace(pictures=list(compress(pictures, is_there))), missing
 
 
 def to_reading(
@@ -199,9 +196,3 @@ def to_reading(
         counts["faces"] += len(boxes) - int(ignore.sum())
         counts["ignored_boxes"] += int(ignore.sum())
     return Reading(records, counts)
-
-
-def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
-    """Refuses a misspelt choice, which would otherwise act as the last one."""
-    if value not in choices:
-        raise UsageError(f"{key}={value} is none of {', '.join(choices)}")

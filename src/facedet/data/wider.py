@@ -5,14 +5,14 @@ ROOT/wider_face_split/wider_face_val.mat, or wider_face_val_bbx_gt.txt
 ROOT/ground_truth/wider_{easy,medium,hard}_val.mat     the evaluation subsets, of val only
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from facedet.data.requests import check_choice, require_pictures
 from facedet.data.wider_annotations import ATTRIBUTES, Entry, read_mat, read_subsets, read_txt
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError
 from facedet.structures import Reading, Record
 
 
@@ -51,18 +51,13 @@ def read_wider(
         FacedetError: a picture or file is missing, or an annotation is malformed.
         UsageError: an argument is none of its choices.
     """
-    _check_choice("images", images, ("all", "present"))
+    check_choice("images", images, ("all", "present"))
     entries, subsets = _read_annotations(root, split, annotations)
     folder = _pictures(root, split)
-    present = np.array([(folder / f"{entry.name}.jpg").is_file() for entry in entries])
-    missing = int((~present).sum())
-    if missing and (images == "all" or missing == len(entries)):
-        advice = "" if missing == len(entries) else "; data.images=present uses the rest"
-        raise FacedetError(
-            f"{folder}: {missing:,} of {len(entries):,} pictures are missing, "
-            f"the first is {entries[int(present.argmin())].name}.jpg{advice}"
-        )
-    used = np.flatnonzero(present).tolist()
+    files = [f"{entry.name}.jpg" for entry in entries]
+    is_there = [(folder / file).is_file() for file in files]
+    missing = require_pictures(folder, files, is_there, images)
+    used = np.flatnonzero(is_there).tolist()
     reading = _assemble(
         [entries[place] for place in used],
         None if subsets is None else [subsets[place] for place in used],
@@ -119,17 +114,11 @@ def _pictures(root: str | Path, split: str) -> Path:
     return Path(root) / f"WIDER_{split}" / "images"
 
 
-def _check_choice(key: str, value: str, choices: Sequence[str]) -> None:
-    """Refuses a misspelt choice, which would otherwise act as the last one."""
-    if value not in choices:
-        raise UsageError(f"{key}={value} is none of {', '.join(choices)}")
-
-
 def _read_annotations(
     root: str | Path, split: str, annotations: str
 ) -> tuple[list[Entry], list[np.ndarray] | None]:
     """The entries of the file that `annotations` chooses, and their subset masks."""
-    _check_choice("annotations", annotations, ("auto", "mat", "txt"))
+    check_choice("annotations", annotations, ("auto", "mat", "txt"))
     folder = Path(root) / "wider_face_split"
     mat, txt = folder / f"wider_face_{split}.mat", folder / f"wider_face_{split}_bbx_gt.txt"
     if annotations == "auto":
@@ -148,8 +137,8 @@ def _assemble(
     faceless: str,
 ) -> Reading:
     """Turns entries into records, leaving out and counting what the arguments say."""
-    _check_choice("zero_size", zero_size, ("drop", "keep"))
-    _check_choice("faceless", faceless, ("drop", "keep"))
+    check_choice("zero_size", zero_size, ("drop", "keep"))
+    check_choice("faceless", faceless, ("drop", "keep"))
     counts = dict.fromkeys(
         ("images", "faces", "zero_size_boxes", "faceless_images", "missing_images"), 0
     )

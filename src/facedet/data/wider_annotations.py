@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
-from scipy.io import loadmat
 
+from facedet.data.mat_files import load_mat
 from facedet.data.number_rows import parse_rows
 from facedet.errors import FacedetError
 
@@ -140,7 +140,7 @@ def _picture_name(text: str, source: str) -> str:
 
 def _walk_mat(path: Path, variables: list[str]) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Yields "EVENT/IMAGE" and one numeric array per variable for each picture of a .mat."""
-    content = _load_mat(path, ["event_list", "file_list", *variables])
+    content = load_mat(path, ["event_list", "file_list", *variables])
     events = _cells(content["event_list"], f"{path}: event_list")
     columns = {key: _cells(content[key], f"{path}: {key}") for key in ["file_list", *variables]}
     for key, column in columns.items():
@@ -159,21 +159,6 @@ def _walk_mat(path: Path, variables: list[str]) -> Iterator[tuple[str, list[np.n
             if any(value.dtype.kind not in "iuf" for value in values):
                 raise FacedetError(f"{path}: {name} holds something else than numbers")
             yield name, values
-
-
-def _load_mat(path: Path, variables: list[str]) -> dict[str, np.ndarray]:
-    """Reads variables of a .mat, all of which must be there."""
-    if not path.is_file():
-        raise FacedetError(f"{path} is missing")
-    try:
-        content = loadmat(path, variable_names=variables)
-    # A truncated or foreign file makes scipy fail in a dozen ways, from zlib.error to MemoryError.
-    except Exception as error:
-        raise FacedetError(f"{path} cannot be read as a MATLAB file: {error}") from error
-    absent = [key for key in variables if key not in content]
-    if absent:
-        raise FacedetError(f"{path} holds no {', '.join(absent)}")
-    return content
 
 
 def _cells(array: np.ndarray, source: str) -> list[np.ndarray]:

@@ -15,7 +15,8 @@ import numpy as np
 
 from facedet.data.listing import IGNORE_CLASS, Complain, Listed, Listing, quoted, refuse, stem_of
 from facedet.data.own_data import Choices, to_reading
-from facedet.data.own_folders import find_files, read_size, splits_by
+from facedet.data.own_folders import find_files, splits_by
+from facedet.data.picture_size import read_size
 from facedet.data.yolo_layout import CLASSES, SETTINGS, find_folders, read_settings
 from facedet.errors import FacedetError
 from facedet.structures import Reading
