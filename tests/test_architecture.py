@@ -11,7 +11,7 @@ PACKAGE = Path(facedet.__file__).parent
 # The first prefix that fits gives the layer.
 LAYERS = {
     "data.datamodule": 3,
-    **dict.fromkeys(("structures", "boxes", "box_coder", "errors", "replacing"), 0),
+    **dict.fromkeys(("structures", "boxes", "box_coder", "errors", "replacing", "allocator"), 0),
     **dict.fromkeys(("models", "criteria", "postprocess", "data", "metrics"), 1),
     **dict.fromkeys(("inference", "scales", "profiling", "plots"), 2),
     **dict.fromkeys(("modules", "callbacks"), 3),

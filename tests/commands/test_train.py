@@ -11,7 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from facedet.callbacks.checkpoint_config import KEY
-from facedet.commands.train import precision
+from facedet.commands.trainers import precision
 from facedet.weights import read_weights
 
 SMALL = ("preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.batch_size=2",

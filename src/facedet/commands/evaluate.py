@@ -56,10 +56,12 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     plain(config)  # says what is missing before anything is loaded
     if config.limit is not None and (type(config.limit) is not int or config.limit < 1):
         raise UsageError(f"limit={config.limit}: a number of pictures above 0 is wanted")
+    from facedet.allocator import keep_freed_memory
     from facedet.commands.protocols import find_benchmark
     from facedet.evaluation import detect_records, save_sheet
     from facedet.scoring import metric_report, save_report, score_records, table
 
+    keep_freed_memory()
     settings = plain(config.protocol)
     benchmark = find_benchmark(settings.get("benchmark", "wider"))
     output = Path(str(config.paths.output))

@@ -77,9 +77,11 @@ def train(config: DictConfig) -> float | None:
         FacedetError: the data, a checkpoint or a setting is not as it should be.
     """
     values = plain(config)
+    from facedet.allocator import keep_freed_memory
     from facedet.commands.resuming import find_checkpoint
 
     quieten()
+    keep_freed_memory()
     output = Path(config.paths.output)
     with own_folder(output):
         resume = find_checkpoint(config.ckpt_path, output)
@@ -95,6 +97,7 @@ def _train(
 ) -> float | None:
     import pytorch_lightning as pl
 
+    from facedet.commands.trainers import build_trainer
     from facedet.scoring import require_subsets
 
     pl.seed_everything(config.seed, workers=True, verbose=False)
@@ -204,35 +207,6 @@ def _finish_wandb() -> None:
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         wandb.finish()
-
-
-def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
-    """The Lightning trainer of a config."""
-    from omegaconf import OmegaConf
-    from pytorch_lightning.plugins.environments import SLURMEnvironment
-
-    from facedet.callbacks.checkpoint_io import DurableCheckpointIO
-
-    settings = OmegaConf.merge(config.trainer, {"precision": precision(config.trainer)})
-    logger = build(config.logger) if config.get("logger") else False
-    plugins: list[Any] = [DurableCheckpointIO()]
-    if SLURMEnvironment.detect():
-        # The last checkpoint handles the signals; Lightning's would be of the middle of a step.
-        plugins.append(SLURMEnvironment(auto_requeue=False))
-    return build(settings, callbacks=callbacks, logger=logger, plugins=plugins)
-
-
-def precision(trainer: DictConfig) -> str:
-    """The trainer's precision; `auto` is bfloat16 where the machine computes in it."""
-    import torch
-
-    if trainer.precision != "auto":
-        return trainer.precision
-    if trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    capabilities: dict = getattr(torch.cpu, "get_capabilities", dict)()
-    quick = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
-    return "bf16-mixed" if quick else "32-true"
 
 
 def report(trainer: Any, output: Path) -> None:  # noqa: ANN401

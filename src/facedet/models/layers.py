@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facedet.errors import UsageError
+from facedet.models.depthwise import DepthwiseConv2d
 from facedet.models.scalar_prelu import ScalarPReLU
 
 # PReLU starts at the slope that Leaky-ReLU keeps (EXTD §4: both 0.25).
@@ -70,8 +71,12 @@ class ConvNormAct(nn.Module):
         act: str | None = None,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
-            in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias
+        self.conv: nn.Conv2d = (
+            DepthwiseConv2d(in_channels, kernel, stride, bias)
+            if groups == in_channels == out_channels > 1
+            else nn.Conv2d(
+                in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias
+            )
         )
         self.norm: nn.Module = nn.BatchNorm2d(out_channels)
         self.act: nn.Module = activation(act) if act else nn.Identity()

@@ -1,0 +1,40 @@
+"""The Lightning trainer of a config, and the precision that suits the machine."""
+
+from typing import Any
+
+from omegaconf import DictConfig
+
+from facedet.config import build
+
+
+def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
+    """The Lightning trainer of a config.
+
+    Raises:
+        UsageError: the settings do not go together.
+    """
+    from omegaconf import OmegaConf
+    from pytorch_lightning.plugins.environments import SLURMEnvironment
+
+    from facedet.callbacks.checkpoint_io import DurableCheckpointIO
+
+    settings = OmegaConf.merge(config.trainer, {"precision": precision(config.trainer)})
+    logger = build(config.logger) if config.get("logger") else False
+    plugins: list[Any] = [DurableCheckpointIO()]
+    if SLURMEnvironment.detect():
+        # The last checkpoint handles the signals; Lightning's would be of the middle of a step.
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    return build(settings, callbacks=callbacks, logger=logger, plugins=plugins)
+
+
+def precision(trainer: DictConfig) -> str:
+    """The trainer's precision; `auto` is bfloat16 where the machine computes in it."""
+    import torch
+
+    if trainer.precision != "auto":
+        return trainer.precision
+    if trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    capabilities: dict = getattr(torch.cpu, "get_capabilities", dict)()
+    quick = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return "bf16-mixed" if quick else "32-true"
