@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 import facedet
+from facedet import registry
 from facedet.boxes import iou
 from facedet.data.wider import read_wider
 from facedet.errors import FacedetError, UsageError
@@ -235,6 +237,16 @@ def test_info_says_where_the_weights_come_from(detector, weights):
     assert detector.info["source"] == "made by hand"
     assert detector.info["file"] == "one.safetensors"
     assert detector.info["sha256"] == read_weights(weights).info["sha256"]
+
+
+def test_without_an_argument_the_shipped_weights_are_taken(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "SHIPPED_DIR", tmp_path)
+    with pytest.raises(FacedetError, match=f"{registry.DEFAULT}: .* not part of this installation"):
+        facedet.load()
+    copyfile(weights, tmp_path / f"{registry.DEFAULT}.safetensors")
+    for detector in (facedet.load(), facedet.load(registry.DEFAULT)):
+        check_one_face(detector.detect(pixels()))
+        assert detector.info["file"] == "extd-fpn-64-prelu.safetensors"
 
 
 def test_importing_the_package_does_not_import_torch():

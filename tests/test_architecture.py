@@ -16,7 +16,10 @@ LAYERS = {
     **dict.fromkeys(("inference", "scales", "profiling", "plots"), 2),
     **dict.fromkeys(("modules", "callbacks"), 3),
     **dict.fromkeys(("config", "weights", "pretrained", "api", "evaluation", "scoring"), 4),
-    **dict.fromkeys(("cli", "commands"), 4),
+    **dict.fromkeys(("diagnosis", "diagnosis_errors", "diagnosis_plots", "diagnosis_report"), 4),
+    **dict.fromkeys(("cli", "commands", "downloading", "registry", "reproduce"), 4),
+    "sweep_results": 4,
+    **dict.fromkeys(("raw_looks", "pyramid_study", "study_files"), 4),
     # The package itself hands out the API.
     "": 4,
 }
@@ -24,7 +27,7 @@ LAYERS = {
 APART = ("models", "criteria", "postprocess", "data", "metrics")
 # Other people's packages and the lowest layer that may use them.
 OUTSIDE = {
-    "hydra": 4, "omegaconf": 4, "wandb": 3, "pytorch_lightning": 3, "matplotlib": 2,
+    "hydra": 4, "omegaconf": 4, "wandb": 4, "pytorch_lightning": 3, "matplotlib": 2,
     "albumentations": 1, "cv2": 1, "PIL": 1, "scipy": 1, "skimage": 1, "torchmetrics": 1,
 }  # fmt: skip
 # A script of its own: it starts a process that uses the API as a user would.

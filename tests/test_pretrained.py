@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from facedet import pretrained
+from facedet import downloading, pretrained
 from facedet.errors import FacedetError, UsageError
 from facedet.models.anchors import ThreeScaleAnchors
 from facedet.models.backbones.vgg import Vgg16
@@ -79,7 +79,7 @@ def test_imagenet_is_fetched_once(served, expected, tmp_path, monkeypatch):
     cache = tmp_path / "new" / "cache"
     assert_same(read_backbone_weights("imagenet", MEAN, cache), expected)
     assert [file.name for file in cache.iterdir()] == ["vgg16-397923af.pth"]
-    monkeypatch.setattr(pretrained, "_fetch", None)
+    monkeypatch.setattr(downloading, "_download", None)
     assert_same(read_backbone_weights("imagenet", MEAN, cache), expected)
 
 
@@ -113,7 +113,7 @@ def test_a_connection_that_breaks(served, tmp_path, monkeypatch):
         def read(self, _):
             raise ConnectionResetError(104, "Connection reset by peer")
 
-    monkeypatch.setattr(pretrained.urllib.request, "urlopen", lambda *_, **__: Broken())
+    monkeypatch.setattr(downloading.urllib.request, "urlopen", lambda *_, **__: Broken())
     refused(FacedetError, tmp_path, "imagenet", "Connection reset by peer", "put it at")
     assert not list(tmp_path.iterdir())
 

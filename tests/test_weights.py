@@ -1,13 +1,16 @@
 """Weights files: what is saved is read, and what does not fit a network is refused."""
 
 import copy
+import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from facedet.callbacks.checkpoint_config import KEY
 from facedet.errors import FacedetError
 from facedet.weights import (
+    FORMAT,
     Weights,
     build_coder,
     build_net,
@@ -42,6 +45,21 @@ def test_what_is_saved_is_read(good, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert len(build_net(read, path).state_dict()) == len(good.state)
     assert build_coder(read, path).size_variance == 0.2
+
+
+def test_a_changed_byte_is_noticed(path, tmp_path):
+    """A weight's last byte, and a letter of the config: both would load."""
+    data = path.read_bytes()
+    changed = tmp_path / "changed.safetensors"
+    for where in (len(data) - 1, data.index(b"iterative")):
+        changed.write_bytes(data[:where] + bytes([data[where] ^ 1]) + data[where + 1 :])
+        refused(changed, "is damaged, its content is not what was written")
+
+
+def test_files_from_before_the_checksum_are_read(good, tmp_path):
+    described = {"config": json.dumps(good.config), "info": json.dumps(good.info)}
+    save_file(good.state, tmp_path / "old.safetensors", {"format": FORMAT, **described})
+    assert read_weights(tmp_path / "old.safetensors").config == good.config
 
 
 def test_the_built_net_evaluates(path):
@@ -196,3 +214,15 @@ def test_a_released_name_on_another_file(shared, tmp_path):
     # Under its own name it is anybody's training; the bytes say that it is the released one.
     path = path.rename(tmp_path / "mine.pth")
     assert read_weights(path).info["source"] == "released EXTD_32.pth"
+
+
+def test_equal_weights_are_equal_files(tmp_path):
+    state = {f"layer {number} ä.weight": torch.full((3,), float(number)) for number in range(9)}
+    weights = Weights(state, {"net": {"b": 1, "a": 2}}, {"z": "1", "y": "2"})
+    files = [save_weights(tmp_path / f"{number}.safetensors", weights) for number in range(8)]
+    assert len({file.read_bytes() for file in files}) == 1
+    again = read_weights(files[0])
+    assert again.config == weights.config
+    assert {key: value.tolist() for key, value in again.state.items()} == {
+        key: value.tolist() for key, value in state.items()
+    }

@@ -1,4 +1,4 @@
-"""Three lines to the faces in a picture: `facedet.load(weights).detect(picture)`."""
+"""Three lines to the faces in a picture: `facedet.load().detect(picture)`."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +14,7 @@ from facedet.errors import FacedetError, UsageError
 from facedet.inference import Pyramid
 from facedet.models.folding import fold
 from facedet.postprocess import NmsMerge, NmsPostprocess
+from facedet.registry import DEFAULT
 from facedet.scales import FixedScales, Mirrored, Pass
 from facedet.structures import Detections
 from facedet.weights import Weights, build_coder, build_net, read_weights
@@ -86,7 +87,7 @@ class FaceDetector:
 
 
 def load(
-    weights: str | Path,
+    weights: str | Path = DEFAULT,
     *,
     score: float = 0.5,
     scales: Planner | Sequence[float] | None = None,
@@ -101,7 +102,8 @@ def load(
     """A detector ready for pictures.
 
     Args:
-        weights: safetensors of ours, a training checkpoint, or a released EXTD file.
+        weights: safetensors of ours, a training checkpoint, a released EXTD file, or a name of
+            `facedet weights list`.
         score: faces below this score are left out.
         scales: factors at which each picture is looked at, or a function from its size to passes;
             None: as the weights were made for, which is most often the picture as it is.

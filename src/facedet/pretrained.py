@@ -3,9 +3,7 @@
 import importlib
 import logging
 import pickle
-import urllib.request
 from collections.abc import Mapping, Sequence
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from tqdm import tqdm
 
+from facedet.downloading import require_file
 from facedet.errors import FacedetError, UsageError
 from facedet.models.backbones.vgg import Vgg16
 from facedet.models.detector import Detector
@@ -23,14 +21,11 @@ from facedet.models.importers.vgg16 import (
     import_torchvision_vgg16,
     is_torchvision_vgg16,
 )
-from facedet.replacing import replacing
 from facedet.weights import file_sha256
 
 # torchvision's VGG16, trained on ImageNet; 528 MB, most of it a classifier that is not read.
 URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 SHA256 = "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"
-_TIMEOUT_S = 30
-_CHUNK_BYTES = 1 << 20
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +48,7 @@ def read_backbone_weights(wish: str, mean: Sequence[float], cache: Path) -> dict
     """
     if wish == "imagenet":
         path = cache / Path(URL).name
-        if path.is_file():
-            _check_digest(path, str(path), f"remove it, or give backbone_weights={path}")
-        else:
-            _fetch(path)
+        require_file(path, URL, SHA256, f"remove it, or give backbone_weights={path}")
     else:
         path = Path(wish).expanduser()
         if not path.is_file():
@@ -141,40 +133,3 @@ def _convert(path: Path, arrays: Mapping[str, Any], mean: Sequence[float]) -> di
     layout = "torchvision's VGG16 (scaled RGB)" if is_torchvision else "Caffe's VGG16 (BGR)"
     log.info("%s: %s; %d other arrays left out", path, layout, len(arrays) - len(state))
     return state
-
-
-def _fetch(path: Path) -> None:
-    """Downloads torchvision's file to `path`, whole and right or not at all."""
-    with replacing(path) as aside:
-        try:
-            request = urllib.request.urlopen(URL, timeout=_TIMEOUT_S)
-        except (OSError, HTTPException) as error:
-            raise _unreachable(path, error) from error
-        total = int(request.headers.get("Content-Length") or 0) or None
-        bar = tqdm(desc=path.name, total=total, unit="B", unit_scale=True, disable=None)
-        with request, bar, aside.open("wb") as stream:
-            while chunk := _next_chunk(request, path):
-                stream.write(chunk)
-                bar.update(len(chunk))
-        _check_digest(aside, f"{URL}: what arrived", "try again")
-
-
-def _next_chunk(request: Any, path: Path) -> bytes:  # noqa: ANN401
-    # Apart from the writing: a full disk is another error than a lost connection.
-    try:
-        return request.read(_CHUNK_BYTES)
-    except (OSError, HTTPException) as error:
-        raise _unreachable(path, error) from error
-
-
-def _unreachable(path: Path, error: Exception) -> FacedetError:
-    reason = getattr(error, "reason", None) or error or type(error).__name__
-    return FacedetError(
-        f"{URL} cannot be fetched ({reason}): fetch it by other means and put it at {path}"
-    )
-
-
-def _check_digest(path: Path, what: str, remedy: str) -> None:
-    digest = file_sha256(path)
-    if digest != SHA256:
-        raise FacedetError(f"{what} has SHA-256 {digest}, wanted is {SHA256}: {remedy}")

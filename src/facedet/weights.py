@@ -22,6 +22,7 @@ from facedet.models.importers.released_extd import (
     is_released_extd,
     released_width,
 )
+from facedet.registry import locate
 from facedet.replacing import replacing
 
 FORMAT = "facedet-1"
@@ -53,14 +54,13 @@ def read_weights(path: str | Path) -> Weights:
 
     Nothing in the file is run: tensors and plain data only.
 
+    Args:
+        path: the file, or a name of `facedet weights list`.
+
     Raises:
         FacedetError: the file is missing, damaged, something else, or holds code.
     """
-    path = Path(path).expanduser()
-    if path.is_dir():
-        raise FacedetError(f"{path}: is a folder, a weights file is wanted")
-    if not path.is_file():
-        raise FacedetError(f"{path}: no such weights file")
+    path = locate(path)
     if path.stat().st_size == 0:
         raise FacedetError(f"{path}: the weights file is empty")
     is_ours = path.suffix.lower() == ".safetensors"
@@ -132,10 +132,36 @@ def save_weights(path: str | Path, weights: Weights) -> Path:
         "info": json.dumps(weights.info),
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in weights.state.items()}
-    data = save(tensors, metadata)
+    metadata["content_sha256"] = _content_sha256(metadata, tensors)
+    data = _sorted_header(save(tensors, metadata))
     with replacing(path) as aside:
         aside.write_bytes(data)
     return path
+
+
+def _sorted_header(data: bytes) -> bytes:
+    """The same safetensors file, with the entries of its header in order.
+
+    The library writes metadata in an order that changes from call to call; equal weights are to be
+    equal files.
+    """
+    length = int.from_bytes(data[:8], "little")
+    entries = json.loads(data[8 : 8 + length])
+    entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
+    header = json.dumps(entries, separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)  # the format aligns the tensors
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
+
+
+def _content_sha256(metadata: Mapping[str, str], state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of what a safetensors file of ours says and holds, however it is laid out."""
+    digest = hashlib.sha256()
+    for key in ("config", "info"):
+        digest.update(metadata.get(key, "").encode())
+    for key, value in sorted(state.items()):
+        digest.update(key.encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _read_safetensors(path: Path) -> Weights:
@@ -150,6 +176,10 @@ def _read_safetensors(path: Path) -> Weights:
             f"{path}: its format is {metadata.get('format')!r}, wanted {FORMAT!r}: "
             "a file that `facedet convert` or `facedet train` wrote"
         )
+    # safetensors itself would not notice a changed byte. Older files of ours lack the key.
+    stored = metadata.get("content_sha256")
+    if stored is not None and stored != _content_sha256(metadata, state):
+        raise FacedetError(f"{path}: is damaged, its content is not what was written")
     try:
         return Weights(state, json.loads(metadata["config"]), json.loads(metadata["info"]))
     except (KeyError, ValueError) as error:

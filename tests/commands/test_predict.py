@@ -4,11 +4,13 @@ import csv
 import io
 import os
 import sys
+from shutil import copyfile
 
 import pytest
 from PIL import Image
 
 import facedet.api
+from facedet import registry
 from facedet.api import FaceDetector
 from facedet.scales import ExtdScales
 from reference.one_face import BOX, SCORE, save_picture
@@ -126,9 +128,21 @@ def test_wrong_wishes(cli, weights, photos, words, code, said):
     cli("predict", photos, "--weights", weights, *words).check_error(code, said)
 
 
-def test_missing_words(cli, weights, photos):
+def test_missing_words(cli, weights):
     cli("predict", "--weights", weights).check_error(2, "inputs")
-    cli("predict", photos).check_error(2, "--weights")
+
+
+def test_without_weights_the_shipped_ones_are_taken(cli, weights, photos, monkeypatch, tmp_path):
+    shipped = tmp_path / "shipped"
+    monkeypatch.setattr(registry, "SHIPPED_DIR", shipped)
+    words = ("predict", photos / "a b.jpg", "--json")
+    missing = shipped / f"{registry.DEFAULT}.safetensors"
+    cli(*words).check_error(1, registry.DEFAULT, "not part of this installation", missing)
+    shipped.mkdir()
+    copyfile(weights, missing)
+    assert cli(*words).json == cli(*words, "--weights", weights).json
+    copyfile(weights, shipped / "extd-fpn-32-prelu.safetensors")
+    assert cli(*words, "--weights", "extd-fpn-32-prelu").json["images"][0]["faces"]
 
 
 def test_weights_that_are_none(cli, photos, tmp_path):

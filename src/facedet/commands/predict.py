@@ -14,16 +14,19 @@ if TYPE_CHECKING:
 HELP = """Find the faces in pictures and folders of pictures (searched through). Prints a line per
 picture; --output writes predictions.json (or .csv) and the pictures with their boxes. What cannot
 be read is reported at the end, and the rest is done; Ctrl-C keeps what is done. In folders, hidden
-files, other files and pictures that facedet drew itself are passed over."""
+files, other files and pictures that facedet drew itself are passed over. Without --weights those
+shipped with facedet are used."""
 EXAMPLE = """examples:
-  facedet predict photo.jpg folder/ --weights extd64.safetensors --output out/
+  facedet predict photo.jpg folder/ --output out/
   facedet predict photo.jpg --weights extd64.safetensors --json --thorough"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("inputs", nargs="+", type=Path, help="pictures and folders")
-    parser.add_argument("--weights", required=True, type=Path, help="weights file or checkpoint")
+    parser.add_argument(
+        "--weights", type=Path, help="file, checkpoint, or a name of `facedet weights list`"
+    )
     parser.add_argument("--output", type=Path, help="folder for predictions and pictures")
     parser.add_argument("--format", choices=("json", "csv"), default="json", help="of the boxes")
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
@@ -118,10 +121,11 @@ def _say(text: str) -> None:
 
 def _detector(args: argparse.Namespace) -> "FaceDetector":
     from facedet.api import PIXEL_BUDGET, load
+    from facedet.registry import DEFAULT
     from facedet.scales import ExtdScales
 
     return load(
-        args.weights,
+        args.weights or DEFAULT,
         score=args.score,
         scales=ExtdScales() if args.thorough else args.scales,
         flip=args.flip,

@@ -1,0 +1,279 @@
+"""`facedet weights`: what is listed, fetched, found sound, and told in one line."""
+
+import hashlib
+from pathlib import Path
+from shutil import copyfile
+
+import pytest
+import torch
+
+import facedet
+from facedet import registry
+from facedet.models.importers.released_extd import KNOWN_FILES
+from facedet.registry import NamedWeights
+from facedet.weights import build_net, read_weights, save_weights
+from reference.named_weights import released_bytes, write_card
+from reference.one_face import one_face_weights
+from reference.web_server import web_server
+
+# EXTD-SSD-32 with ReLU, see test_convert.
+PARAMETERS = 56_038
+MEASURED = """measured:
+  - {protocol: wider_single, pictures: 243 of WIDER val, ap: {easy: 0.9, hard: 0.75}}
+  - {protocol: wider, pictures: all of WIDER val, ap: {hard: 0.8}}
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    with web_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def released(build_detector):
+    """A file in the layout of the release."""
+    return released_bytes(build_detector("fpn", 32))
+
+
+@pytest.fixture
+def named(server, released, monkeypatch, tmp_path):
+    """Two names: `ours`, shipped but not there yet, and `theirs`, which the server gives."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("FACEDET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(registry, "SHIPPED_DIR", tmp_path / "shipped")
+    (tmp_path / "shipped").mkdir()
+    server.asked.clear()
+    url = server.serve("theirs.pth", released)
+    digest = hashlib.sha256(released).hexdigest()
+    ours = NamedWeights("ours", PARAMETERS, "free", "our own")
+    theirs = NamedWeights("theirs", 62_939, "MIT", "another's", url, digest, 302_000)
+    monkeypatch.setattr(registry, "NAMED", {"ours": ours, "theirs": theirs})
+    return registry.NAMED
+
+
+@pytest.fixture
+def shipped(named, weights):
+    """The file of `ours`, with its card."""
+    path = named["ours"].path()
+    copyfile(weights, path)
+    write_card(path.with_suffix(".md"), MEASURED)
+    return path
+
+
+@pytest.fixture
+def cached(named, tmp_path):
+    """Where the file of `theirs` is to lie."""
+    return tmp_path / "cache" / "theirs.safetensors"
+
+
+def lines(result):
+    assert result.err == ""
+    return result.out.splitlines()
+
+
+def test_list_before_anything_is_there(cli, named):
+    ours, theirs = (" ".join(line.split()) for line in lines(cli("weights", "list")))
+    assert ours == "ours - missing 56,038 parameters our own"
+    assert theirs == "theirs 302 kB not fetched 62,939 parameters another's"
+
+
+def test_list_says_what_was_measured(cli, named, shipped, cached):
+    assert cli("weights", "fetch", "theirs").code == 0
+    ours, theirs = lines(cli("weights", "list"))
+    kilobytes = [f"{path.stat().st_size / 1e3:.0f}" for path in (shipped, cached)]
+    assert ours.split()[:4] == ["ours", kilobytes[0], "kB", "shipped"]
+    assert ours.endswith(
+        "our own; AP easy 0.900 hard 0.750 (wider_single, 243 of WIDER val); "
+        "AP hard 0.800 (wider, all of WIDER val)"
+    )
+    assert theirs.split()[:4] == ["theirs", kilobytes[1], "kB", "cached"]
+
+
+def test_fetched_weights_are_theirs(cli, named, cached, build_detector, server):
+    first = cli("weights", "fetch", "theirs")
+    assert (first.code, first.out) == (0, f"theirs: {cached}\n")
+    net, expected = build_net(read_weights("theirs"), "theirs"), build_detector("fpn", 32).eval()
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+    with torch.no_grad():
+        assert torch.equal(net(images).logits, expected(images).logits)
+    assert facedet.load("theirs").info["origin_sha256"] == named["theirs"].sha256
+    # The second time nothing is asked for; neither lock nor half file stays.
+    assert cli("weights", "fetch", "all").out == first.out
+    assert server.asked == ["/theirs.pth"]
+    assert sorted(path.name for path in cached.parent.iterdir()) == ["theirs.pth", cached.name]
+
+
+def test_a_cache_of_its_own(cli, named, tmp_path):
+    folder = tmp_path / "other ü"
+    assert cli("weights", "fetch", "theirs", "--cache", folder).code == 0
+    assert "cached" in lines(cli("weights", "list", "--cache", folder))[1]
+    assert cli("weights", "verify", "theirs", "--cache", folder).code == 0
+    cli("weights", "verify", "theirs").check_error(1, "is not fetched yet", "weights fetch theirs")
+
+
+def test_a_file_put_there_by_hand(cli, named, cached, released):
+    named["theirs"] = named["theirs"]._replace(url="http://127.0.0.1:9/theirs.pth")
+    by_hand = cached.parent / "theirs.pth"
+    words = ("cannot be fetched", f"put it at {by_hand}")
+    cli("weights", "fetch", "theirs").check_error(1, named["theirs"].url, *words)
+    cached.parent.mkdir(exist_ok=True)
+    by_hand.write_bytes(released[:-1])
+    cli("weights", "fetch", "theirs").check_error(1, by_hand, "remove it, and fetch again")
+    assert list(cached.parent.iterdir()) == [by_hand]
+    by_hand.write_bytes(released)
+    assert cli("weights", "fetch", "theirs").code == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"status": 404}, "cannot be fetched (Not Found)"),
+        ({"status": 500}, "cannot be fetched (Internal Server Error)"),
+        ({"says": 400_000}, "of 400,000 bytes"),
+        ({"body": b"<html>"}, "what arrived has SHA-256"),
+    ],
+)
+def test_downloads_that_go_wrong(cli, named, cached, server, released, answer, words):
+    server.serve("theirs.pth", **{"body": released, **answer})
+    cli("weights", "fetch", "theirs").check_error(1, named["theirs"].url, words)
+    assert not list(cached.parent.iterdir())
+
+
+def test_a_cache_that_cannot_be_written(cli, named, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    result = cli("weights", "fetch", "theirs", "--cache", tmp_path / "taken")
+    result.check_error(1, tmp_path / "taken", "cannot be written")
+
+
+def test_fetching_all_goes_on_after_a_failure(cli, named, cached, tmp_path):
+    url = "http://127.0.0.1:9/lost.pth"
+    named["lost"] = named["theirs"]._replace(name="lost", url=url)
+    for name in ("lost", "theirs"):
+        named[name] = named.pop(name)
+    result = cli("weights", "fetch", "all")
+    result.check_error(1, url)
+    assert result.out == f"theirs: {cached}\n"
+
+
+def test_what_is_shipped_is_not_fetched(cli, named):
+    (line,) = lines(cli("weights", "fetch", "ours"))
+    assert line == "ours: is shipped with facedet, nothing is to be fetched"
+
+
+def test_a_damaged_file_in_the_cache_is_made_again(cli, named, cached, server):
+    assert cli("weights", "fetch", "theirs").code == 0
+    data = cached.read_bytes()
+    cached.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    cli("weights", "verify", "theirs").check_error(1, cached, "is damaged")
+    result = cli("weights", "fetch", "theirs")
+    assert (result.code, result.out) == (0, f"theirs: {cached}\n")
+    assert "is damaged" in result.err
+    assert result.err.endswith("; made again\n")
+    assert cli("weights", "verify", "theirs").code == 0
+    assert server.asked == ["/theirs.pth"]
+
+
+def test_verify_without_words_looks_at_all_that_is_here(cli, named, shipped, weights):
+    (line,) = lines(cli("weights", "verify"))
+    digest = hashlib.sha256(shipped.read_bytes()).hexdigest()
+    said = f"sound: 56,038 parameters, all finite, SHA-256 {digest} (made by hand)"
+    assert line == f"ours: {said}"
+    assert cli("weights", "fetch", "theirs").code == 0
+    ours, theirs = lines(cli("weights", "verify"))
+    assert ours == line
+    assert theirs.startswith("theirs: sound: 62,939 parameters")
+    assert lines(cli("weights", "verify", weights)) == [f"{weights}: {said}"]
+
+
+def test_verify_goes_on_after_a_failure(cli, named, shipped, tmp_path):
+    nowhere = tmp_path / "nowhere.pth"
+    result = cli("weights", "verify", nowhere, "ours")
+    result.check_error(1, nowhere, "no such weights file")
+    assert result.out.startswith("ours: sound")
+    shipped.unlink()
+    cli("weights", "verify").check_error(1, "ours: these weights are not part of this")
+
+
+def test_weights_that_are_not_those_of_the_name(cli, named, shipped, cached, released):
+    again = "install facedet again"
+    write_card(shipped.with_suffix(".md"), sha256="a" * 64)
+    cli("weights", "verify").check_error(1, shipped, "wanted is aaaa", again)
+    shipped.with_suffix(".md").unlink()
+    cli("weights", "verify").check_error(1, shipped, "has no model card", again)
+    write_card(shipped.with_suffix(".md"))
+    named["ours"] = named["ours"]._replace(parameters=162_352)
+    cli("weights", "verify").check_error(1, shipped, "holds 56,038 parameters, wanted are 162,352")
+    cached.parent.mkdir()
+    copyfile(shipped, cached)
+    cli("weights", "verify", "theirs").check_error(1, cached, "of the released file is None")
+    # A file of one's own that has the name may be anything.
+    Path("ours").write_bytes(released)
+    assert "62,939 parameters" in cli("weights", "verify", "ours").out
+
+
+def test_files_that_are_not_sound(cli, tmp_path):
+    weights = one_face_weights()
+    weights.state["head.levels.5.score.bias"][0] = float("nan")
+    path = save_weights(tmp_path / "odd.safetensors", weights)
+    cli("weights", "verify", path).check_error(1, path, "no finite numbers")
+    weights = one_face_weights()
+    weights.config["box_coder"] = {}
+    save_weights(path, weights)
+    cli("weights", "verify", path).check_error(1, path, "does not say what to build")
+
+
+def test_cards(cli, named, shipped):
+    card = shipped.with_suffix(".md")
+    assert cli("weights", "card", "ours").out == card.read_text(encoding="utf-8")
+    theirs = cli("weights", "card", "theirs").out
+    for part in ("62,939", named["theirs"].url, named["theirs"].sha256, "MIT", "1906.06579"):
+        assert part in theirs
+    card.unlink()
+    cli("weights", "card", "ours").check_error(1, "ours: has no model card")
+    card.write_text("# no head")
+    for action in (["list"], ["card", "ours"], ["verify"]):
+        cli("weights", *action).check_error(1, card, "sha256")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "action"),
+        (["banana"], "banana"),
+        (["list", "ours"], "list takes no further words, not ours"),
+        (["fetch"], "fetch takes names, or all, not nothing"),
+        (["fetch", "banana"], "banana: no such name: there are ours, theirs"),
+        (["fetch", "all", "banana"], "all: no such name"),
+        (["card"], "card takes one name, not nothing"),
+        (["card", "ours", "theirs"], "not ours theirs"),
+        (["card", "banana"], "there are ours, theirs"),
+        (["card", "ours", "--cache", "a"], "--cache does not belong to card"),
+    ],
+)
+def test_wrong_wishes(cli, named, words, said):
+    cli("weights", *words).check_error(2, said)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("width", [32, 64])
+def test_the_real_files(cli, shared, server, tmp_path, monkeypatch, released_net, width):
+    """The authors' files as if from the network: the table's checksum, and equal outputs."""
+    name, file = f"extd-released-{width}", f"EXTD_{width}.pth"
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("FACEDET_CACHE", str(tmp_path / "cache"))
+    body = (shared / "reference" / "weights" / file).read_bytes()
+    entry = registry.NAMED[name]
+    assert KNOWN_FILES[entry.sha256] == (file, width)
+    assert abs(entry.size - len(body)) < 1000
+    monkeypatch.setitem(registry.NAMED, name, entry._replace(url=server.serve(file, body)))
+    assert cli("weights", "fetch", name).code == 0
+    (line,) = lines(cli("weights", "verify", name))
+    assert f"{entry.parameters:,} parameters" in line
+    assert f"(released {file})" in line
+    net = build_net(read_weights(name), name)
+    images = torch.rand(1, 3, 96, 64, generator=torch.Generator().manual_seed(0)) * 255
+    with torch.no_grad():
+        found, expected = net(images), released_net(width)(images)
+    assert torch.equal(found.logits, expected.logits)
+    assert torch.equal(found.deltas, expected.deltas)
