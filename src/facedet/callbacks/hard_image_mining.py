@@ -192,17 +192,12 @@ def _write_csv(path: Path, rows: list[dict[str, float]]) -> None:
 
 
 def _log_histogram(trainer: pl.Trainer, table: DifficultyTable) -> None:
-    """Sends the histogram to W&B, where that is logged to."""
-    from pytorch_lightning.loggers import WandbLogger
-
+    """Hands the histogram to the loggers that take one."""
+    counts, edges = table.histogram(_BINS).numpy(), torch.linspace(0, 1, _BINS + 1).numpy()
+    step = trainer.fit_loop.epoch_loop._batches_that_stepped
     for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            import wandb
-
-            counts = table.histogram(_BINS)
-            edges = torch.linspace(0, 1, _BINS + 1)
-            histogram = wandb.Histogram(np_histogram=(counts.numpy(), edges.numpy()))
-            logger.experiment.log({"mining/difficulty": histogram})
+        if hasattr(logger, "log_histogram"):
+            logger.log_histogram("mining/difficulty", counts, edges, step)
 
 
 def save_sheet(path: Path, drawn: list[tuple[Any, bool, float]]) -> None:

@@ -173,6 +173,8 @@ def build_callbacks(config: DictConfig, values: dict[str, Any]) -> list:
 
 def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:  # noqa: ANN401
     """Runs the training; what ends it early becomes an error of one line."""
+    from facedet.commands.wandb_logger import end_runs
+
     last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
     how = f"; ckpt_path=last paths.output={trainer.default_root_dir} goes on"
     try:
@@ -193,20 +195,13 @@ def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:
             f"said why, that stands above{goes_on}"
         ) from error
     finally:
-        _finish_wandb()
+        end_runs(trainer)
 
 
 def _is_lost_process(error: RuntimeError) -> bool:
     """Whether a collective call failed because another process is gone."""
     words = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
     return any(word in str(error) for word in words)
-
-
-def _finish_wandb() -> None:
-    """Ends the W&B run, if there is one: the next job of a multirun would continue it."""
-    wandb = sys.modules.get("wandb")
-    if wandb is not None and wandb.run is not None:
-        wandb.finish()
 
 
 def report(trainer: Any, output: Path) -> None:  # noqa: ANN401
