@@ -1,8 +1,6 @@
 """How fast the network, its pre- and postprocessing and a training step are on this machine."""
 
-import copy
 import platform
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,10 +12,10 @@ from facedet.criteria.multibox import MultiBoxLoss
 from facedet.data.difficulty import DifficultyRule, DifficultyTable
 from facedet.data.samplers import DifficultySampler
 from facedet.models.folding import fold
-from facedet.models.scalar_prelu import ScalarPReLU
 from facedet.postprocess import NmsPostprocess
 from facedet.profiling.timing import compare, time_calls
-from facedet.structures import Detections, Target
+from facedet.profiling.training_speed import make_step
+from facedet.structures import Detections
 
 
 def describe_machine() -> dict[str, Any]:
@@ -62,29 +60,6 @@ def measure_network(
     }
 
 
-def measure_training(
-    net: nn.Module, criterion: MultiBoxLoss, size: int = 320, batch: int = 8, pairs: int = 8
-) -> dict[str, Any]:
-    """Times a training step of our loop against a plain one, on the same random crops.
-
-    Ours: channels-last, bfloat16 autocast, and the PReLU whose gradient is written for one slope.
-    Plain: NCHW, float32, the library's PReLU. Both: forward, loss, backward, SGD.
-    """
-    plain = copy.deepcopy(net)
-    _use_library_prelu(plain)
-    plain_step = _step(plain, criterion, size, batch, torch.contiguous_format, torch.float32)
-    our_step = _step(net, criterion, size, batch, torch.channels_last, torch.bfloat16)
-    comparison = compare(plain_step, our_step, pairs)
-    return {
-        "size": size,
-        "batch": batch,
-        "plain_images_per_second": batch / comparison.a.median,
-        "our_images_per_second": batch / comparison.b.median,
-        "speedup": comparison.ratio,
-        "speedup_range": [comparison.ratio_low, comparison.ratio_high],
-    }
-
-
 def measure_mining(
     net: nn.Module,
     criterion: MultiBoxLoss,
@@ -108,7 +83,7 @@ def measure_mining(
         runs: steps counted.
         images: of the training set; by default WIDER FACE's, mirrored copies included.
     """
-    step = time_calls(_step(net, criterion, size, batch, torch.channels_last, torch.bfloat16), runs)
+    step = time_calls(make_step(net, criterion, size, batch), runs)
     logits = torch.zeros(batch, size * size // 16, 2)
     positive = torch.zeros(logits.shape[:2], dtype=torch.bool)
     positive[:, :100] = True
@@ -144,47 +119,3 @@ def _agree(a: Detections, b: Detections) -> bool:
     """Whether the first 50 detections are the same boxes to a twentieth of a pixel."""
     a_boxes, b_boxes = a.boxes[:50], b.boxes[:50]
     return a_boxes.shape == b_boxes.shape and bool(((a_boxes - b_boxes).abs() < 0.05).all())
-
-
-def _step(
-    net: nn.Module,
-    criterion: MultiBoxLoss,
-    size: int,
-    batch: int,
-    memory_format: torch.memory_format,
-    dtype: torch.dtype,
-) -> Callable[[], None]:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (batch, 3, size, size), generator=generator, dtype=torch.uint8)
-    images = images.contiguous(memory_format=memory_format)
-    targets = [_faces(size, index, generator) for index in range(batch)]
-    net = net.train().to(memory_format=memory_format)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
-
-    def step() -> None:
-        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            losses = criterion(net(images), targets)
-        optimizer.zero_grad()
-        (losses.classification + losses.box).backward()
-        optimizer.step()
-
-    return step
-
-
-def _faces(size: int, index: int, generator: torch.Generator) -> Target:
-    """Ten random faces of a sixteenth to a quarter of the crop."""
-    sides = size * (1 / 16 + 3 / 16 * torch.rand(10, 1, generator=generator))
-    corners = (size - sides) * torch.rand(10, 2, generator=generator)
-    boxes = torch.cat([corners, corners + sides], dim=1)
-    ignore, subsets = torch.zeros(10, dtype=torch.bool), torch.zeros(10, 0, dtype=torch.bool)
-    return Target(boxes, ignore, subsets, index, (size, size))
-
-
-def _use_library_prelu(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, ScalarPReLU):
-            library = nn.PReLU()
-            library.weight = child.weight
-            setattr(module, name, library)
-        else:
-            _use_library_prelu(child)
