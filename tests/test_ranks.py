@@ -2,6 +2,7 @@
 
 import csv
 import os
+import socket
 import subprocess
 import sys
 
@@ -21,18 +22,49 @@ SETTINGS = [
 ]  # fmt: skip
 
 
+def words_of(root, output, *words):
+    """The command that trains with the settings above."""
+    places = [f"data.root={root}", f"paths.output={output}"]
+    return ["-m", "facedet.cli", "train", *SETTINGS, *places, *words]
+
+
+def run_all(*commands):
+    """Runs commands at the same time; all of them must succeed."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    running = [
+        subprocess.Popen(
+            [sys.executable, *command],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for command in commands
+    ]
+    said = [process.communicate()[0] for process in running]
+    assert [process.returncode for process in running] == [0] * len(running), "\n".join(said)
+
+
 def losses(root, output, *words):
     """The loss of every step, averaged over the processes, and the mined images."""
-    words = [*SETTINGS, f"data.root={root}", f"paths.output={output}", *words]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "facedet.cli", "train", *words]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_all(words_of(root, output, *words))
+    return read(output)
+
+
+def read(output):
+    """What a training into `output` has written."""
     with (output / "logs" / "metrics.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     with (output / "mining.csv").open(newline="") as stream:
         mined = list(csv.DictReader(stream))
     return [float(row["train/loss"]) for row in rows if row["train/loss"]], mined
+
+
+def free_port():
+    """A port on this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @pytest.mark.slow
@@ -47,3 +79,14 @@ def test_two_processes_of_four_images_are_one_of_eight(tmp_path):
     # The tables are one table: all that either rank has seen counts.
     assert [row["visited"] for row in mined_by_two] == [row["visited"] for row in mined]
     assert [row["easy"] for row in mined_by_two] == [row["easy"] for row in mined]
+    # Two machines, each with a process group of its own, that meet at one address.
+    meeting = ["--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1"]
+    meeting.append(f"--master-port={free_port()}")
+    settings = ["data.batch_size=4", "trainer=ddp", "trainer.devices=1", "trainer.num_nodes=2"]
+    train = words_of(root, tmp_path / "apart", *settings)
+    run_all(
+        *(["-m", "torch.distributed.run", *meeting, f"--node-rank={n}", *train] for n in (0, 1))
+    )
+    apart, mined_apart = read(tmp_path / "apart")
+    assert apart == pytest.approx(one, rel=0, abs=1e-5)
+    assert [row["easy"] for row in mined_apart] == [row["easy"] for row in mined]

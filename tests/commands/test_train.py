@@ -11,7 +11,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from facedet.callbacks.checkpoint_config import KEY
-from facedet.commands.trainers import precision
+from facedet.commands.trainers import build_trainer, precision
+from facedet.errors import UsageError
 from facedet.weights import read_weights
 
 SMALL = ("preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.batch_size=2",
@@ -170,6 +171,12 @@ def test_precision():
 
     assert chosen("32-true") == "32-true"
     assert chosen("auto") in ("bf16-mixed", "32-true")
+
+
+def test_normalising_over_all_processes_wants_gpus():
+    settings = {"accelerator": "cpu", "sync_batchnorm": True}
+    with pytest.raises(UsageError, match=r"trainer\.sync_batchnorm=true: .* works on GPUs only"):
+        build_trainer(OmegaConf.create({"trainer": settings}), [])
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from facedet.config import build
+from facedet.errors import UsageError
 
 
 def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
@@ -13,6 +14,11 @@ def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
     Raises:
         UsageError: the settings do not go together.
     """
+    if config.trainer.sync_batchnorm and not uses_gpu(config.trainer):
+        raise UsageError(
+            "trainer.sync_batchnorm=true: normalising over all processes works on GPUs only; leave "
+            "it out, or trainer.accelerator=gpu"
+        )
     from omegaconf import OmegaConf
     from pytorch_lightning.plugins.environments import SLURMEnvironment
 
@@ -33,8 +39,15 @@ def precision(trainer: DictConfig) -> str:
 
     if trainer.precision != "auto":
         return trainer.precision
-    if trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available():
+    if uses_gpu(trainer):
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
     capabilities: dict = getattr(torch.cpu, "get_capabilities", dict)()
     quick = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     return "bf16-mixed" if quick else "32-true"
+
+
+def uses_gpu(trainer: DictConfig) -> bool:
+    """Whether the trainer will run on a GPU of this machine."""
+    import torch
+
+    return trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
