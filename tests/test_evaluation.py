@@ -55,6 +55,9 @@ class Sink:
         self.folder, self.layout, self.names, self.closed = folder, layout, [], False
         Sink.last = self
 
+    def has(self, name):
+        return name == "e/there"
+
     def add(self, name, detections):
         self.names.append((name, len(detections.boxes)))
 
@@ -165,3 +168,11 @@ def test_sheet_shows_pictures_of_the_whole_set(tmp_path):
     # A picture of which nothing is said has no detections.
     save_sheet(tmp_path / "one.png", records[:1], {})
     assert Image.open(tmp_path / "one.png").size == (1680, 420)
+
+
+def test_what_is_there_is_left_out_when_it_goes_on(tmp_path):
+    records = [record(tmp_path, "e/there"), record(tmp_path, "e/new")]
+    detect_records(at([1.0, 1.0, 5.0, 5.0]), records, tmp_path / "out", Sink, resume=True)
+    assert [name for name, _ in Sink.last.names] == ["e/new"]
+    detect_records(at([1.0, 1.0, 5.0, 5.0]), records, tmp_path / "out", Sink)
+    assert [name for name, _ in Sink.last.names] == ["e/there", "e/new"]

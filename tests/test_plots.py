@@ -12,10 +12,12 @@ from facedet.plots import (
     FOUND,
     MISSED,
     Box,
+    Point,
     draw_boxes,
     is_drawn,
     plot_histogram,
     plot_precision_recall,
+    plot_trade_off,
     save_picture,
     sheet,
 )
@@ -132,3 +134,12 @@ def test_the_histograms_bars(tmp_path, monkeypatch):
     series = {"a": np.geomspace(3, 3000, 17), "b": np.full(4, 3000.0)}
     plot_histogram(tmp_path / "a.png", series, "px", "title", bars=11)
     assert counted == {"a": (17, 11), "b": (4, 11)}
+
+
+@pytest.mark.parametrize("costs", [(1.0, 2.0), (1.0, 200.0), (1.0, 1.0)])
+def test_trade_offs_are_drawn_side_by_side(tmp_path, costs):
+    points = [Point(costs[0], 0.5, None, "2", True), Point(costs[1], 0.75, 0.125, "1", True)]
+    path = tmp_path / "pareto.png"
+    plot_trade_off(path, {"parameters": points, "ms": points[:1]}, "wider/hard", "title")
+    # (0.8 + 2 * 4.6) inches x 4.6 inches at 120 dots per inch.
+    assert Image.open(path).size == (1200, 552)

@@ -29,6 +29,9 @@ _SHOWN_SCORE = 0.5
 class DetectionWriter(Protocol):
     """Writes the detections of a data set in a benchmark's layout."""
 
+    def has(self, name: str) -> bool:
+        """Whether an earlier run has left this picture's detections, whole."""
+
     def add(self, name: str, detections: Detections) -> None:
         """Takes the detections of the picture of a record's name."""
 
@@ -41,6 +44,7 @@ def detect_records(
     records: Sequence[Record],
     folder: Path,
     writer: Callable[..., DetectionWriter] = EventFiles,
+    resume: bool = False,
     **layout: Any,  # noqa: ANN401
 ) -> dict[str, str]:
     """Writes the detections in every record's picture into files.
@@ -50,6 +54,7 @@ def detect_records(
         records: of the pictures.
         folder: for the detections.
         writer: (folder, **layout) to what writes them; `folder/EVENT/IMAGE.txt` for each.
+        resume: leave out the pictures whose detections are there already.
         **layout: rounding of the files, see the writer.
 
     Returns:
@@ -62,7 +67,8 @@ def detect_records(
     notes = {}
     unreadable = 0
     sink = writer(folder, **layout)
-    bar = tqdm(_decoded(records), total=len(records), unit="picture", disable=None)
+    waiting = [record for record in records if not (resume and sink.has(record.name))]
+    bar = tqdm(_decoded(waiting), total=len(waiting), unit="picture", disable=None)
     try:
         for record, rgb in bar:
             if isinstance(rgb, FacedetError):

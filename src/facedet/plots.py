@@ -17,6 +17,16 @@ FALSE_ALARM = (255, 200, 0)
 _MARK = b"drawn by facedet"
 
 
+class Point(NamedTuple):
+    """Something with a cost and a value, to be drawn as a point."""
+
+    cost: float
+    value: float
+    deviation: float | None  # of the value; None: not known
+    name: str  # short: it stands beside the point
+    is_on_front: bool
+
+
 class Box(NamedTuple):
     """A box to draw."""
 
@@ -137,6 +147,50 @@ def plot_histogram(
     axes.set(xlabel=label, ylabel="number")
     axes.set_title(title, fontsize=9)
     axes.grid(alpha=0.3)
+    figure.tight_layout()
+    with replacing(path) as aside:
+        figure.savefig(aside)
+
+
+def plot_trade_off(
+    path: Path, panels: Mapping[str, Sequence[Point]], label: str, title: str
+) -> None:
+    """Writes values over one or several costs as a picture, the best trade-offs joined by steps.
+
+    Args:
+        path: the PNG file.
+        panels: points by the label of their cost, with its unit; one drawing each, side by side.
+        label: of the value.
+        title: of the picture.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    figure = Figure(figsize=(0.8 + 4.6 * len(panels), 4.6), dpi=120)
+    drawings = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (cost, points) in zip(drawings, panels.items(), strict=True):
+        front = sorted(point[:2] for point in points if point.is_on_front)
+        # Between two of its points a front offers what the cheaper one does.
+        axes.plot(*zip(*front, strict=True), drawstyle="steps-post", color="tab:orange", zorder=1)
+        for point in points:
+            colour = "tab:orange" if point.is_on_front else "tab:blue"
+            axes.errorbar(
+                point.cost, point.value, point.deviation,
+                fmt="o", color=colour, markersize=5, capsize=3, elinewidth=1,
+            )  # fmt: skip
+            axes.annotate(
+                point.name, point[:2], (5, 4), textcoords="offset points", fontsize=8, color=colour
+            )
+        costs = [point.cost for point in points]
+        if max(costs) > 10 * min(costs) > 0:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel(cost)
+        axes.margins(0.08)
+        axes.grid(alpha=0.3)
+    drawings[0].set_ylabel(label)
+    figure.suptitle(title, fontsize=9)
     figure.tight_layout()
     with replacing(path) as aside:
         figure.savefig(aside)

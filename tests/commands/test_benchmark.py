@@ -1,6 +1,11 @@
 """`facedet benchmark`: its output, and its complaints; `profiling` has the measurements."""
 
+import csv
+import json
+
 import pytest
+import torch
+from PIL import Image
 
 
 def test_json_is_one_object(cli):
@@ -17,6 +22,32 @@ def test_mining_adds_a_small_share_made_of_its_parts(cli):
     share = found["added_per_step_seconds"] / found["step_seconds"]
     assert found["share"] == pytest.approx(share)
     assert found["added_per_step_seconds"] > found["of_it_per_epoch_seconds"] * 2 / 25_760
+
+
+def test_sizes_of_weights_and_presets(cli, weights, tmp_path):
+    out = tmp_path / "new" / "out"
+    words = ("--weights", weights, "--preset", "extd_ssd_32_prelu", "--sizes", "96,64", "--runs", 1)
+    result = cli("benchmark", "sizes", *words, "--output", out)
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert f"torch {torch.__version__}" in lines[0]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[3:7]]
+    names = ["one face", "extd_ssd_32_prelu (random)"]
+    assert [row[:2] for row in cells] == [
+        [name, f"{side} x {side}"] for side in (64, 96) for name in names
+    ]
+    assert cells[0][6] == "1"
+    assert "(" in cells[1][6]
+    assert "random: without weights" in result.out
+    report = json.loads((out / "sizes.json").read_text())
+    assert report["random"] == ["extd_ssd_32_prelu (random)"]
+    # 0.0535 G at 64 x 64: a hundredth of 640 x 640.
+    assert report["rows"][0]["madds"] == pytest.approx(5.353e7, rel=1e-3)
+    with (out / "sizes.csv").open() as stream:
+        table = list(csv.DictReader(stream))
+    assert [row["width"] for row in table] == ["64", "64", "96", "96"]
+    assert table[0]["threads"] == str(report["machine"]["threads"])
+    assert Image.open(out / "sizes.png").size == (780, 600)
 
 
 @pytest.mark.slow
@@ -41,6 +72,12 @@ def test_memory_of_weights(cli, weights):
         (["network", "--preset", "extd_fpn_65_relu"], 2, "the nearest is extd_fpn_64_relu"),
         (["pipeline", "--data", "/nowhere"], 1, "/nowhere"),
         (["banana"], 2, "banana"),
+        (["sizes"], 2, "benchmark sizes wants --weights FILE … or --preset NAME …"),
+        (["sizes", "--weights", "/nowhere.pth"], 1, "/nowhere.pth: no such weights file"),
+        (["sizes", "--preset", "extd_ssd_32_relu", "extd_ssd_32_relu"], 2, "is named twice"),
+        (["sizes", "--sizes", "64,0"], 2, "0 is not a whole number above 0"),
+        (["network", "--preset", "a", "b"], 2, "--preset: network takes one, 2 were given"),
+        (["network", "--output", "out"], 2, "--output belongs to sizes, not to network"),
     ],
 )
 def test_complaints(cli, words, code, said):

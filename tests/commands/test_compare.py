@@ -2,7 +2,9 @@
 
 import argparse
 import csv
+import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from PIL import Image
 from scipy.io import savemat
 
 from facedet.commands import compare
+from facedet.config import compose, plain
 from facedet.errors import FacedetError, UsageError
+from facedet.profiling.timing import Timing
 
 SUBSETS = ("easy", "medium", "hard")
 
@@ -52,7 +56,7 @@ def own(tmp_path):
 def test_own_and_published_results_by_their_ap(published, own, tmp_path, capsys):
     output = tmp_path / "out"
     words = ("--curves", published, "--run", f"EXTD={own}", "--output", output, "--best", 1)
-    assert call(*words) == 0
+    assert call(*words, "--unlike") == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     # Half of the precision each; on hard faces 0.4, 0.3, 0.2, 0.1.
     assert rows[0] == list(SUBSETS)
@@ -71,7 +75,7 @@ def test_what_is_drawn(published, own, tmp_path, monkeypatch):
     monkeypatch.setattr(
         compare, "plot_precision_recall", lambda path, curves, *_: drawn.append(list(curves))
     )
-    call("--curves", published, "--run", own, "--output", tmp_path / "out", "--best", 2)
+    call("--curves", published, "--run", own, "--output", tmp_path / "out", "--best", 2, "--unlike")
     # All own ones, by the folder's name, and the two best published ones.
     assert drawn == [["mine", "B", "C"]] * 3
 
@@ -96,3 +100,148 @@ def test_complaints(published, own, tmp_path):
     np.savez(own / "curves.npz", threshold=[1.0])
     with pytest.raises(FacedetError, match="curves.npz holds no WIDER FACE curves"):
         call("--curves", published, "--run", own)
+
+
+# Stamps
+
+WHOLE = {
+    "protocol": "wider", "images": 3226, "pictures_sha256": "a" * 64, "iou": 0.5,
+    "thresholds": 1000, "integer_quirk": True, "versions": {"torch": "1"},
+    "settings": {"scales": {"_target_": "facedet.scales.ExtdScales", "area": 2040000.0}},
+}  # fmt: skip
+
+
+@pytest.fixture
+def run_of(own, tmp_path):
+    """Makes an output folder whose stamp is WHOLE but for these keys."""
+
+    def make(name, **changed):
+        folder = tmp_path / "runs" / name
+        folder.mkdir()
+        (folder / "curves.npz").write_bytes((own / "curves.npz").read_bytes())
+        (folder / "metrics.json").write_text(json.dumps(WHOLE | changed))
+        return folder
+
+    return make
+
+
+def test_results_measured_alike(published, run_of, capsys):
+    """Versions, weights and where pictures lie may differ."""
+    a = run_of("a1")
+    b = run_of("b1", versions={"torch": "2"}, weights={"sha256": "b" * 64}, device="cuda")
+    assert call("--curves", published, "--run", a, "--run", b) == 0
+    captured = capsys.readouterr()
+    assert "own: wider, 3,226 images" in captured.out
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"protocol": "wider_shf"}, "protocol wider (a1) / wider_shf (b1)"),
+        ({"images": 243}, "images 3,226 (a1, the published ones) / 243 (b1)"),
+        ({"integer_quirk": False}, "integer_quirk true (a1, the published ones) / false (b1)"),
+        ({"thresholds": 100}, "thresholds 1,000 (a1, the published ones) / 100 (b1)"),
+        ({"pictures_sha256": "b" * 64}, f"pictures_sha256 {'a' * 12} (a1) / {'b' * 12} (b1)"),
+        (
+            {"settings": {"scales": {"_target_": "facedet.scales.FixedScales"}}},
+            "scales ExtdScales (a1) / FixedScales (b1)",
+        ),
+        (
+            {"settings": WHOLE["settings"] | {"merge": {"iou": 0.4}}, "images": 1, "iou": 0.4,
+             "thresholds": 2, "integer_quirk": False, "protocol": "x"},
+            "thresholds 1,000 (a1, the published ones) / 2 (b1); and 1 more",
+        ),
+    ],
+)  # fmt: skip
+def test_results_not_measured_alike_are_refused(published, run_of, changed, said):
+    a, b = run_of("a1"), run_of("b1", **changed)
+    with pytest.raises(UsageError, match="not measured alike: .*; --unlike") as refused:
+        call("--curves", published, "--run", a, "--run", b)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_one_result_is_held_against_the_published_ones(published, own):
+    with pytest.raises(UsageError, match=r"images 8 \(mine\) / 3,226 \(the published ones\)"):
+        call("--curves", published, "--run", own)
+
+
+def test_what_is_unlike_is_told(published, run_of, tmp_path, capsys):
+    a, b = run_of("a1"), run_of("b1", integer_quirk=False, images=243, pictures_sha256="c" * 64)
+    words = ("--curves", published, "--run", a, "--run", b, "--unlike")
+    call(*words, "--output", tmp_path / "out")
+    captured = capsys.readouterr()
+    rows = {line.split()[0]: line for line in captured.out.splitlines()[1:]}
+    assert rows["a1"].endswith("own: wider, 3,226 images, integer_quirk true")
+    assert rows["b1"].endswith("own: wider, 243 images, integer_quirk false")
+    assert "not measured alike: images 3,226 (a1, the published ones) / 243 (b1)" in captured.err
+    with (tmp_path / "out" / "comparison.csv").open() as stream:
+        unlike = {row["method"]: row["unlike"] for row in csv.DictReader(stream)}
+    assert unlike["b1"] == "images 243; integer_quirk false"
+    assert unlike["A"] == "images 3,226; integer_quirk true"
+
+
+# Costs
+
+
+def extd(width):
+    """The config of an EXTD-SSD network in a metrics.json."""
+    overrides = ["preset=extd_ssd_32_relu", f"backbone.width={width}"]
+    return plain(compose("train", overrides))["model"]["net"]
+
+
+def test_costs_of_a_recorded_network(published, run_of, tmp_path, capsys):
+    a, b = run_of("a1", network=extd(32)), run_of("b1", network=extd(64))
+    output = tmp_path / "out"
+    assert call("--curves", published, "--run", a, "--run", b, "--output", output) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == [*SUBSETS, "params", "M", "madds", "G"]
+    # EXTD-SSD-32 and 64 with one slope less per activation than their PReLU twins.
+    by_name = {row[0]: row[4:6] for row in rows[1:]}
+    assert by_name["A"] == ["–", "–"]
+    assert float(by_name["a1"][0]) == pytest.approx(0.056, abs=1e-4)
+    assert by_name["a1"][1] == "5.353"
+    assert by_name["b1"][1] == "13.252"
+    with (output / "comparison.csv").open() as stream:
+        table = {row["method"]: row for row in csv.DictReader(stream)}
+    assert table["a1"]["madds G"] == "5.353"
+    assert Image.open(output / "ap_over_madds.png").width > 600
+    # With one cost there is nothing to draw, and the picture of before is not this table's.
+    assert call("--curves", published, "--run", a, "--output", output) == 0
+    assert not (output / "ap_over_madds.png").exists()
+
+
+def test_costs_of_a_weights_file(published, run_of, weights, tmp_path, capsys):
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    told = {"file": weights.name, "path": str(weights), "sha256": digest}
+    at_its_place = run_of("a1", weights=told)
+    beside = run_of("b1", weights=told | {"path": "/nowhere"})
+    shutil.copy(weights, beside)
+    gone = run_of("c1", weights=told | {"path": "/nowhere"})
+    another = run_of("d1", weights=told | {"sha256": "0" * 64})
+    runs = [word for folder in (at_its_place, beside, gone, another) for word in ("--run", folder)]
+    call("--curves", published, *runs)
+    captured = capsys.readouterr()
+    madds = {line.split()[0]: line.split()[5] for line in captured.out.splitlines()[1:]}
+    assert madds["a1"] == madds["b1"] == "5.353"
+    assert madds["c1"] == madds["d1"] == "–"
+    assert "d1: " in captured.err
+    assert "is not the file of the run" in captured.err
+
+
+def test_latency_is_measured_where_asked_for(published, run_of, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "facedet.commands.run_costs.network_latency",
+        lambda net, size: Timing(0.0123 * (size == (640, 640)), 0.0, 0.0, 1),
+    )
+    call("--curves", published, "--run", run_of("a1", network=extd(32)), "--latency")
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()[1:]}
+    assert rows["a1"][6] == "12.3"
+    assert rows["B"][4:] == ["–", "–", "–"]
+
+
+def test_a_network_that_is_none(published, run_of):
+    run = run_of("a1", network={"_target_": "os.system"})
+    with pytest.raises(FacedetError, match="wants to build 'os.system', which is refused"):
+        call("--curves", published, "--run", run)

@@ -191,3 +191,25 @@ def test_released_weights_on_real_pictures(cli, shared, tmp_path):
     only = scored(cli, out, root, "--only-present")
     for name in ("wider/easy", "wider/medium", "wider/hard", "images", "detections"):
         assert only[name] == report[name]
+
+
+def test_going_on_keeps_the_detections_of_the_same_settings(cli, weights, wider, tmp_path):
+    out = tmp_path / "out"
+    assert cli(*settings(weights, wider, out, "limit=2")).code == 0
+    files = sorted((out / "detections").rglob("*.txt"))
+    assert len(files) == 2
+    # A mark that a second detection would overwrite.
+    marked = files[0].read_text().rsplit(" ", 1)[0] + " 0.123\n"
+    files[0].write_text(marked)
+    assert cli(*settings(weights, wider, out, "resume=true")).code == 0
+    assert files[0].read_text() == marked
+    assert json.loads((out / "metrics.json").read_text())["images"] == 4
+    assert len(list((out / "detections").rglob("*.txt"))) == 4
+    result = cli(*settings(weights, wider, out, "resume=true", "protocol=wider"))
+    assert result.code == 2
+    assert f"{out} holds detections of another run (" in result.err
+    assert "resume=false" in result.err
+    (out / "detections.json").write_text("{")
+    assert "(damaged)" in cli(*settings(weights, wider, out, "resume=true")).err
+    assert cli(*settings(weights, wider, out)).code == 0
+    assert files[0].read_text() != marked

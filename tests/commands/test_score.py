@@ -61,6 +61,7 @@ def test_json_is_one_object(truth, found, capsys):
     captured = capsys.readouterr()
     result = json.loads(captured.out)
     assert result.pop("versions")["facedet"] == __version__
+    assert len(result.pop("pictures_sha256")) == 64
     # One of two faces, at precision 1: AP 1/2.
     assert result == {
         "wider/easy": 0.5,

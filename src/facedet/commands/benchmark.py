@@ -5,28 +5,38 @@ import json
 from pathlib import Path
 from typing import Any
 
+from facedet.commands.benchmark_sizes import measure_networks, save_sizes, sides, sizes_table
 from facedet.commands.option_types import count, megapixels
 
 HELP = """Time things on this machine. Speeds are ratios of runs taken in turn, after a warm-up, as
 medians with 10th and 90th percentiles:
   network   one picture: preparation, network (plain and folded), postprocessing apart
+  sizes     several networks over picture sizes, folded, each in turn with the first; with their
+            parameters and multiply-adds; --output gets the table as CSV and JSON, and a picture
   training  images/s of our training step against a plain one (NCHW, float32)
   mining    what hard image mining adds to a training step, as a share of it
   pipeline  images/s of the training crops against resizing whole pictures as the release does
   memory    peak memory of a prediction on a picture of 24 megapixels"""
 EXAMPLE = """examples:
   facedet benchmark network --preset extd_fpn_64_prelu
+  facedet benchmark sizes --weights extd64.safetensors --preset s3fd_vgg16 --sizes 320,640,1024
   facedet benchmark memory --weights extd64.safetensors
   facedet benchmark pipeline --data /data/wider --json"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    things = ("network", "training", "mining", "pipeline", "memory")
+    things = ("network", "sizes", "training", "mining", "pipeline", "memory")
     parser.add_argument("what", choices=things, help="what is timed")
-    parser.add_argument("--preset", default="extd_fpn_32_prelu", help="network, if no weights")
-    parser.add_argument("--weights", type=Path, help="weights of the network (random otherwise)")
-    parser.add_argument("--image", type=Path, help="picture for network (noise otherwise)")
+    parser.add_argument(
+        "--preset", nargs="+", help="network, if no weights (extd_fpn_32_prelu); sizes: several"
+    )
+    parser.add_argument(
+        "--weights", nargs="+", type=Path, help="of the network (random otherwise); sizes: several"
+    )
+    parser.add_argument("--image", type=Path, help="picture for network, sizes (noise otherwise)")
+    parser.add_argument("--sizes", type=sides, default=[320, 640], help="sides, px (320,640)")
+    parser.add_argument("--output", type=Path, help="sizes: folder for the table and its picture")
     parser.add_argument("--size", type=count, help="side of picture or crop (640; training: 320)")
     parser.add_argument("--batch", type=count, default=8, help="of training (8)")
     parser.add_argument("--data", type=Path, help="WIDER FACE folder for pipeline (crowds)")
@@ -42,21 +52,42 @@ def run(args: argparse.Namespace) -> int:
 
     from facedet.profiling.speed import describe_machine
 
+    _check(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     measure = {
         "network": _network,
+        "sizes": measure_networks,
         "training": _training,
         "mining": _mining,
         "pipeline": _pipeline,
         "memory": _memory,
     }[args.what]
     result = {"what": args.what, **measure(args), "machine": describe_machine()}
+    if args.output is not None:
+        save_sizes(args.output, result)
     if args.json:
         print(json.dumps(result, indent=1))
+    elif args.what == "sizes":
+        print(sizes_table(result))
     else:
         _print(result)
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Several networks, and files, are for sizes alone; elsewhere one name stands for its list."""
+    from facedet.errors import UsageError
+
+    if args.what == "sizes":
+        return
+    if args.output is not None:
+        raise UsageError(f"--output belongs to sizes, not to {args.what}")
+    for key, default in (("preset", "extd_fpn_32_prelu"), ("weights", None)):
+        given = getattr(args, key) or [default]
+        if len(given) > 1:
+            raise UsageError(f"--{key}: {args.what} takes one, {len(given)} were given")
+        setattr(args, key, given[0])
 
 
 def _built(args: argparse.Namespace) -> tuple[Any, Any]:
@@ -75,27 +106,19 @@ def _built(args: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def _network(args: argparse.Namespace) -> dict[str, Any]:
-    import numpy as np
-    from PIL import Image
-
+    from facedet.commands.benchmark_sizes import square_picture
     from facedet.config import build
-    from facedet.data.images import read_image
     from facedet.profiling.speed import measure_network
 
     net, config = _built(args)
-    side = args.size or 640
-    if args.image:
-        picture = Image.fromarray(read_image(args.image).rgb).resize((side, side))
-        rgb = np.asarray(picture)
-    else:
-        rgb = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    rgb = square_picture(args.image, args.size or 640)
     name = str(args.weights) if args.weights else f"{args.preset}, random weights"
     return {"net": name, **measure_network(net, build(config.postprocess), rgb, args.runs)}
 
 
 def _training(args: argparse.Namespace) -> dict[str, Any]:
     from facedet.config import build
-    from facedet.profiling.speed import measure_training
+    from facedet.profiling.training_speed import measure_training
 
     net, config = _built(args)
     return {"net": args.preset} | measure_training(

@@ -4,7 +4,7 @@ import argparse
 import logging
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from omegaconf import DictConfig
@@ -12,6 +12,10 @@ from omegaconf import DictConfig
 from facedet.commands.hydra_job import run_hydra, run_job
 from facedet.config import CONF_DIR, build, plain
 from facedet.errors import FacedetError, UsageError
+
+if TYPE_CHECKING:
+    from facedet.inference import Pyramid
+    from facedet.weights import Weights
 
 HELP = """Measure weights on a data set by a benchmark's protocol. Settings are keys of the config:
   weights=FILE          weights file, checkpoint, or released EXTD file
@@ -54,10 +58,10 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         FacedetError: weights, data or output are not as they should be.
     """
     plain(config)  # says what is missing before anything is loaded
-    if config.limit is not None and (type(config.limit) is not int or config.limit < 1):
-        raise UsageError(f"limit={config.limit}: a number of pictures above 0 is wanted")
+    check_limit(config.limit)
     from facedet.allocator import keep_freed_memory
     from facedet.commands.protocols import find_benchmark
+    from facedet.commands.stamps import require_same_run, run_stamp
     from facedet.evaluation import detect_records, save_sheet
     from facedet.scoring import metric_report, save_report, score_records, table
 
@@ -65,7 +69,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     settings = plain(config.protocol)
     benchmark = find_benchmark(settings.get("benchmark", "wider"))
     output = Path(str(config.paths.output))
-    pyramid, info = _pyramid(config)
+    pyramid, weights = make_pyramid(config)
     datamodule = build(config.data)
     datamodule.prepare_data()
     reading = datamodule.reading("val")
@@ -75,20 +79,22 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     benchmark.require(records, datamodule.root)
     began = time.perf_counter()
     folder = output / "detections"
-    notes = detect_records(pyramid, records, folder, benchmark.writer, **settings["files"])
+    stamp = run_stamp(config, weights, records)
+    require_same_run(output / "detections.json", stamp, config.resume)
+    notes = detect_records(
+        pyramid, records, folder, benchmark.writer, config.resume, **settings["files"]
+    )
     seconds = time.perf_counter() - began
     # Scored are the files, so that `facedet score` on them gives the same numbers.
     found = benchmark.read_found(folder)
     metric = score_records(build(config.protocol.metric), records, found, benchmark.feed)
     report = metric_report(metric, config.protocol.name) | {
+        **stamp,
         "missing_pictures": reading.counts.get("missing_images", 0),
-        "limit": config.limit,
-        "weights": info,
-        "settings": settings,
         "pictures_per_second": round(len(records) / seconds, 2),
         "notes": notes,
     }
-    title = f"{config.protocol.name}, {info['file']}, {report['images']} pictures"
+    title = f"{config.protocol.name}, {weights.info['file']}, {report['images']} pictures"
     save_report(output, report, benchmark.columns(metric))
     benchmark.draw(output / benchmark.picture, metric, report, title)
     save_sheet(output / "sheet.png", records, found)
@@ -103,8 +109,22 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     return report
 
 
-def _pyramid(config: DictConfig) -> tuple[Any, dict[str, Any]]:
-    """The protocol's pyramid over the network of the weights, and what the weights are."""
+def check_limit(limit: object) -> None:
+    """Refuses a number of pictures that is none; None stands for all."""
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise UsageError(f"limit={limit}: a number of pictures above 0 is wanted")
+
+
+def make_pyramid(config: DictConfig) -> "tuple[Pyramid, Weights]":
+    """The protocol's pyramid over the network of the weights, and the weights.
+
+    Args:
+        config: with weights, protocol, folded and device.
+
+    Raises:
+        FacedetError: the weights or the device cannot be used.
+        UsageError: a value of the protocol is wrong.
+    """
     from facedet.api import find_device
     from facedet.inference import Pyramid
     from facedet.models.folding import fold
@@ -125,4 +145,4 @@ def _pyramid(config: DictConfig) -> tuple[Any, dict[str, Any]]:
         )
     except ValueError as error:
         raise UsageError(f"protocol: {error}") from error
-    return pyramid, weights.info
+    return pyramid, weights

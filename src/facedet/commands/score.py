@@ -74,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Scores, prints, and writes the files asked for."""
     from facedet.commands.protocols import find_benchmark
+    from facedet.commands.stamps import picture_digest
     from facedet.scoring import metric_report, save_report, score_records
 
     start = time.perf_counter()
@@ -88,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         "missing_images": len(records) - present,
         "unknown_images": len(found) - present,
         "only_present": args.only_present,
+        "pictures_sha256": picture_digest(scored),
     }
     if args.output:
         title = f"{args.protocol}, {args.detections.name}, {metric.images:,} images"

@@ -166,6 +166,10 @@ class EventFiles:
         self.folder = folder
         self.layout = layout
 
+    def has(self, name: str) -> bool:
+        """Whether the file of the picture "EVENT/IMAGE" is there; it is written in one piece."""
+        return Path(self.folder, f"{name}.txt").is_file()
+
     def add(self, name: str, detections: Detections) -> None:
         """Writes the file of the picture "EVENT/IMAGE"; raises as `write_detections` does."""
         write_detections(self.folder, name, detections, **self.layout)

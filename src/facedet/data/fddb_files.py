@@ -108,6 +108,10 @@ class FoldFile:
         self._lines: list[str] = []
         self.close()  # what cannot be written is known before the work begins
 
+    def has(self, name: str) -> bool:
+        """No: the file is written at the end, for all pictures."""
+        return False
+
     def add(self, name: str, detections: Detections) -> None:
         """Takes the detections of a picture."""
         boxes, scores = best_first(detections)

@@ -1,0 +1,121 @@
+"""Times of several detectors over picture sizes, each against the first of them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facedet.models.folding import fold
+from facedet.profiling.cost import measure_cost
+from facedet.profiling.timing import Comparison, Timing, compare, time_calls
+from facedet.structures import Detections, Predictions
+
+
+class Contender(NamedTuple):
+    """A detector in a comparison of times."""
+
+    name: str
+    net: nn.Module  # a `Detector`, unfolded, in evaluation mode
+    postprocess: Callable[[Predictions], list[Detections]]
+
+
+class Stages:
+    """The three steps from one picture to its faces, each to be called by itself.
+
+    Args:
+        contender: the detector.
+        rgb: the picture, uint8 [H, W, 3].
+    """
+
+    def __init__(self, contender: Contender, rgb: np.ndarray) -> None:
+        self.contender = contender
+        self.rgb = rgb
+        self.folded = fold(contender.net)
+        # Preparation is a step of its own here; the network must not do it once more.
+        self.folded.normalize = lambda images: images  # type: ignore[assignment]
+        self._image = self.prepare()
+        self._predictions = self.network()
+
+    def prepare(self) -> Tensor:
+        """The array as normalised images [1, 3, H, W]."""
+        image = torch.from_numpy(self.rgb).permute(2, 0, 1)[None]
+        return self.contender.net.normalize(image)  # type: ignore[operator]
+
+    def network(self) -> Predictions:
+        """Predictions of the folded network in the prepared image."""
+        return self.folded(self._image)
+
+    def postprocess(self) -> Detections:
+        """Detections from the predictions."""
+        return self.contender.postprocess(self._predictions)[0]
+
+
+@torch.inference_mode()
+def measure_sizes(
+    contenders: Sequence[Contender], pictures: Sequence[np.ndarray], runs: int = 20
+) -> list[dict[str, Any]]:
+    """Times every detector on every picture: preparation, network and postprocessing apart.
+
+    Reading and drawing the picture are left out, which EXTD's release counts in (its demo;
+    arXiv 1906.06579).
+
+    Args:
+        contenders: the detectors; the network of each is timed in turn with that of the first.
+        pictures: RGB, uint8 [H, W, 3], of different sizes.
+        runs: of each step, and pairs of runs of two networks.
+
+    Returns:
+        A row per picture and detector: "network", its name; "height" and "width", px; the medians
+        "prepare_ms", "network_ms" and "postprocess_ms"; "network_low_ms" and "network_high_ms",
+        10th and 90th percentile; "fps", pictures per second of the three medians together;
+        "ratio", "ratio_low" and "ratio_high", the network's time over the first one's, median and
+        percentiles of the pairs; "detections" of the picture; "parameters"; "madds" at that size.
+    """
+    rows = []
+    for rgb in pictures:
+        stages = [Stages(contender, rgb) for contender in contenders]
+        rows += [_row(one, stages[0], runs) for one in stages]
+    return rows
+
+
+@torch.inference_mode()
+def network_latency(net: nn.Module, size: tuple[int, int] = (640, 640), runs: int = 10) -> Timing:
+    """Seconds of the folded network on one picture of noise of `size` (height, width) px."""
+    rgb = noise(size)
+    return time_calls(Stages(Contender("", net.eval(), lambda _: []), rgb).network, runs)
+
+
+def noise(size: tuple[int, int]) -> np.ndarray:
+    """A picture of noise, RGB uint8 [H, W, 3], the same every time."""
+    return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+def _row(one: Stages, first: Stages, runs: int) -> dict[str, Any]:
+    # The first is not timed against itself.
+    paired = None if one is first else compare(one.network, first.network, runs)
+    network = time_calls(one.network, runs) if paired is None else paired.a
+    prepare, postprocess = time_calls(one.prepare, runs), time_calls(one.postprocess, runs)
+    size = (one.rgb.shape[0], one.rgb.shape[1])
+    cost = measure_cost(one.contender.net, size)
+    return {
+        "network": one.contender.name,
+        "height": size[0],
+        "width": size[1],
+        "prepare_ms": 1e3 * prepare.median,
+        "network_ms": 1e3 * network.median,
+        "network_low_ms": 1e3 * network.low,
+        "network_high_ms": 1e3 * network.high,
+        "postprocess_ms": 1e3 * postprocess.median,
+        "fps": 1 / (prepare.median + network.median + postprocess.median),
+        **_ratio(paired),
+        "detections": len(one.postprocess().scores),
+        "parameters": cost.parameters,
+        "madds": cost.madds,
+    }
+
+
+def _ratio(paired: Comparison | None) -> dict[str, float]:
+    values = (1.0,) * 3 if paired is None else (paired.ratio, paired.ratio_low, paired.ratio_high)
+    return dict(zip(("ratio", "ratio_low", "ratio_high"), values, strict=True))

@@ -1,0 +1,159 @@
+"""The arithmetic of a sweep's report: means over seeds, effects of settings, Pareto fronts."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+SEED = "seed"
+STATES = ("finished", "running", "interrupted", "failed")
+UNREADABLE = "unreadable"
+
+
+class Job(NamedTuple):
+    """One training of a sweep, as its folder tells."""
+
+    folder: Path
+    state: str  # of STATES, or UNREADABLE
+    overrides: dict[str, str] = {}  # its own settings as on a command line, by key
+    objective: float | None = None  # None: not finished, or never measured
+    objective_name: str = ""
+    metrics: dict[str, float] = {}  # of a finished one, by name
+    seconds: float | None = None  # that a finished one took
+    error: str = ""  # one line
+
+
+class Spread(NamedTuple):
+    """Several measurements of one thing."""
+
+    mean: float
+    deviation: float | None  # of a sample (n - 1); None: of one measurement it says nothing
+    number: int
+
+
+class Row(NamedTuple):
+    """Jobs that differ in their seed only."""
+
+    settings: dict[str, str]  # all but the seed
+    jobs: list[Job]
+    objective: Spread | None  # of the finished jobs; None: there is none
+    metrics: dict[str, Spread]
+    seconds: Spread | None
+
+
+class Effect(NamedTuple):
+    """One value of one axis, over whatever else the jobs vary."""
+
+    axis: str
+    value: str
+    finished: Spread | None  # objective of all finished jobs with this value
+    paired: Spread | None  # over the settings of the rest at which every value has finished
+
+
+def spread(values: Sequence[float]) -> Spread | None:
+    """Mean and sample standard deviation; None of nothing.
+
+    >>> spread([1.0, 3.0])
+    Spread(mean=2.0, deviation=1.4142135623730951, number=2)
+    """
+    if not values:
+        return None
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(statistics.fmean(values), deviation, len(values))
+
+
+def axes(jobs: Sequence[Job]) -> dict[str, list[str]]:
+    """The settings in which jobs differ but for the seed, with their values in order.
+
+    A job that lacks a setting has the value "" there: it was started before the grid had it.
+    """
+    readable = [job.overrides for job in jobs if job.state != UNREADABLE]
+    names = dict.fromkeys(key for given in readable for key in given if key != SEED)
+    values = {name: {given.get(name, "") for given in readable} for name in names}
+    return {name: sorted(found, key=_order) for name, found in values.items() if len(found) > 1}
+
+
+def rows(jobs: Sequence[Job], goal: str = "max") -> list[Row]:
+    """The readable jobs joined over their seeds, best objective first, unmeasured ones last.
+
+    Args:
+        jobs: of one sweep.
+        goal: "max" where a higher objective is better, else "min".
+    """
+    groups: dict[tuple, list[Job]] = {}
+    for job in jobs:
+        if job.state != UNREADABLE:
+            settings = {key: job.overrides[key] for key in job.overrides if key != SEED}
+            groups.setdefault(tuple(sorted(settings.items())), []).append(job)
+    sign = -1 if goal == "max" else 1
+    found = [_row(dict(key), group) for key, group in groups.items()]
+    worst = math.inf
+    return sorted(found, key=lambda row: sign * row.objective.mean if row.objective else worst)
+
+
+def effects(jobs: Sequence[Job]) -> list[Effect]:
+    """The objective's marginal mean for every value of every axis.
+
+    Means over all finished jobs compare unlike things where some are missing. The paired ones are
+    over the same settings of everything else, the seed included, for every value that has a
+    finished job; they alone bear a comparison.
+    """
+    found = []
+    for axis, values in axes(jobs).items():
+        cells: dict[str, dict[tuple, list[float]]] = {value: {} for value in values}
+        for job in jobs:
+            if job.objective is not None:
+                rest = tuple(sorted((k, v) for k, v in job.overrides.items() if k != axis))
+                cell = cells[job.overrides.get(axis, "")]
+                cell.setdefault(rest, []).append(job.objective)
+        measured = [set(cell) for cell in cells.values() if cell]
+        shared = set.intersection(*measured) if len(measured) > 1 else set()
+        for value, cell in cells.items():
+            everything = [one for group in cell.values() for one in group]
+            pairs = [statistics.fmean(cell[rest]) for rest in shared] if cell else []
+            found.append(Effect(axis, value, spread(everything), spread(pairs)))
+    return found
+
+
+def grid_cells(jobs: Sequence[Job]) -> tuple[int, int]:
+    """How many combinations of the values seen, seeds included, have a measured job, and of all."""
+    readable = [job for job in jobs if job.state != UNREADABLE]
+    seeds = {job.overrides.get(SEED, "") for job in readable}
+    whole = math.prod(map(len, axes(jobs).values())) * len(seeds)
+    measured = {tuple(sorted(job.overrides.items())) for job in jobs if job.objective is not None}
+    return len(measured), whole
+
+
+def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
+    """Which points no other one beats: none costs as little and is as good, and better in one.
+
+    >>> pareto_front([1, 2, 3, 3], [0.5, 0.4, 0.6, 0.6])
+    [True, False, True, True]
+    """
+    points = list(zip(costs, values, strict=True))
+    return [
+        not any(c <= cost and v >= value and (c, v) != (cost, value) for c, v in points)
+        for cost, value in points
+    ]
+
+
+def _row(settings: dict[str, str], jobs: list[Job]) -> Row:
+    done = [job for job in jobs if job.objective is not None]
+    metrics = {}
+    for name in dict.fromkeys(name for job in done for name in job.metrics):
+        found = spread([job.metrics[name] for job in done if name in job.metrics])
+        if found is not None:
+            metrics[name] = found
+    objective = spread([job.objective for job in done if job.objective is not None])
+    seconds = spread([job.seconds for job in done if job.seconds is not None])
+    return Row(settings, jobs, objective, metrics, seconds)
+
+
+def _order(value: str) -> tuple[bool, float, str]:
+    """Numbers by size, then words."""
+    try:
+        number = float(value)
+    except ValueError:
+        return True, 0.0, value
+    return False, number if math.isfinite(number) else math.inf, value
