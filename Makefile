@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 DEMO ?= outputs/demo
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+DATA ?=
+REPRODUCE_ARGS ?= $(if $(DATA),--data $(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types wheel clean
+.PHONY: help setup demo test check lint types reproduce reproduce-list wheel clean
 
 help: ## List the targets
-	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 $(BIN)/facedet: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "facedet needs Python 3.11 or newer: make PYTHON=python3.11 …")'
@@ -39,6 +41,15 @@ types: $(VENV)/.tested-with ## Check types
 	$(BIN)/mypy
 
 check: lint types test ## All that CI checks
+
+reproduce: setup ## Run the papers' experiments that fit in an hour; DATA=folder of data and weights
+	$(BIN)/facedet reproduce $(REPRODUCE_ARGS)
+
+reproduce-list: setup ## What each experiment costs, needs and should give
+	@$(BIN)/facedet reproduce --list $(REPRODUCE_ARGS)
+
+reproduce-%: setup ## Run one experiment of the list, reproduce-E2 say
+	$(BIN)/facedet reproduce $* $(REPRODUCE_ARGS)
 
 wheel: $(VENV)/.tested-with ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel

@@ -11,35 +11,11 @@ from scipy.io import savemat
 from facedet.data.wider_curves import read_wider_curves
 from facedet.errors import FacedetError
 from facedet.metrics.functional import average_precision
+from facedet.reproduce.published import WIDER_VAL
 
 SHARED = os.environ.get("FACEDET_SHARED", "")
 SUBSETS = ("easy", "medium", "hard")
 
-# Four digits each: easy, medium, hard.
-PUBLISHED = {
-    "DSFD": (0.9663, 0.9573, 0.9050),
-    "SRN": (0.9644, 0.9528, 0.9017),
-    "PyramidBox": (0.9612, 0.9500, 0.8891),
-    "FDNet": (0.9592, 0.9458, 0.8792),
-    "FANet": (0.9562, 0.9475, 0.8954),
-    "FAN": (0.9523, 0.9401, 0.9008),
-    "Zhu et al.": (0.9493, 0.9338, 0.8615),
-    "Face R-FCN": (0.9474, 0.9357, 0.8747),
-    "SFD": (0.9378, 0.9256, 0.8590),
-    "Face R-CNN": (0.9378, 0.9217, 0.8313),
-    "SSH": (0.9312, 0.9211, 0.8458),
-    "HR": (0.9257, 0.9105, 0.8060),
-    "MSCNN": (0.9168, 0.9035, 0.8029),
-    "CMS-RCNN": (0.8993, 0.8745, 0.6244),
-    "ScaleFace": (0.8682, 0.8675, 0.7727),
-    "Multitask Cascade CNN": (0.8488, 0.8258, 0.5984),
-    "LDCF+": (0.7900, 0.7691, 0.5225),
-    "Faceness-WIDER": (0.7138, 0.6348, 0.3458),
-    "Multiscale Cascade CNN": (0.6915, 0.6643, 0.4244),
-    "Two-stage CNN": (0.6812, 0.6189, 0.3239),
-    "ACF-WIDER": (0.6592, 0.5418, 0.2732),
-    "s3fd.pytorch": (0.9358, 0.9146, 0.7327),
-}
 
 
 def write(folder, method="M", subsets=SUBSETS, **content):
@@ -115,4 +91,4 @@ def test_published_values_to_every_digit():
         )
         for curves in methods.values()
     }
-    assert values == PUBLISHED
+    assert values == WIDER_VAL

@@ -1,0 +1,78 @@
+"""The shipped weights, trained again: the same commands, the same seed."""
+
+from pathlib import Path
+
+import torch
+
+from facedet.commands.evaluate import evaluate
+from facedet.config import compose, quote
+from facedet.errors import FacedetError
+from facedet.registry import NAMED
+from facedet.reproduce.experiments import Outcome, Resources, Result
+from facedet.reproduce.measuring import missing_pictures, settings_of
+from facedet.weights import read_weights
+
+# By name, the preset of the network.
+PRESETS = {"extd-fpn-64-prelu": "extd_fpn_64_prelu", "extd-fpn-32-prelu": "extd_fpn_32_prelu"}
+
+
+def train_shipped(resources: Resources, folder: Path) -> Outcome:
+    """Trains both shipped networks and compares the files."""
+    results = []
+    threads = torch.get_num_threads()
+    # Sums in another order round differently, and a training carries that on.
+    torch.set_num_threads(1)
+    try:
+        for name, preset in PRESETS.items():
+            trained = train_parts_of(preset, resources["wider"], folder / name)
+            ours = read_weights(trained).info["sha256"][:12]
+            theirs = read_weights(NAMED[name].require()).info["sha256"][:12]
+            is_same = True if ours == theirs else None
+            results.append(Result(f"{name}, SHA-256", ours, theirs, "the shipped file", is_same))
+            results += _measure(resources["wider"], trained, folder / name / "evaluation")
+    finally:
+        torch.set_num_threads(threads)
+    return Outcome(
+        results,
+        "wider_single on the pictures of WIDER val that are there",
+        weights="those trained here",
+        short_of="a machine whose arithmetic rounds as the one of the shipped files did",
+    )
+
+
+def train_parts_of(preset: str, root: Path, folder: Path) -> Path:
+    """Both parts of a training, each going on where it stopped; returns the weights.
+
+    Raises:
+        FacedetError: a part did not end well.
+    """
+    first, second = folder / "small_crops", folder / "large_crops"
+    common = ["train", f"preset={preset}", quote(f"data.root={root}"), "ckpt_path=auto"]
+    _call([*common, "experiment=shipped", quote(f"paths.output={first}")], first)
+    start = quote(f"weights={first / 'weights.safetensors'}")
+    _call(
+        [*common, "experiment=shipped_large_crops", start, quote(f"paths.output={second}")], second
+    )
+    return second / "weights.safetensors"
+
+
+def _call(words: list[str], folder: Path) -> None:
+    from facedet.cli import main
+
+    # A finished part is not trained further: its last step is the schedule's.
+    if (folder / "weights.safetensors").is_file():
+        return
+    code = main(words)
+    if code:
+        raise FacedetError(f"{folder}: the training ended with {code}; the same command goes on")
+
+
+def _measure(root: Path, weights: Path, folder: Path) -> list[Result]:
+    report = evaluate(compose("evaluate", settings_of(root, weights, "wider_single", folder)))
+    images = report["images"]
+    what = missing_pictures(images) or "on all pictures"
+    return [
+        Result(f"AP {key.partition('/')[2]}, {what}", f"{value:.4f}")
+        for key, value in report.items()
+        if key.startswith("wider/")
+    ]
