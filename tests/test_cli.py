@@ -54,7 +54,7 @@ def test_help_lists_every_command_with_examples(capsys):
     for name, text in COMMANDS.items():
         assert re.search(rf"^    {name}\b", out, flags=re.MULTILINE), name
         assert text.split()[0] in out
-    assert "facedet predict photo.jpg folder/ --weights extd64.safetensors --output out/" in out
+    assert "facedet predict photo.jpg folder/ --output out/" in out
 
 
 def test_version(capsys):

@@ -32,7 +32,7 @@ SMALL = [
 ]  # fmt: skip
 CALLBACKS = (
     "callbacks=[progress,checkpoint_best,checkpoint_last,checkpoint_config,lr_monitor,"
-    "random_states,image_log]"
+    "random_states]"
 )
 
 

@@ -1,7 +1,7 @@
 """Face detectors of a few hundred kilobytes, and the experiments that make them.
 
 >>> import facedet
->>> det = facedet.load("extd64.safetensors")  # doctest: +SKIP
+>>> det = facedet.load()  # doctest: +SKIP
 >>> boxes, scores, note = det.detect("photo.jpg")  # doctest: +SKIP
 """
 

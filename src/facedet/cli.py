@@ -32,9 +32,9 @@ COMMANDS = {
 EPILOG = """examples:
   facedet train                                      the embedded data, about five minutes
   facedet train data=wider data.root=PATH experiment=extd_fpn_64_prelu
-  facedet convert EXTD_64.pth extd64.safetensors
-  facedet predict photo.jpg folder/ --weights extd64.safetensors --output out/
-  facedet evaluate weights=extd64.safetensors data=wider data.root=PATH protocol=wider
+  facedet predict photo.jpg folder/ --output out/     with the weights that are shipped
+  facedet weights fetch extd-released-64
+  facedet evaluate weights=extd-released-64 data=wider data.root=PATH protocol=wider
 
 `facedet COMMAND --help` explains a command."""
 
@@ -111,6 +111,11 @@ def _without_command(argv: list[str]) -> int:
 
 def _run(name: str, argv: list[str]) -> int:
     module = importlib.import_module(f"facedet.commands.{name}")
+    # `sweep report`: a command's further ones lie in modules of their own.
+    further = getattr(module, "FURTHER", {})
+    if argv and argv[0] in further:
+        name, argv = f"{name} {argv[0]}", argv[1:]
+        module = importlib.import_module(f"facedet.commands.{further[name.split()[1]]}")
     parser = Parser(
         prog=f"facedet {name}",
         description=module.HELP,

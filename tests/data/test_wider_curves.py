@@ -17,7 +17,6 @@ SHARED = os.environ.get("FACEDET_SHARED", "")
 SUBSETS = ("easy", "medium", "hard")
 
 
-
 def write(folder, method="M", subsets=SUBSETS, **content):
     """Curves of one method, by default of two points."""
     values = {"pr_cruve": np.array([[np.nan, 0.0], [0.75, 0.5]]), "legend_name": "A method"}

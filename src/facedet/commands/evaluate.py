@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from facedet.weights import Weights
 
 HELP = """Measure weights on a data set by a benchmark's protocol. Settings are keys of the config:
-  weights=FILE          weights file, checkpoint, or released EXTD file
+  weights=NAME | FILE   a name of `facedet weights list`, a weights file, or a checkpoint
   data=crowds | wider   embedded data, or WIDER FACE under data.root=PATH
   data.images=present   use the pictures that are there if some are missing
   protocol=wider        multi-scale, mirrored, box voting: as EXTD was published

@@ -125,11 +125,23 @@ def check_values(name: str, overrides: Sequence[str]) -> None:
         UsageError: naming the override and what is wanted.
     """
     given = plain(compose(name, overrides))
-    settings = [one for one in overrides if _is_setting(one)]
-    if not settings:
-        return
-    own = OmegaConf.to_container(compose(name, [o for o in overrides if o not in settings]))
-    for one in settings:
+    own = OmegaConf.to_container(compose(name, [o for o in overrides if not is_setting(o)]))
+    assert isinstance(own, dict)
+    check_kinds(own, given, overrides)
+
+
+def check_kinds(own: Mapping[Any, Any], given: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Refuses settings whose value is of another kind than the key's own.
+
+    Args:
+        own: the config without the settings among `overrides`.
+        given: the config with them, resolved.
+        overrides: of which those that give a value to a key are looked at.
+
+    Raises:
+        UsageError: naming the override and what is wanted.
+    """
+    for one in filter(is_setting, overrides):
         key = one.partition("=")[0]
         default, value = _select(own, key), _select(given, key)
         types, wish = _WANTED.get(type(default), ((object,), ""))
@@ -139,7 +151,7 @@ def check_values(name: str, overrides: Sequence[str]) -> None:
             raise UsageError(f"{one}: {wish}; the default is {default}")
 
 
-def _is_setting(override: str) -> bool:
+def is_setting(override: str) -> bool:
     """Whether it gives a value to a key, and does not choose a part, add or delete a key."""
     key, _, _ = override.partition("=")
     is_plain = key.replace(".", "").replace("_", "").isalnum()
