@@ -9,7 +9,7 @@ DATA ?=
 REPRODUCE_ARGS ?= $(if $(DATA),--data $(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types reproduce reproduce-list wheel clean
+.PHONY: help setup demo test check lint types notebooks reproduce reproduce-list wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ types: $(VENV)/.tested-with ## Check types
 	$(BIN)/mypy
 
 check: lint types test ## All that CI checks
+
+notebooks: $(VENV)/.tested-with ## Run the notebooks, in a temporary folder and without a network
+	$(BIN)/python -m pytest tests/test_notebooks.py $(PYTEST_ARGS)
 
 reproduce: setup ## Run the papers' experiments that fit in an hour; DATA=folder of data and weights
 	$(BIN)/facedet reproduce $(REPRODUCE_ARGS)

@@ -1,39 +1,148 @@
-"""Every notebook runs, is stored without output, and stays thin."""
+"""Every notebook runs, anywhere and without a network, is stored without output, and is thin."""
 
+import ast
 import json
+import socket
+import tempfile
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 
-from facedet.data.crowds import make_crowds
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+SWEEP = FOLDER / "04_results_of_a_sweep.ipynb"
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+# What nbformat 4.5 demands of a cell; `metadata` and `id` come with all kinds.
+KEYS = {
+    "markdown": {"cell_type", "id", "metadata", "source"},
+    "code": {"cell_type", "id", "metadata", "source", "execution_count", "outputs"},
+}
+
+
+def cells_of(path):
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
 
 
 def code_cells(path):
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return [cell for cell in cells if cell["cell_type"] == "code"]
+    return [cell for cell in cells_of(path) if cell["cell_type"] == "code"]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_stored_thin_and_without_output(path):
-    cells = code_cells(path)
-    assert not any(cell["outputs"] or cell["execution_count"] for cell in cells)
-    assert sum(len(cell["source"]) for cell in cells) <= 60
+def code_of(path):
+    return "\n".join("".join(cell["source"]) for cell in code_cells(path))
+
+
+def refuse(*_):
+    raise AssertionError("a notebook asked for the network")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs a notebook's cells in an empty folder; gives their names."""
+    folders = {name: tmp_path / name for name in ("here", "temporary", "cache")}
+    for folder in folders.values():
+        folder.mkdir()
+    monkeypatch.chdir(folders["here"])
+    monkeypatch.setenv("FACEDET_CACHE", str(folders["cache"]))
+    monkeypatch.setattr(tempfile, "tempdir", str(folders["temporary"]))
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+    def run_cells(path):
+        names = {}
+        with mpl.rc_context(), plt.ioff():
+            for number, cell in enumerate(code_cells(path)):
+                exec(compile("".join(cell["source"]), f"{path.name}:{number}", "exec"), names)
+        assert not list(folders["here"].iterdir())
+        assert not list(folders["cache"].iterdir())
+        return names
+
+    plt.switch_backend("Agg")
+    yield run_cells
+    plt.close("all")
+
+
+def figures():
+    return [plt.figure(number) for number in plt.get_fignums()]
+
+
+def test_there_are_four():
+    assert [path.stem[:3] for path in NOTEBOOKS] == ["01_", "02_", "03_", "04_"]
+
+
+@every_notebook
+def test_is_a_notebook_without_output(path):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert (content["nbformat"], content["nbformat_minor"]) == (4, 5)
+    assert set(content) == {"cells", "metadata", "nbformat", "nbformat_minor"}
+    for cell in content["cells"]:
+        assert set(cell) == KEYS[cell["cell_type"]]
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+    identities = [cell["id"] for cell in content["cells"]]
+    assert len(set(identities)) == len(identities)
+
+
+@every_notebook
+def test_is_thin(path):
+    code = code_of(path)
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 60
+    functions = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef)]
+    lengths = {one.name: one.end_lineno - one.lineno + 1 for one in functions}
+    assert {name: length for name, length in lengths.items() if length > 8} == {}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs(path, tmp_path, monkeypatch):
-    mpl.use("Agg")
-    monkeypatch.setenv("FACEDET_CACHE", str(tmp_path))
-    # The config's own number of pictures would take most of a minute.
-    monkeypatch.setattr(
-        "facedet.data.crowds.ensure_crowds",
-        lambda root, **_: make_crowds(root, train_images=9, val_images=2, size=224, progress=False),
-    )
-    names: dict = {}
-    for cell in code_cells(path):
-        exec(compile("".join(cell["source"]), path.name, "exec"), names)
-    mpl.pyplot.close("all")
+@pytest.mark.parametrize(
+    ("name", "pictures"),
+    [("01_data_anchors_crops", 6), ("02_matching_and_mining", 3), ("03_cost_and_speed", 1)],
+)
+def test_runs(name, pictures, run):
+    run(FOLDER / f"{name}.ipynb")
+    assert len(figures()) == pictures
+
+
+@pytest.mark.slow
+def test_made_up_results_say_so(run, monkeypatch, capsys):
+    monkeypatch.delenv("FACEDET_SWEEP", raising=False)
+    run(SWEEP)
+    assert capsys.readouterr().out.startswith("sweep MADE UP, NO JOB WAS RUN\n")
+    assert len(figures()) == 2
+    assert figures()[-1].get_suptitle() == "MADE UP, NO JOB WAS RUN"
+
+
+@pytest.mark.parametrize(
+    ("objectives", "points"),
+    [((0.25, 0.5), [0.25, 0.5]), ((0.25, None), [0.25]), ((None, None), [])],
+)
+def test_reads_the_sweep_that_the_environment_names(
+    objectives, points, run, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "a sweep"
+    for width, objective in zip((32, 64), objectives, strict=True):
+        job = folder / "jobs" / str(width)
+        job.mkdir(parents=True)
+        status = {
+            "state": "finished" if objective else "failed", "overrides": {"backbone.width": width},
+            "objective": objective, "objective_name": "wider/medium",
+        }  # fmt: skip
+        (job / "status.json").write_text(json.dumps(status))
+    monkeypatch.setenv("FACEDET_SWEEP", str(folder))
+    before = sorted(folder.rglob("*"))
+    run(SWEEP)
+    assert sorted(folder.rglob("*")) == before
+    said = capsys.readouterr().out
+    assert said.startswith("sweep a sweep\n")
+    assert "MADE UP" not in said
+    (panel,) = figures()[-1].axes
+    assert list(panel.lines[-1].get_ydata()) == points
+
+
+@pytest.mark.parametrize("name", ["absent", "."])
+def test_a_folder_without_a_sweep_stops_the_notebook(name, run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FACEDET_SWEEP", str(tmp_path / name))
+    with pytest.raises(AssertionError):
+        run(SWEEP)
+    assert str(tmp_path) in capsys.readouterr().err
