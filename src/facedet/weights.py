@@ -126,10 +126,12 @@ def save_weights(path: str | Path, weights: Weights) -> Path:
         FacedetError: the place cannot be written.
     """
     path = Path(path)
+    # Of the file that they were read from; a training's checkpoint differs from run to run.
+    info = {key: value for key, value in weights.info.items() if key not in ("file", "sha256")}
     metadata = {
         "format": FORMAT,
         "config": json.dumps(weights.config),
-        "info": json.dumps(weights.info),
+        "info": json.dumps(info),
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in weights.state.items()}
     metadata["content_sha256"] = _content_sha256(metadata, tensors)
