@@ -30,8 +30,9 @@ demo: setup ## Train EXTD on the embedded crowds for about five minutes, measure
 	$(BIN)/facedet train experiment=demo paths.output=$(DEMO) overwrite=true $(DEMO_ARGS)
 	$(BIN)/facedet evaluate weights=$(DEMO)/weights.safetensors paths.output=$(DEMO)/evaluation
 
+# As many processes as cores, with one thread each: more threads only wait for each other.
 test: $(VENV)/.tested-with ## Run the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/.tested-with ## Check style and formatting
 	$(BIN)/ruff check .

@@ -246,7 +246,9 @@ def _checked(
     grid = [f"{key}={value}" for key, value in params.items()]
     known = {_key(_parse(one)) for one in (*single, *chosen)}
     grid = [one for one in grid if _key(_parse(one)) not in known]
-    wanted = read_sweep(sweep.name, [*grid, *single, *chosen], own).config
+    # That logger brings a callback of its own.
+    same = [one for one in single if _key(_parse(one)) != "logger"]
+    wanted = read_sweep(sweep.name, [*grid, *same, *chosen, "logger=wandb"], own).config
     found = compose("train", [*_search(own), *fixed, *chosen])
     for key in map(str, found):
         if key not in (*_NOT_OF_A_JOB, "hydra"):

@@ -22,7 +22,7 @@ from facedet.errors import UsageError
 
 # Where things lie and how a job is run say nothing of its result.
 _FREE = ("paths", "hydra", "logger", "ckpt_path", "overwrite", "command", "seeds")
-_FREE_INNER = (("data", "num_workers"), ("callbacks", "progress"))
+_FREE_INNER = (("data", "num_workers"), ("callbacks", "progress"), ("callbacks", "image_log"))
 
 
 class Job(NamedTuple):
