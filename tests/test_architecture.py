@@ -13,7 +13,7 @@ LAYERS = {
     "data.datamodule": 3,
     **dict.fromkeys(("structures", "boxes", "box_coder", "errors", "replacing", "allocator"), 0),
     **dict.fromkeys(("models", "criteria", "postprocess", "data", "metrics"), 1),
-    **dict.fromkeys(("inference", "scales", "profiling", "plots"), 2),
+    **dict.fromkeys(("inference", "scales", "profiling", "plots", "markdown"), 2),
     **dict.fromkeys(("modules", "callbacks"), 3),
     **dict.fromkeys(("config", "weights", "pretrained", "api", "evaluation", "scoring"), 4),
     **dict.fromkeys(("diagnosis", "diagnosis_errors", "diagnosis_plots", "diagnosis_report"), 4),

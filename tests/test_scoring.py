@@ -11,10 +11,10 @@ from PIL import Image
 from facedet import __version__
 from facedet.errors import FacedetError
 from facedet.metrics.wider import WiderAP
+from facedet.plots import plot_roc
 from facedet.scoring import (
     Row,
     metric_report,
-    plot_roc,
     require_subsets,
     save_report,
     score_records,

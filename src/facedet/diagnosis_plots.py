@@ -9,8 +9,7 @@ import numpy as np
 
 from facedet.diagnosis import PictureVerdicts
 from facedet.diagnosis_report import SOLVED, Cell, Table
-from facedet.plots import FALSE_ALARM, FOUND, MISSED, Box, draw_boxes
-from facedet.replacing import replacing
+from facedet.plots import FALSE_ALARM, FOUND, MISSED, Box, draw_boxes, drawing
 from facedet.structures import Record
 
 CELL = 640  # px: the side of a cell of the sheet
@@ -25,19 +24,13 @@ def plot_diagnosis(path: Path, tables: dict[str, Table], title: str) -> None:
         tables: by name, those of `facedet.diagnosis_report`.
         title: says subset, AP, weights and image count.
     """
-    # Without pyplot, which would choose a window or a notebook to draw in.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 9.5), dpi=110)
-    ((heights, errors), (attributes, scores)) = figure.subplots(2, 2)
-    _draw_heights(heights, tables["recall_height"])
-    _draw_errors(errors, tables["errors"])
-    _draw_attributes(attributes, tables["recall_attributes"])
-    _draw_scores(scores, tables["ap_by_score"])
-    figure.suptitle(title, fontsize=11)
-    figure.tight_layout()
-    with replacing(path) as aside:
-        figure.savefig(aside)
+    with drawing(path, (13, 9.5), dpi=110) as figure:
+        ((heights, errors), (attributes, scores)) = figure.subplots(2, 2)
+        _draw_heights(heights, tables["recall_height"])
+        _draw_errors(errors, tables["errors"])
+        _draw_attributes(attributes, tables["recall_attributes"])
+        _draw_scores(scores, tables["ap_by_score"])
+        figure.suptitle(title, fontsize=11)
 
 
 def plot_image_aps(path: Path, values: np.ndarray, title: str) -> None:
@@ -48,27 +41,24 @@ def plot_image_aps(path: Path, values: np.ndarray, title: str) -> None:
         values: [I] in [0, 1]; those that are no number are left out.
         title: says subset, weights and image count.
     """
-    from matplotlib.figure import Figure
-
     values = np.sort(values[~np.isnan(values)])[::-1]
-    figure = Figure(figsize=(10, 4), dpi=110)
-    curve, bars = figure.subplots(1, 2)
-    solved = int((values >= SOLVED).sum())
-    share = solved / max(len(values), 1)
-    curve.fill_between(np.arange(len(values)), values, step="post", color=_PALE)
-    curve.step(np.arange(len(values)), values, where="post", color=_STRONG)
-    curve.axvline(solved, color="black", linewidth=0.8, linestyle="--")
-    curve.set(xlabel="images, best first", ylabel="AP of the image", ylim=(0, 1.02))
-    curve.set_xlim(0, max(len(values), 1))
-    curve.set_title(f"{solved:,} of {len(values):,} images solved, AP 1 ({share:.1%})", fontsize=9)
-    bars.hist(values, np.linspace(0, 1, 21).tolist(), color=_STRONG)
-    bars.set(xlabel="AP of the image", ylabel="images", xlim=(0, 1))
-    for axes in (curve, bars):
-        axes.grid(alpha=0.3)
-    figure.suptitle(title, fontsize=9)
-    figure.tight_layout()
-    with replacing(path) as aside:
-        figure.savefig(aside)
+    with drawing(path, (10, 4), dpi=110) as figure:
+        curve, bars = figure.subplots(1, 2)
+        solved = int((values >= SOLVED).sum())
+        share = solved / max(len(values), 1)
+        curve.fill_between(np.arange(len(values)), values, step="post", color=_PALE)
+        curve.step(np.arange(len(values)), values, where="post", color=_STRONG)
+        curve.axvline(solved, color="black", linewidth=0.8, linestyle="--")
+        curve.set(xlabel="images, best first", ylabel="AP of the image", ylim=(0, 1.02))
+        curve.set_xlim(0, max(len(values), 1))
+        curve.set_title(
+            f"{solved:,} of {len(values):,} images solved, AP 1 ({share:.1%})", fontsize=9
+        )
+        bars.hist(values, np.linspace(0, 1, 21).tolist(), color=_STRONG)
+        bars.set(xlabel="AP of the image", ylabel="images", xlim=(0, 1))
+        for axes in (curve, bars):
+            axes.grid(alpha=0.3)
+        figure.suptitle(title, fontsize=9)
 
 
 def draw_verdicts(

@@ -7,6 +7,7 @@ import numpy as np
 
 from facedet.diagnosis import Verdicts, is_found, precision, recall, subset_ap
 from facedet.diagnosis_errors import Errors, sort_faces
+from facedet.markdown import pipe_table
 from facedet.structures import Record
 
 # Upper ends, px, of all bins of face heights but the last.
@@ -255,15 +256,8 @@ def describe_run(report: Mapping[str, Any]) -> str:
 
 
 def _markdown(table: Table) -> list[str]:
-    rows = [table.header, *(tuple(map(_text, row)) for row in table.rows)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rule = f"|{'-' * (widths[0] + 2)}|" + "".join(f"{'-' * (width + 1)}:|" for width in widths[1:])
-    lines = [
-        f"| {row[0]:<{widths[0]}} |"
-        + "".join(f" {cell:>{width}} |" for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    ]
-    return [lines[0], rule, *lines[1:]]
+    rows = [[_text(cell) for cell in row] for row in table.rows]
+    return pipe_table(table.header, rows, [False, *[True] * (len(table.header) - 1)])
 
 
 def _text(cell: Cell) -> str:

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from facedet.boxes import iou
 from facedet.data.detection_files import EventFiles
 from facedet.data.images import read_rgb
 from facedet.errors import FacedetError
-from facedet.plots import FALSE_ALARM, FOUND, MISSED, Box, draw_boxes, save_picture, sheet
+from facedet.plots import Box, draw_boxes, judge_boxes, save_picture, sheet
 from facedet.structures import Detections, Record
 
 log = logging.getLogger(__name__)
@@ -118,19 +117,9 @@ def judge(found: np.ndarray, record: Record) -> list[Box]:
     shown = found[found[:, 4] >= _SHOWN_SCORE]
     boxes = torch.from_numpy(np.hstack([shown[:, :2], shown[:, :2] + shown[:, 2:4]]))
     faces = torch.from_numpy(record.boxes.astype(np.float64))
-    overlaps = iou(boxes, faces) if len(boxes) else torch.zeros(0, len(faces))
     subsets = record.tags.get("subsets")
     counts = ~record.ignore if subsets is None else ~record.ignore & subsets.any(axis=1)
-    hit: np.ndarray = (overlaps >= 0.5).numpy()
-    drawn = [
-        Box(box, MISSED)
-        for box, is_missed in zip(record.boxes, counts & ~np.any(hit, axis=0), strict=True)
-        if is_missed
-    ]
-    is_face = np.any(hit, axis=1).tolist()
-    for box, score, is_hit in zip(boxes.tolist(), shown[:, 4], is_face, strict=True):
-        drawn.append(Box(box, FOUND if is_hit else FALSE_ALARM, f"{score:.2f}"))
-    return drawn
+    return judge_boxes(boxes, shown[:, 4].tolist(), faces, torch.from_numpy(counts))
 
 
 def save_sheet(

@@ -1,14 +1,21 @@
 """Pictures where people would rather look than read: boxes, sheets of pictures, PR curves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
+from facedet.boxes import iou
 from facedet.replacing import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FOUND = (46, 204, 64)  # RGB
 MISSED = (255, 65, 54)
@@ -58,6 +65,27 @@ def draw_boxes(rgb: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
     return canvas
 
 
+def judge_boxes(
+    found: Tensor, scores: Sequence[float], faces: Tensor, counts: Tensor | None = None
+) -> list[Box]:
+    """Boxes to draw: missed faces, then found ones and false alarms with their scores.
+
+    A face is found where a detection overlaps it with an IoU of at least 0.5.
+
+    Args:
+        found: [N, 4] xyxy pixels.
+        scores: of them.
+        faces: [G, 4] xyxy pixels.
+        counts: [G] bool, which faces can be missed; None: all.
+    """
+    hit = iou(found, faces) >= 0.5 if len(found) else torch.zeros(0, len(faces), dtype=torch.bool)
+    missed = ~hit.any(dim=0) if counts is None else counts & ~hit.any(dim=0)
+    drawn = [Box(face, MISSED) for face in faces[missed].tolist()]
+    for box, score, is_hit in zip(found.tolist(), scores, hit.any(dim=1).tolist(), strict=True):
+        drawn.append(Box(box, FOUND if is_hit else FALSE_ALARM, f"{score:.2f}"))
+    return drawn
+
+
 def sheet(pictures: Sequence[np.ndarray], columns: int = 4, cell: int = 320) -> np.ndarray:
     """RGB pictures of any sizes side by side, each fitted into a square cell of `cell` px."""
     rows = -(-len(pictures) // columns)
@@ -88,6 +116,24 @@ def is_drawn(path: Path) -> bool:
         return False
 
 
+@contextmanager
+def drawing(path: Path, size: tuple[float, float], dpi: int = 120) -> "Iterator[Figure]":
+    """A matplotlib figure of `size` inches that the block draws on; then it is written to `path`.
+
+    Raises:
+        FacedetError: the file cannot be written.
+    """
+    # Without pyplot, which would choose a window or a notebook to draw in.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=dpi)
+    yield figure
+    if figure.get_layout_engine() is None:
+        figure.tight_layout()
+    with replacing(path) as aside:
+        figure.savefig(aside)
+
+
 def plot_precision_recall(
     path: Path,
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
@@ -102,22 +148,44 @@ def plot_precision_recall(
         values: by subset, the AP in 0 … 1.
         title: says protocol, weights and image count.
     """
-    # Without pyplot, which would choose a window or a notebook to draw in.
-    from matplotlib.figure import Figure
+    with drawing(path, (6, 5)) as figure:
+        axes = figure.subplots()
+        for name, (precision, recall) in curves.items():
+            # Before the first detection precision is undefined, not 0.
+            shown = recall > 0
+            axes.plot(recall[shown], precision[shown], label=f"{name}  AP {values[name]:.3f}")
+        axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+        axes.set_title(title, fontsize=9)
+        axes.grid(alpha=0.3)
+        axes.legend(loc="lower left")
 
-    figure = Figure(figsize=(6, 5), dpi=120)
-    axes = figure.subplots()
-    for name, (precision, recall) in curves.items():
-        # Before the first detection precision is undefined, not 0.
-        shown = recall > 0
-        axes.plot(recall[shown], precision[shown], label=f"{name}  AP {values[name]:.3f}")
-    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-    axes.set_title(title, fontsize=9)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower left")
-    figure.tight_layout()
-    with replacing(path) as aside:
-        figure.savefig(aside)
+
+def plot_roc(
+    path: Path,
+    false_positives: np.ndarray,
+    rates: Mapping[str, np.ndarray],
+    limit: int,
+    title: str,
+) -> None:
+    """Writes true positive rates over the number of false positives as a picture.
+
+    Args:
+        path: the PNG file.
+        false_positives: [T], falling.
+        rates: by curve, [T] in [0, 1].
+        limit: false positives up to which it is drawn.
+        title: says protocol, weights and image count.
+    """
+    with drawing(path, (6, 5)) as figure:
+        axes = figure.subplots()
+        for name, column in rates.items():
+            axes.plot(false_positives, column, label=name)
+        axes.set(
+            xlabel="false positives", ylabel="true positive rate", xlim=(0, limit), ylim=(0, 1)
+        )
+        axes.set_title(title, fontsize=9)
+        axes.grid(alpha=0.3)
+        axes.legend(loc="lower right")
 
 
 def plot_histogram(
@@ -132,24 +200,19 @@ def plot_histogram(
         title: of the picture.
         bars: over the whole range.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), dpi=120)
-    axes = figure.subplots()
-    together = np.concatenate([np.zeros(0), *values.values()])
-    if len(together):
-        # A range of one value would have no width.
-        edges = np.geomspace(together.min() * 0.99, together.max() * 1.01, bars + 1)
-        for name, series in values.items():
-            axes.hist(series, edges.tolist(), histtype="stepfilled", alpha=0.6, label=name)
-        axes.set_xscale("log")
-        axes.legend()
-    axes.set(xlabel=label, ylabel="number")
-    axes.set_title(title, fontsize=9)
-    axes.grid(alpha=0.3)
-    figure.tight_layout()
-    with replacing(path) as aside:
-        figure.savefig(aside)
+    with drawing(path, (6, 4)) as figure:
+        axes = figure.subplots()
+        together = np.concatenate([np.zeros(0), *values.values()])
+        if len(together):
+            # A range of one value would have no width.
+            edges = np.geomspace(together.min() * 0.99, together.max() * 1.01, bars + 1)
+            for name, series in values.items():
+                axes.hist(series, edges.tolist(), histtype="stepfilled", alpha=0.6, label=name)
+            axes.set_xscale("log")
+            axes.legend()
+        axes.set(xlabel=label, ylabel="number")
+        axes.set_title(title, fontsize=9)
+        axes.grid(alpha=0.3)
 
 
 def plot_trade_off(
@@ -163,34 +226,37 @@ def plot_trade_off(
         label: of the value.
         title: of the picture.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    figure = Figure(figsize=(0.8 + 4.6 * len(panels), 4.6), dpi=120)
-    drawings = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, (cost, points) in zip(drawings, panels.items(), strict=True):
-        front = sorted(point[:2] for point in points if point.is_on_front)
-        # Between two of its points a front offers what the cheaper one does.
-        axes.plot(*zip(*front, strict=True), drawstyle="steps-post", color="tab:orange", zorder=1)
-        for point in points:
-            colour = "tab:orange" if point.is_on_front else "tab:blue"
-            axes.errorbar(
-                point.cost, point.value, point.deviation,
-                fmt="o", color=colour, markersize=5, capsize=3, elinewidth=1,
-            )  # fmt: skip
-            axes.annotate(
-                point.name, point[:2], (5, 4), textcoords="offset points", fontsize=8, color=colour
+    with drawing(path, (0.8 + 4.6 * len(panels), 4.6)) as figure:
+        drawings = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (cost, points) in zip(drawings, panels.items(), strict=True):
+            front = sorted(point[:2] for point in points if point.is_on_front)
+            # Between two of its points a front offers what the cheaper one does.
+            axes.plot(
+                *zip(*front, strict=True), drawstyle="steps-post", color="tab:orange", zorder=1
             )
-        costs = [point.cost for point in points]
-        if max(costs) > 10 * min(costs) > 0:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel(cost)
-        axes.margins(0.08)
-        axes.grid(alpha=0.3)
-    drawings[0].set_ylabel(label)
-    figure.suptitle(title, fontsize=9)
-    figure.tight_layout()
-    with replacing(path) as aside:
-        figure.savefig(aside)
+            for point in points:
+                colour = "tab:orange" if point.is_on_front else "tab:blue"
+                axes.errorbar(
+                    point.cost, point.value, point.deviation,
+                    fmt="o", color=colour, markersize=5, capsize=3, elinewidth=1,
+                )  # fmt: skip
+                axes.annotate(
+                    point.name,
+                    point[:2],
+                    (5, 4),
+                    textcoords="offset points",
+                    fontsize=8,
+                    color=colour,
+                )
+            costs = [point.cost for point in points]
+            if max(costs) > 10 * min(costs) > 0:
+                axes.set_xscale("log")
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.set_xlabel(cost)
+            axes.margins(0.08)
+            axes.grid(alpha=0.3)
+        drawings[0].set_ylabel(label)
+        figure.suptitle(title, fontsize=9)

@@ -141,35 +141,3 @@ def table(report: Mapping[str, Any], description: str, rows: Sequence[Row]) -> s
 def label_width(rows: Sequence[Row]) -> int:
     """Letters of the column of labels."""
     return max([8, *(len(row.label) + 2 for row in rows)])
-
-
-def plot_roc(
-    path: Path,
-    false_positives: np.ndarray,
-    rates: Mapping[str, np.ndarray],
-    limit: int,
-    title: str,
-) -> None:
-    """Writes true positive rates over the number of false positives as a picture.
-
-    Args:
-        path: the PNG file.
-        false_positives: [T], falling.
-        rates: by curve, [T] in [0, 1].
-        limit: false positives up to which it is drawn.
-        title: says protocol, weights and image count.
-    """
-    # Without pyplot, which would choose a window or a notebook to draw in.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 5), dpi=120)
-    axes = figure.subplots()
-    for name, column in rates.items():
-        axes.plot(false_positives, column, label=name)
-    axes.set(xlabel="false positives", ylabel="true positive rate", xlim=(0, limit), ylim=(0, 1))
-    axes.set_title(title, fontsize=9)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    figure.tight_layout()
-    with replacing(path) as aside:
-        figure.savefig(aside)

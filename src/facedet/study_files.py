@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from facedet.replacing import replacing, replacing_table
+from facedet.markdown import pipe_table
+from facedet.plots import drawing
+from facedet.replacing import replacing_table
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -27,18 +29,9 @@ def save_csv(path: Path, rows: Rows, stamp: Mapping[str, Any]) -> None:
 
 def markdown(rows: Rows) -> str:
     """Rows as an aligned Markdown table; APs and other floats with four decimals, None as "–"."""
-    cells = [list(rows[0]), *([_shown(value) for value in row.values()] for row in rows)]
-    widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
-    is_text = [isinstance(value, str) for value in rows[0].values()]
-    lines = [
-        "| " + " | ".join(_align(*one) for one in zip(line, widths, is_text, strict=True)) + " |"
-        for line in cells
-    ]
-    rule = "|".join(
-        "-" * (width + 1) + ("-" if text else ":")
-        for width, text in zip(widths, is_text, strict=True)
-    )
-    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
+    cells = [[_shown(value) for value in row.values()] for row in rows]
+    is_number = [not isinstance(value, str) for value in rows[0].values()]
+    return "\n".join(pipe_table(list(rows[0]), cells, is_number))
 
 
 def plot_bars(
@@ -52,26 +45,21 @@ def plot_bars(
         series: by name, a value for each group.
         title: says protocol, weights and image count.
     """
-    # Without pyplot, which would choose a window or a notebook to draw in.
-    from matplotlib.figure import Figure
-
     width = 0.84 / len(series)
-    figure = Figure(figsize=(max(6.0, 0.4 * len(groups) * len(series) + 1.5), 5), dpi=120)
-    axes = figure.subplots()
-    for place, (name, values) in enumerate(series.items()):
-        left = np.arange(len(groups)) + (place - (len(series) - 1) / 2) * width
-        bars = axes.bar(left, values, width, label=name)
-        axes.bar_label(bars, fmt="%.3f", fontsize=6, rotation=90, padding=2)
-    axes.set_xticks(range(len(groups)), groups, rotation=35, ha="right", fontsize=8)
-    axes.margins(x=0.01)
-    # Room for the numbers above bars of 1.
-    axes.set(ylim=(0, 1.12), yticks=np.arange(0, 1.1, 0.2))
-    axes.set_title(title, fontsize=9)
-    axes.grid(axis="y", alpha=0.3)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    figure.set_layout_engine("constrained")
-    with replacing(path) as aside:
-        figure.savefig(aside)
+    with drawing(path, (max(6.0, 0.4 * len(groups) * len(series) + 1.5), 5)) as figure:
+        axes = figure.subplots()
+        for place, (name, values) in enumerate(series.items()):
+            left = np.arange(len(groups)) + (place - (len(series) - 1) / 2) * width
+            bars = axes.bar(left, values, width, label=name)
+            axes.bar_label(bars, fmt="%.3f", fontsize=6, rotation=90, padding=2)
+        axes.set_xticks(range(len(groups)), groups, rotation=35, ha="right", fontsize=8)
+        axes.margins(x=0.01)
+        # Room for the numbers above bars of 1.
+        axes.set(ylim=(0, 1.12), yticks=np.arange(0, 1.1, 0.2))
+        axes.set_title(title, fontsize=9)
+        axes.grid(axis="y", alpha=0.3)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+        figure.set_layout_engine("constrained")
 
 
 def plot_lines(
@@ -90,31 +78,23 @@ def plot_lines(
         title: says what the numbers belong to.
         log: both axes are logarithmic, with a tick at every x that is there.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    figure = Figure(figsize=(6.5, 5), dpi=120)
-    axes = figure.subplots()
-    for name, (x, y) in series.items():
-        axes.plot(x, y, marker="o", markersize=4, label=name)
-    axes.set(xlabel=labels[0], ylabel=labels[1])
-    if log:
-        axes.set(xscale="log", yscale="log")
-        axes.set_xticks(sorted({value for x, _ in series.values() for value in x}))
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter(NullFormatter())
-    axes.set_title(title, fontsize=9)
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=8)
-    figure.tight_layout()
-    with replacing(path) as aside:
-        figure.savefig(aside)
-
-
-def _align(cell: str, width: int, is_text: bool) -> str:
-    return cell.ljust(width) if is_text else cell.rjust(width)
+    with drawing(path, (6.5, 5)) as figure:
+        axes = figure.subplots()
+        for name, (x, y) in series.items():
+            axes.plot(x, y, marker="o", markersize=4, label=name)
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        if log:
+            axes.set(xscale="log", yscale="log")
+            axes.set_xticks(sorted({value for x, _ in series.values() for value in x}))
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_formatter("{x:g}")
+                axis.set_minor_formatter(NullFormatter())
+        axes.set_title(title, fontsize=9)
+        axes.grid(alpha=0.3, which="both")
+        axes.legend(fontsize=8)
 
 
 def _plain(value: object) -> object:

@@ -10,20 +10,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from facedet.boxes import iou
 from facedet.data.dataset import mirror
 from facedet.data.images import read_rgb
 from facedet.errors import UsageError
-from facedet.plots import (
-    FALSE_ALARM,
-    FOUND,
-    MISSED,
-    Box,
-    draw_boxes,
-    plot_precision_recall,
-    save_picture,
-    sheet,
-)
+from facedet.plots import Box, draw_boxes, judge_boxes, plot_precision_recall, save_picture, sheet
 from facedet.structures import Detections, Target
 
 _HARDEST = 24  # pictures in the table
@@ -209,19 +199,9 @@ def shrunk(picture: Picture, side: int) -> Picture:
 
 
 def judge(picture: Picture) -> list[Box]:
-    """Boxes to draw: missed faces, and found ones and false alarms with their scores.
-
-    A face is found where a detection overlaps it with an IoU of at least 0.5.
-    """
-    hit = iou(picture.found.boxes, picture.faces) >= 0.5
-    missed = picture.faces[~hit.any(dim=0)]
-    drawn = [Box(face, MISSED) for face in missed.tolist()]
-    scores = picture.found.scores.tolist()
-    for box, score, is_hit in zip(
-        picture.found.boxes.tolist(), scores, hit.any(dim=1).tolist(), strict=True
-    ):
-        drawn.append(Box(box, FOUND if is_hit else FALSE_ALARM, f"{score:.2f}"))
-    return drawn
+    """Boxes to draw: missed faces, found ones and false alarms; see `plots.judge_boxes`."""
+    found = picture.found
+    return judge_boxes(found.boxes, found.scores.tolist(), picture.faces)
 
 
 def _panel_loggers(trainer: pl.Trainer) -> list[PanelLogger]:

@@ -35,7 +35,7 @@ def measure_networks(args: argparse.Namespace) -> dict[str, Any]:
     from facedet.profiling.sizes import measure_sizes
 
     contenders = [_of_weights(path) for path in args.weights or []]
-    contenders += [_of_preset(name) for name in args.preset or []]
+    contenders += [contender_of(name) for name in args.preset or []]
     names = [one.name for one in contenders]
     if not names:
         raise UsageError("benchmark sizes wants --weights FILE … or --preset NAME …")
@@ -135,7 +135,8 @@ def _of_weights(path: Path) -> Contender:
     return Contender(path.stem, build_net(weights, path), postprocess)
 
 
-def _of_preset(name: str) -> Contender:
+def contender_of(name: str) -> Contender:
+    """A preset's detector with random weights."""
     import torch
 
     from facedet.config import build, compose

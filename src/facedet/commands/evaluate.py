@@ -14,7 +14,9 @@ from facedet.config import CONF_DIR, build, plain
 from facedet.errors import FacedetError, UsageError
 
 if TYPE_CHECKING:
+    from facedet.commands.protocols import Benchmark
     from facedet.inference import Pyramid
+    from facedet.structures import Record
     from facedet.weights import Weights
 
 HELP = """Measure weights on a data set by a benchmark's protocol. Settings are keys of the config:
@@ -70,13 +72,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     benchmark = find_benchmark(settings.get("benchmark", "wider"))
     output = Path(str(config.paths.output))
     pyramid, weights = make_pyramid(config)
-    datamodule = build(config.data)
-    datamodule.prepare_data()
-    reading = datamodule.reading("val")
-    records = reading.records[: config.limit]
-    if not records:
-        raise FacedetError(f"{datamodule.root}: no pictures to evaluate")
-    benchmark.require(records, datamodule.root)
+    records, missing = read_records(config, benchmark)
     began = time.perf_counter()
     folder = output / "detections"
     stamp = run_stamp(config, weights, records)
@@ -90,7 +86,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     metric = score_records(build(config.protocol.metric), records, found, benchmark.feed)
     report = metric_report(metric, config.protocol.name) | {
         **stamp,
-        "missing_pictures": reading.counts.get("missing_images", 0),
+        "missing_pictures": missing,
         "pictures_per_second": round(len(records) / seconds, 2),
         "notes": notes,
     }
@@ -104,8 +100,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     strange = len(found.keys() - {record.name for record in records})
     if strange:
         print(f"  {strange:,} files in detections are of other pictures: an earlier run's")
-    if reading.counts.get("missing_images"):
-        print(f"  without {reading.counts['missing_images']:,} pictures that are not on disk")
+    if missing:
+        print(f"  without {missing:,} pictures that are not on disk")
     return report
 
 
@@ -113,6 +109,26 @@ def check_limit(limit: object) -> None:
     """Refuses a number of pictures that is none; None stands for all."""
     if limit is not None and (type(limit) is not int or limit < 1):
         raise UsageError(f"limit={limit}: a number of pictures above 0 is wanted")
+
+
+def read_records(config: DictConfig, benchmark: "Benchmark") -> "tuple[list[Record], int]":
+    """The pictures that a config means, and how many of the data set are not on disk.
+
+    Args:
+        config: with data, limit and command.
+        benchmark: that they will be scored by.
+
+    Raises:
+        FacedetError: there are none, or they cannot be scored.
+    """
+    datamodule = build(config.data)
+    datamodule.prepare_data()
+    reading = datamodule.reading("val")
+    records = reading.records[: config.limit]
+    if not records:
+        raise FacedetError(f"{datamodule.root}: no pictures to {config.command}")
+    benchmark.require(records, datamodule.root)
+    return records, reading.counts.get("missing_images", 0)
 
 
 def make_pyramid(config: DictConfig) -> "tuple[Pyramid, Weights]":

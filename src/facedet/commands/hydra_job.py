@@ -143,7 +143,7 @@ def check_kinds(own: Mapping[Any, Any], given: Mapping[str, Any], overrides: Seq
     """
     for one in filter(is_setting, overrides):
         key = one.partition("=")[0]
-        default, value = _select(own, key), _select(given, key)
+        default, value = select(own, key), select(given, key)
         types, wish = _WANTED.get(type(default), ((object,), ""))
         # A bool is an int to Python.
         fits = isinstance(value, types) and not (isinstance(value, bool) and int in types)
@@ -158,8 +158,8 @@ def is_setting(override: str) -> bool:
     return is_plain and not key.startswith("hydra.") and not (CONF_DIR / key).is_dir()
 
 
-def _select(node: Any, key: str) -> Any:  # noqa: ANN401
-    """The value under a dotted key, None where there is none."""
+def select(node: Any, key: str) -> Any:  # noqa: ANN401
+    """The value under a dotted key of nested dicts, None where there is none."""
     for part in key.split("."):
         node = node.get(part) if isinstance(node, dict) else None
     return node

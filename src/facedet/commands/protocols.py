@@ -24,8 +24,8 @@ from facedet.evaluation import DetectionWriter
 from facedet.metrics.fddb import EllipseDetections, EllipseTarget, FddbRoc
 from facedet.metrics.voc import VocAP
 from facedet.metrics.wider import WiderAP
-from facedet.plots import plot_precision_recall
-from facedet.scoring import Feed, Row, feed_wider, plot_roc, require_subsets, to_detections
+from facedet.plots import plot_precision_recall, plot_roc
+from facedet.scoring import Feed, Row, feed_wider, require_subsets, to_detections
 from facedet.structures import Record, Target
 
 

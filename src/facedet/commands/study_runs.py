@@ -11,7 +11,7 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from facedet.commands.evaluate import make_pyramid
+from facedet.commands.evaluate import make_pyramid, read_records
 from facedet.commands.protocols import Benchmark, find_benchmark
 from facedet.commands.stamps import flatten, picture_digest, require_same_run, run_stamp
 from facedet.config import build, plain
@@ -59,15 +59,8 @@ def look_at_pictures(config: DictConfig) -> Pictures:
         raise UsageError("weights is not given: add weights=FILE")
     benchmark = _benchmark(config)
     pyramid, weights = make_pyramid(config)
-    datamodule = build(config.data)
-    datamodule.prepare_data()
-    reading = datamodule.reading("val")
-    records = reading.records[: config.limit]
-    if not records:
-        raise FacedetError(f"{datamodule.root}: no pictures to study")
-    benchmark.require(records, datamodule.root)
-    stamp = run_stamp(config, weights, records)
-    stamp["missing_pictures"] = reading.counts.get("missing_images", 0)
+    records, missing = read_records(config, benchmark)
+    stamp = run_stamp(config, weights, records) | {"missing_pictures": missing}
     folder = raw_folder(config)
     require_same_run(folder / "settings.json", stamp, config.resume)
     looks = RawLooks(pyramid, folder, records)

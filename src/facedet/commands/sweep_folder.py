@@ -17,10 +17,9 @@ from filelock import FileLock, Timeout
 from facedet import __version__
 from facedet.errors import FacedetError
 from facedet.replacing import replacing
+from facedet.sweep_results import STATES
 
 log = logging.getLogger(__name__)
-
-STATES = ("running", "finished", "failed", "interrupted")
 
 
 class SweepFolder:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 
 from facedet.commands.sweep_folder import SweepFolder
-from facedet.commands.sweep_plan import Sweep, jobs_of, settings_text
+from facedet.commands.sweep_plan import Sweep, jobs_of
+from facedet.commands.sweep_tables import settings_text
 from facedet.config import build, plain
 from facedet.profiling.cost import measure_cost
 from facedet.profiling.timing import time_calls

@@ -3,9 +3,9 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from facedet.commands.hydra_job import check_kinds, is_setting
+from facedet.commands.sweep_tables import settings_text
 from facedet.config import CONF_DIR, SWEEPS_DIR, explain, plain, quote
 from facedet.errors import UsageError
 
@@ -204,8 +205,3 @@ def _values_of(override: str, name: str, overrides: Sequence[str]) -> list[str] 
 
 def _key(override: str) -> str:
     return override.partition("=")[0]
-
-
-def settings_text(settings: Mapping[str, Any]) -> str:
-    """`a=1 b=2`, as on a command line."""
-    return " ".join(f"{key}={value}" for key, value in settings.items())

@@ -131,16 +131,9 @@ def training_of(configs: Sequence[Mapping[str, Any]]) -> str:
 
 def measure_latency(net: Any) -> Timing:  # noqa: ANN401
     """Seconds of one pass of a detector, folded as for prediction, at 640 x 640 on the CPU."""
-    import torch
+    from facedet.profiling.sizes import network_latency
 
-    from facedet.models.folding import fold
-    from facedet.profiling.timing import time_calls
-
-    folded = fold(net)
-    image = torch.full((1, 3, *_SIZE), 127, dtype=torch.uint8)
-    image = image.contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        return time_calls(lambda: folded(image), _RUNS)
+    return network_latency(net, _SIZE, _RUNS)
 
 
 def _ranked_by(job: Job, objective: str) -> Job:
@@ -169,9 +162,10 @@ def _completed(jobs: Sequence[Job], configs: Mapping[Path, Mapping[str, Any]]) -
 
 def _select(node: Any, key: str) -> Any:  # noqa: ANN401
     """The plain value under a dotted key; None where there is none, or a part."""
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, dict) else None
-    return None if isinstance(node, (dict, list)) else node
+    from facedet.commands.hydra_job import select
+
+    value = select(node, key)
+    return None if isinstance(value, (dict, list)) else value
 
 
 def _costs(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from facedet.markdown import pipe_table
 from facedet.sweep_results import Effect, Row, Spread
 
 NOTHING = "–"  # where nothing was measured
@@ -41,10 +42,7 @@ def to_text(table: Table) -> str:
 
 def to_markdown(table: Table) -> str:
     """A pipe table."""
-    lines = [table.header, ["---"] * len(table.header), *table.rows]
-    return "\n".join(
-        f"| {' | '.join(c.replace('|', chr(92) + '|') for c in row)} |" for row in lines
-    )
+    return "\n".join(pipe_table(table.header, table.rows))
 
 
 def settings_text(settings: Mapping[str, str]) -> str:

@@ -15,9 +15,8 @@ import numpy as np
 from facedet.data.detection_files import best_first, without_suffix
 from facedet.data.listed_pictures import assemble, find_folder, refuse_training
 from facedet.data.mat_files import load_mat
-from facedet.data.text_files import read_text, result_texts
+from facedet.data.text_files import GatheredLines, read_text, result_texts
 from facedet.errors import FacedetError
-from facedet.replacing import replacing
 from facedet.structures import Detections, Reading, Record
 
 _FOLDERS = ("images", "testimages", "JPEGImages")
@@ -115,7 +114,7 @@ def read_scored_lines(path: str | Path) -> dict[str, np.ndarray]:
     return dict(zip(pictures.tolist(), parts, strict=True))
 
 
-class ScoredLines:
+class ScoredLines(GatheredLines):
     """Detections of all pictures in one file of lines `name score x1 y1 x2 y2`.
 
     Args:
@@ -134,16 +133,10 @@ class ScoredLines:
         decimals: int = 3,
         score_decimals: int = 10,
     ) -> None:
-        self.path = Path(folder) / "detections.txt"
+        super().__init__(folder)
         self.y_shift = y_shift
         self.decimals = decimals
         self.score_decimals = score_decimals
-        self._lines: list[str] = []
-        self.close()  # what cannot be written is known before the work begins
-
-    def has(self, name: str) -> bool:
-        """No: the file is written at the end, for all pictures."""
-        return False
 
     def add(self, name: str, detections: Detections) -> None:
         """Takes the detections of a picture."""
@@ -151,12 +144,7 @@ class ScoredLines:
         boxes[:, 1] += self.y_shift * (boxes[:, 3] - boxes[:, 1] + 1)
         for row, score in zip(boxes.tolist(), scores, strict=True):
             numbers = " ".join(f"{value:.{self.decimals}f}" for value in row)
-            self._lines.append(f"{name} {score:.{self.score_decimals}f} {numbers}")
-
-    def close(self) -> None:
-        """Writes the file; raises `FacedetError` where it cannot."""
-        with replacing(self.path) as aside:
-            aside.write_text("".join(f"{line}\n" for line in self._lines), encoding="utf-8")
+            self.lines.append(f"{name} {score:.{self.score_decimals}f} {numbers}")
 
 
 def _annotation_file(folder: Path, mat: str) -> Path:

@@ -11,9 +11,8 @@ import numpy as np
 
 from facedet.data.detection_files import best_first, without_suffix
 from facedet.data.number_rows import parse_rows
-from facedet.data.text_files import Text, result_texts
+from facedet.data.text_files import GatheredLines, Text, result_texts
 from facedet.errors import FacedetError
-from facedet.replacing import replacing
 from facedet.structures import Detections
 
 # A rectangle with its score, or an ellipse with its score.
@@ -83,7 +82,7 @@ def read_fddb_detections(path: str | Path) -> dict[str, np.ndarray]:
     return found
 
 
-class FoldFile:
+class FoldFile(GatheredLines):
     """Detections of all pictures in one file in FDDB's result layout, as rectangles.
 
     Args:
@@ -101,27 +100,16 @@ class FoldFile:
         decimals: int = 3,
         score_decimals: int = 10,
     ) -> None:
-        self.path = Path(folder) / "detections.txt"
+        super().__init__(folder)
         self.plus_one = plus_one
         self.decimals = decimals
         self.score_decimals = score_decimals
-        self._lines: list[str] = []
-        self.close()  # what cannot be written is known before the work begins
-
-    def has(self, name: str) -> bool:
-        """No: the file is written at the end, for all pictures."""
-        return False
 
     def add(self, name: str, detections: Detections) -> None:
         """Takes the detections of a picture."""
         boxes, scores = best_first(detections)
         sizes = boxes[:, 2:] - boxes[:, :2] + self.plus_one
-        self._lines += [name, str(len(boxes))]
+        self.lines += [name, str(len(boxes))]
         for row, score in zip(np.hstack([boxes[:, :2], sizes]).tolist(), scores, strict=True):
             numbers = " ".join(f"{value:.{self.decimals}f}" for value in row)
-            self._lines.append(f"{numbers} {score:.{self.score_decimals}f}")
-
-    def close(self) -> None:
-        """Writes the file; raises `FacedetError` where it cannot."""
-        with replacing(self.path) as aside:
-            aside.write_text("".join(f"{line}\n" for line in self._lines), encoding="utf-8")
+            self.lines.append(f"{numbers} {score:.{self.score_decimals}f}")

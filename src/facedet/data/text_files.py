@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from facedet.errors import FacedetError
+from facedet.replacing import replacing
 
 # A text file of 750 boxes takes 25 kB; a zip entry that unpacks to more than this is no result.
 _MAX_ENTRY_BYTES = 64 * 2**20
@@ -79,3 +80,28 @@ def zip_texts(path: Path, rename: Callable[[list[str]], list[str]], nothing: str
         zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeDecodeError,
     ) as error:  # fmt: skip
         raise FacedetError(f"{path} cannot be read as a zip: {error}") from error
+
+
+class GatheredLines:
+    """A text file of all pictures' detections, written when all are there.
+
+    Args:
+        folder: gets `detections.txt`.
+
+    Raises:
+        FacedetError: it cannot be written.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.path = Path(folder) / "detections.txt"
+        self.lines: list[str] = []
+        self.close()  # what cannot be written is known before the work begins
+
+    def has(self, name: str) -> bool:
+        """No: the file is written at the end, for all pictures."""
+        return False
+
+    def close(self) -> None:
+        """Writes the file; raises `FacedetError` where it cannot."""
+        with replacing(self.path) as aside:
+            aside.write_text("".join(f"{line}\n" for line in self.lines), encoding="utf-8")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from facedet.markdown import pipe_table
 from facedet.replacing import replacing
 from facedet.reproduce.experiments import (
     COMPUTED,
@@ -126,13 +127,13 @@ _EXPLAINED = (
 
 def _markdown(rows: Sequence[Sequence[str]], lines: Sequence[Line]) -> str:
     text = ["# Reproduction", "", _summary(lines), "", _EXPLAINED, ""]
-    text += _table(_HEAD, rows)
+    text += pipe_table(_HEAD, rows)
     for line in lines:
         if line.done is None:
             continue
         text += ["", f"## {line.experiment.id}: {line.experiment.title}", ""]
         text += [f"{line.experiment.claim} Run on {line.done.date}: **{told(line)}**.", ""]
-        text += _table(*_details(line.done.outcome))
+        text += pipe_table(*_details(line.done.outcome))
         for name in line.done.outcome.files:
             place = f"{line.experiment.id}/{name}"
             mark = "!" if name.endswith(_PICTURES) else ""
@@ -153,12 +154,6 @@ def _details(outcome: Outcome) -> tuple[Sequence[str], list[list[str]]]:
         for result in outcome.results
     ]
     return ("what", "expected", "source", "ours", "holds"), rows
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table; a bar within a cell would end it."""
-    text = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in text]
 
 
 _STYLE = """body { font: 15px/1.5 sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }

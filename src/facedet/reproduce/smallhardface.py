@@ -8,6 +8,7 @@ from typing import Any
 
 from facedet.config import compose
 from facedet.data.wider_annotations import SUBSETS
+from facedet.diagnosis_report import SOLVED
 from facedet.reproduce.experiments import PAPER, RELEASE, Outcome, Resources, Result
 from facedet.reproduce.measuring import (
     WIDER_VAL_IMAGES,
@@ -24,7 +25,6 @@ from facedet.reproduce.published import (
 
 # Of values published with three digits.
 _TOLERANCE = 0.005
-_SOLVED = 1 - 1e-6  # AP of an image that a detector has solved: 1, but for rounding
 
 
 def evaluate_wider(resources: Resources, folder: Path) -> Outcome:
@@ -91,7 +91,7 @@ def rate_images(resources: Resources, folder: Path) -> Outcome:
     main(["diagnose", "--run", str(place), "--data", str(resources["wider"])])
     with (place / "diagnosis" / "image_ap.csv").open(newline="", encoding="utf-8") as stream:
         values = [float(row["AP"]) for row in csv.DictReader(stream) if row["AP"]]
-    share = sum(value >= _SOLVED for value in values) / max(1, len(values))
+    share = sum(value >= SOLVED for value in values) / max(1, len(values))
     results = [
         Result("share of images with AP 1", f"{share:.2f}", "over two thirds", PAPER),
         Result("images with faces that count", f"{len(values):,}"),

@@ -1,15 +1,14 @@
 """Experiments that time networks: on this machine, which is not the papers'."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from facedet.config import build, compose
-from facedet.profiling.sizes import Contender, measure_sizes, noise
-from facedet.replacing import replacing_table
+from facedet.commands.benchmark_sizes import contender_of
+from facedet.profiling.sizes import measure_sizes, noise
 from facedet.reproduce.counting import count_smallhardface
 from facedet.reproduce.experiments import Outcome, Resources, Result
+from facedet.study_files import save_csv
 
 _RUNS = 7
 _PROTOCOL = (
@@ -45,15 +44,7 @@ def time_smallhardface(resources: Resources, folder: Path) -> Outcome:
 
 def _measure(presets: Sequence[str], sides: Sequence[int], folder: Path) -> list[dict[str, Any]]:
     """Times presets at square sizes, the first being what the others are compared with."""
-    contenders = [_contender(preset) for preset in presets]
+    contenders = [contender_of(preset) for preset in presets]
     rows = measure_sizes(contenders, [noise((side, side)) for side in sides], _RUNS)
-    with replacing_table(folder / "times.csv") as table:
-        table.writerow(rows[0])
-        table.writerows(row.values() for row in rows)
+    save_csv(folder / "times.csv", rows, {})
     return rows
-
-
-def _contender(preset: str) -> Contender:
-    config = compose("train", [f"preset={preset}"])
-    postprocess = partial(build(config.postprocess))
-    return Contender(preset, build(config.model.net).eval(), postprocess)
