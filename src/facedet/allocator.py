@@ -2,6 +2,8 @@
 
 import ctypes
 import sys
+from mmap import PAGESIZE
+from pathlib import Path
 
 # mallopt(3): which settings of glibc's malloc these are.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
@@ -13,7 +15,8 @@ def keep_freed_memory(keep: bool = True) -> bool:
 
     Feature maps are large, and glibc maps every large block from the kernel and unmaps it when it
     is freed: each step then faults in, page by page, zeroed memory that it just gave away, which
-    takes more time than the arithmetic. The peak is the same; what was reached stays taken.
+    takes more time than the arithmetic. With feature maps of one size the peak is the same; with
+    ever other sizes the holes between them add up, see `give_back_above`.
 
     Args:
         keep: True to keep; False for malloc's defaults, all that is free going back at once.
@@ -21,13 +24,34 @@ def keep_freed_memory(keep: bool = True) -> bool:
     Returns:
         Whether it was possible; it is not where malloc is not glibc's.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    libc = ctypes.CDLL(None)
-    if not (hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim")):
+    libc = _glibc()
+    if libc is None:
         return False
     libc.mallopt(_MMAP_MAX, 0 if keep else _DEFAULT_MMAP_MAX)
     libc.mallopt(_TRIM_THRESHOLD, -1 if keep else _DEFAULT_TRIM)
     if not keep:
         libc.malloc_trim(0)
     return True
+
+
+def give_back_above(limit: int = 4 * 1024**3) -> bool:
+    """Gives all freed memory back once the process has taken more than `limit` bytes.
+
+    To be called between pictures: kept memory of pictures of many sizes grows without end, for a
+    large map seldom fits into the holes that smaller ones left.
+
+    Returns:
+        Whether memory was given back.
+    """
+    libc = _glibc()
+    if libc is None:
+        return False
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * PAGESIZE
+    return resident > limit and bool(libc.malloc_trim(0))
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None

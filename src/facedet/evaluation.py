@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from facedet.allocator import give_back_above
 from facedet.data.detection_files import EventFiles
 from facedet.data.images import read_rgb
 from facedet.errors import FacedetError
@@ -75,6 +76,7 @@ def detect_records(
                 tqdm.write(str(rgb), file=sys.stderr)
                 continue
             found = detect(rgb)
+            give_back_above()
             sink.add(record.name, found)
             if found.note:
                 notes[record.name] = found.note

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from facedet.allocator import give_back_above
 from facedet.structures import Detections, Losses, Predictions, Target
 
 Batch = tuple[Tensor, list[Target]]
@@ -71,6 +72,7 @@ class DetectionModule(pl.LightningModule):
         images, targets = batch
         if self.metric is not None:
             self.metric.update(self.postprocess(self(images)), targets)
+        give_back_above()
 
     def on_validation_epoch_end(self) -> None:
         """Logs the metric over all validation images."""
