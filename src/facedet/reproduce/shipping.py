@@ -12,19 +12,22 @@ from facedet.reproduce.experiments import Outcome, Resources, Result
 from facedet.reproduce.measuring import missing_pictures, settings_of
 from facedet.weights import read_weights
 
-# By name, the preset of the network.
-PRESETS = {"extd-fpn-64-prelu": "extd_fpn_64_prelu", "extd-fpn-32-prelu": "extd_fpn_32_prelu"}
+# The experiments of each training; a part starts from the weights of the one before.
+PARTS = {
+    "extd-fpn-64-prelu": ("shipped", "shipped_large_crops", "shipped_medium_crops"),
+    "extd-fpn-32-prelu": ("shipped", "shipped_large_crops"),
+}
 
 
 def train_shipped(resources: Resources, folder: Path) -> Outcome:
-    """Trains both shipped networks and compares the files."""
+    """Trains the shipped networks and compares the files."""
     results = []
     threads = torch.get_num_threads()
     # Sums in another order round differently, and a training carries that on.
     torch.set_num_threads(1)
     try:
-        for name, preset in PRESETS.items():
-            trained = train_parts_of(preset, resources["wider"], folder / name)
+        for name in PARTS:
+            trained = train_parts_of(name, resources["wider"], folder / name)
             ours = read_weights(trained).info["sha256"][:12]
             theirs = read_weights(NAMED[name].require()).info["sha256"][:12]
             is_same = True if ours == theirs else None
@@ -40,20 +43,25 @@ def train_shipped(resources: Resources, folder: Path) -> Outcome:
     )
 
 
-def train_parts_of(preset: str, root: Path, folder: Path) -> Path:
-    """Both parts of a training, each going on where it stopped; returns the weights.
+def train_parts_of(name: str, root: Path, folder: Path) -> Path:
+    """All parts of a training, each going on where it stopped; returns the last one's weights.
+
+    Args:
+        name: of shipped weights.
+        root: of WIDER FACE.
+        folder: for the parts' folders.
 
     Raises:
         FacedetError: a part did not end well.
     """
-    first, second = folder / "small_crops", folder / "large_crops"
-    common = ["train", f"preset={preset}", quote(f"data.root={root}"), "ckpt_path=auto"]
-    _call([*common, "experiment=shipped", quote(f"paths.output={first}")], first)
-    start = quote(f"weights={first / 'weights.safetensors'}")
-    _call(
-        [*common, "experiment=shipped_large_crops", start, quote(f"paths.output={second}")], second
-    )
-    return second / "weights.safetensors"
+    preset = f"preset={name.replace('-', '_')}"
+    start: list[str] = []
+    for experiment in PARTS[name]:
+        part = folder / experiment
+        words = ["train", preset, f"experiment={experiment}", "ckpt_path=auto", *start]
+        _call([*words, quote(f"data.root={root}"), quote(f"paths.output={part}")], part)
+        start = [quote(f"weights={part / 'weights.safetensors'}")]
+    return part / "weights.safetensors"
 
 
 def _call(words: list[str], folder: Path) -> None:
