@@ -21,6 +21,7 @@ class Job(NamedTuple):
     objective_name: str = ""
     metrics: dict[str, float] = {}  # of a finished one, by name
     seconds: float | None = None  # that a finished one took
+    parts: dict[str, float] = {}  # seconds by part, and those before it
     error: str = ""  # one line
 
 

@@ -1,8 +1,10 @@
 """`facedet sweep` as it is typed: listing, exit codes, starting again, and a search."""
 
 import pytest
+from omegaconf import OmegaConf
 
 from facedet.commands.sweep_folder import SweepFolder
+from facedet.commands.sweep_study import StudySweeper
 from facedet.errors import FacedetError, InterruptedTrainingError
 
 
@@ -11,7 +13,7 @@ def sweep(cli, tmp_path, monkeypatch):
     """Runs a sweep whose trainings only count: `sweep.trained` are their seeds and rates."""
     trained, fails = [], {}
 
-    def train(config):
+    def train(config, laps):
         trained.append((config.seed, config.optimizer.lr))
         if config.seed in fails:
             raise fails[config.seed]
@@ -111,14 +113,16 @@ def study_trial(optuna, number, whole, state=None):
     )
 
 
-@pytest.mark.parametrize(
-    ("word", "said"),
-    [
-        ("n_trials=0", "hydra.sweeper.n_trials=0: at least 1 is needed"),
-        ("direction=up", "hydra.sweeper.direction=up is none of maximize, minimize"),
-    ],
-)
-def test_a_search_that_cannot_be(sweep, word, said):
+def test_a_search_that_cannot_be(sweep):
     pytest.importorskip("optuna", reason="facedet[optuna] is not installed")
-    result = sweep("lr", f"hydra.sweeper.{word}")
-    assert (result.code, said in result.err) == (2, True)
+    result = sweep("lr", "hydra.sweeper.n_trials=0")
+    assert (result.code, "n_trials=0: at least 1 is needed" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize(("objective", "way"), [("wider/hard", "MAXIMIZE"), ("loss", "MINIMIZE")])
+def test_a_search_goes_where_the_objective_is_better(tmp_path, objective, way):
+    pytest.importorskip("optuna", reason="facedet[optuna] is not installed")
+    sweeper = StudySweeper({}, 1, 1, 1, 0, "lr", None, {})
+    place = {"sweep": {"dir": str(tmp_path)}}
+    sweeper.config = OmegaConf.create({"hydra": place, "objective": objective, "callbacks": None})
+    assert sweeper._study().direction.name == way

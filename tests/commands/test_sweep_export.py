@@ -175,9 +175,9 @@ def test_a_sweep_upon_another(own):
     ]  # fmt: skip
 
 
-def test_the_goal_of_an_objective_that_nothing_watches():
-    with pytest.raises(UsageError, match="objective=train/loss: nothing says its goal"):
-        translate("extd_width", ["objective=train/loss"])
+def test_the_goal_is_that_by_which_the_sweep_ranks():
+    content, _ = translate("extd_width", ["objective=train/loss"])
+    assert content["metric"] == {"name": "train/loss", "goal": "minimize"}
     content, _ = translate("extd_width", ["objective=wider/hard"], goal="minimize")
     assert content["metric"] == {"name": "wider/hard", "goal": "minimize"}
 

@@ -3,17 +3,19 @@
 import json
 import os
 import pickle
+import time
 from types import SimpleNamespace
 
 import pytest
 from omegaconf import OmegaConf
 
-from facedet.commands import sweep_job, sweep_launchers
+from facedet.commands import sweep_job, sweep_launchers, sweep_waiting
 from facedet.commands.hydra_job import JobEndError
 from facedet.commands.sweep_folder import SweepFolder, held
 from facedet.commands.sweep_job import main, run_job_of_sweep
 from facedet.commands.sweep_plan import job_hash
 from facedet.errors import FacedetError, InterruptedTrainingError
+from facedet.profiling import laps as profiling_laps
 
 ROWS = "epoch,step,loss,wider/easy,wider/medium\n0,1,9.5,,\n0,1,,0.5,0.25\n1,3,,0.75,0.125\n"
 
@@ -23,15 +25,17 @@ def sweep(tmp_path, monkeypatch):
     """A started sweep; `run()` is one job of it, whose training does what `does` says."""
     folder, calls = SweepFolder(tmp_path / "sweep"), []
 
-    def train(config):
+    def train(config, laps):
         calls.append((config.paths.output, config.ckpt_path))
+        made.laps = laps
         result = made.does(len(calls)) if callable(made.does) else made.does
         if isinstance(result, BaseException):
             raise result
         return result
 
     def begin(**changes):
-        plan = {"varying": ["seed"], "retry_failed": False, "tries": 1, "stop": False, "gpus": []}
+        plan = {"varying": ["seed"], "retry_failed": False, "tries": 1, "stop": False, "gpus": [],
+                "begun": time.time()}  # fmt: skip
         folder.begin("seeds", [], plan | changes)
 
     def run(seed=0):
@@ -44,12 +48,13 @@ def sweep(tmp_path, monkeypatch):
 
     def config(seed):
         return OmegaConf.create(
-            {"seed": seed, "objective": "wider/medium", "ckpt_path": None,
+            {"seed": seed, "objective": made.objective, "ckpt_path": None,
              "paths": {"output": "?", "cache": "?"}}
         )  # fmt: skip
 
     made = SimpleNamespace(folder=folder, calls=calls, begin=begin, run=run, config=config)
-    made.does, made.name = 0.25, job_hash(config(0))
+    made.does, made.objective = 0.25, "wider/medium"
+    made.name = job_hash(config(0))
     monkeypatch.setattr("facedet.commands.train.train", train)
     begin()
     return made
@@ -65,8 +70,8 @@ def test_a_finished_job_is_not_run_again(sweep):
     assert sweep.calls == [(str(output), "auto")]
     status = json.loads((output / "status.json").read_text())
     assert set(status) == {
-        "state", "hash", "overrides", "attempt", "host", "pid", "start", "end", "seconds", "exit",
-        "error", "checkpoint", "objective", "objective_name", "metrics",
+        "state", "hash", "overrides", "attempt", "host", "pid", "start", "end", "seconds", "parts",
+        "exit", "error", "checkpoint", "objective", "objective_name", "metrics",
     }  # fmt: skip
     assert (status["state"], status["exit"], status["attempt"]) == ("finished", 0, 1)
     assert (status["overrides"], status["checkpoint"]) == ({"seed": "0"}, "checkpoints/best.ckpt")
@@ -77,6 +82,44 @@ def test_a_finished_job_is_not_run_again(sweep):
     }  # fmt: skip
     assert sweep.run() == 0.25
     assert len(sweep.calls) == 1
+
+
+def test_of_a_loss_the_lowest_row_is_the_best(sweep):
+    sweep.objective = "train/loss"
+    output = sweep.folder.job(job_hash(sweep.config(0)))
+    (output / "logs").mkdir(parents=True)
+    (output / "logs" / "metrics.csv").write_text("step,train/loss\n9,4.0\n19,1.5\n29,2.0\n")
+    sweep.run()
+    status = json.loads((output / "status.json").read_text())
+    assert status["metrics"] == {
+        "step": 19, "train/loss": 1.5, "last/step": 29, "last/train/loss": 2.0,
+    }  # fmt: skip
+
+
+def test_where_the_seconds_went(sweep, monkeypatch):
+    clock = SimpleNamespace(now=100.0)
+    clock.time = clock.monotonic = lambda: clock.now
+    for module in (sweep_waiting, profiling_laps):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(sweep_waiting, "_free_since", [0.0])
+
+    def does(number):
+        for part, seconds in (("build", 2.0), ("training", 5.0), ("validation", 3.0)):
+            clock.now += seconds
+            sweep.laps.end(part)
+        clock.now += 1.0
+        return 0.25
+
+    sweep.does = does
+    sweep.begin(begun=96.0)
+    sweep.run(0)
+    clock.now += 0.5
+    sweep.run(1)
+    first, second = (sweep.folder.status(job_hash(sweep.config(seed))) for seed in (0, 1))
+    parts = {"build": 2.0, "training": 5.0, "validation": 3.0, "end": 1.0}
+    assert first["parts"] == {"start": 4.0, **parts}
+    assert second["parts"] == {"start": 0.5, **parts}
+    assert first["seconds"] == second["seconds"] == 11.0
 
 
 @pytest.mark.parametrize("left", ["running", "damaged"])

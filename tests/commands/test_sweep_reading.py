@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from facedet.commands.sweep_reading import goal_of, read_config, read_job, read_sweep, steps_done
+from facedet.commands.sweep_reading import read_config, read_job, read_sweep, steps_done
 from facedet.errors import FacedetError
 
 FINISHED = {
@@ -31,6 +31,10 @@ def test_a_finished_job(tmp_path):
     assert job.overrides == {"backbone.width": "32", "seed": "1"}
     assert (job.objective, job.objective_name, job.seconds) == (0.5, "wider/medium", 12.5)
     assert job.metrics == {"wider/medium": 0.5, "wider/hard": 0.25, "step": 39}
+    # An older facedet did not tell its parts.
+    assert job.parts == {}
+    parts = {"start": 1.5, "training": 9, "end": None}
+    assert read_job(write(tmp_path, parts=parts)).parts == {"start": 1.5, "training": 9.0}
 
 
 def test_numbers_of_unfinished_jobs_are_not_taken(tmp_path):
@@ -58,6 +62,7 @@ def test_a_job_that_measured_nothing(tmp_path, value):
         (json.dumps({**FINISHED, "state": "done"}), "state is 'done'"),
         (json.dumps({**FINISHED, "overrides": [1]}), "overrides is [1]"),
         (json.dumps({**FINISHED, "metrics": 3}), "metrics is 3"),
+        (json.dumps({**FINISHED, "parts": [1]}), "parts is [1]"),
         (json.dumps({**FINISHED, "objective": "0.5"}), "objective is '0.5'"),
         (json.dumps({**FINISHED, "objective": True}), "objective is True"),
         (json.dumps({**FINISHED, "seconds": "long"}), "seconds is 'long'"),
@@ -145,10 +150,3 @@ def test_steps_done(tmp_path):
     # Steps are counted from 0; the last row is cut off.
     history.write_text("epoch,step,train/loss\n0,9,1.5\n0,19,1.25\n0,")
     assert steps_done(tmp_path) == 20
-
-
-def test_goal():
-    config = {"callbacks": {"lr": {}, "best": {"monitor": "wider/hard", "mode": "max"}}}
-    assert goal_of(config, "wider/hard") == "max"
-    assert goal_of(config, "train/loss") is None
-    assert goal_of({}, "wider/hard") is None

@@ -110,6 +110,7 @@ def test_ranking_on_the_terminal(sweep, capsys):
         "seeds that have finished",
     ]
     start = next(number for number, line in enumerate(lines) if line.startswith("rank"))
+    assert "  wider/medium ↑  " in lines[start]
     # 0.5 of one seed; (0.2 + 0.4) / 2 = 0.3 and sqrt((0.01 + 0.01) / 1) = 0.1414 of two.
     cells = [re.split(r"  +", line.strip()) for line in lines[start + 1 : start + 3]]
     assert cells[0][:4] == ["1", "64", "1", "0.5000 ± –"]
@@ -134,6 +135,7 @@ def test_files(sweep, tmp_path):
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     first, second = csv.DictReader((output / "report.csv").open(encoding="utf-8"))
     assert (first["rank"], first["backbone.width"], first["n"]) == ("1", "64", "1")
+    assert (first["objective_name"], first["goal"]) == ("wider/medium", "max")
     assert (first["objective_mean"], first["objective_std"]) == ("0.500000", "")
     assert (second["objective_mean"], second["objective_std"]) == ("0.300000", "0.141421")
     assert (second["ap_easy_mean"], second["ap_hard_std"]) == ("0.400000", "0.000000")
@@ -185,19 +187,44 @@ def test_nothing_to_report(tmp_path):
     assert not (tmp_path / "report.md").exists()
 
 
-def test_lower_is_better_where_the_checkpoint_says_so(sweep, configs, capsys):
-    config = configs[32] | {"callbacks": {"best": {"monitor": "train/loss", "mode": "min"}}}
+@pytest.mark.parametrize(
+    ("objective", "callbacks"),
+    [
+        ("train/loss", {}),
+        ("mine/error", {"best": {"monitor": "mine/error", "mode": "min"}}),
+    ],
+)
+def test_lower_is_better(sweep, configs, capsys, objective, callbacks):
+    # A job of another objective, whose config says nothing of this one.
+    sweep("0", None, {"optimizer.lr": "0.4"}, state="failed")
+    config = configs[32] | {"callbacks": callbacks}
     for name, value, lr in (("a", 0.5, "0.1"), ("b", 0.25, "0.2"), ("c", 0.75, "0.3")):
-        folder = sweep(name, value, {"optimizer.lr": lr}, config, objective_name="train/loss")
+        folder = sweep(name, value, {"optimizer.lr": lr}, config, objective_name=objective)
     call(folder)
     out = capsys.readouterr().out
-    assert "objective: train/loss, lower is better" in out
+    assert f"objective: {objective}, lower is better" in out
+    assert f"  {objective} ↓  " in out
     rows = list(csv.DictReader((folder / "report.csv").open(encoding="utf-8")))
-    assert [row["optimizer.lr"] for row in rows] == ["0.2", "0.1", "0.3"]
+    assert [row["optimizer.lr"] for row in rows] == ["0.2", "0.1", "0.3", "0.4"]
+    assert {row["goal"] for row in rows} == {"min"}
     # All cost the same: only the lowest is on the front.
     assert "parameters, thousand: 1 (optimizer.lr=0.2, 0.2500 ± –)\n" in out
     # The best is 0.25: 0.5 - 0.25.
     assert "+0.2500" in out
+
+
+def test_what_a_job_takes_beyond_its_training(sweep, capsys):
+    sweep("a", 0.5, {"seed": "0"})
+    call(sweep("b", 0.5, {"seed": "1"}, parts={}))
+    assert "a job takes" not in capsys.readouterr().out
+    sweep("c", 0.5, {"seed": "2"}, parts={"start": 6.0, "build": 3.0, "training": 9.0, "end": 1.0})
+    parts = {"start": 0.5, "build": 1.0, "training": 8.0, "validation": 2.0, "end": 0.5}
+    call(sweep("d", 0.5, {"seed": "3"}, parts=parts))
+    # (6.5 + 4 + 2 + 1.5) / 2, and (9 + 8) / 2.
+    assert (
+        "a job takes 7.0 s beyond the 8.5 s of its training: start 3.2, build 2.0, end 0.8, "
+        "validation 1.0; means over 2 finished jobs\n"
+    ) in capsys.readouterr().out
 
 
 def test_numbers_that_do_not_compare(sweep, configs, capsys):

@@ -1,7 +1,9 @@
 """`facedet train`: its complaints, interruptions and ways to go on; `test_end_to_end` trains."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -163,6 +165,54 @@ def test_ctrl_c_keeps_a_checkpoint_to_go_on_from(train, tmp_path, monkeypatch):
     result = train("trainer.max_steps=3", "ckpt_path=last")
     assert result.code == 0
     assert "trained 3 steps" in result.out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_whole_multirun(train, tmp_path, monkeypatch, number, code):
+    from facedet.modules.base import DetectionModule
+
+    step = DetectionModule.training_step
+
+    def signalled(self, batch, batch_index):
+        if self.trainer.global_step == 1:
+            os.kill(os.getpid(), number)
+        return step(self, batch, batch_index)
+
+    monkeypatch.setattr(DetectionModule, "training_step", signalled)
+    sweep = tmp_path / "sweep"
+    result = train("-m", "seed=0,1", f"hydra.sweep.dir={sweep}", "trainer.max_steps=9")
+    assert result.code == code
+    said = f"{signal.Signals(number).name} at step 2: everything is saved"
+    assert f"facedet train: {said}" in result.err.splitlines()[-1]
+    last = sweep / "0" / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 2
+    assert said in (sweep / "0" / "train.log").read_text()
+    assert not (sweep / "1").exists()
+
+
+def test_a_signal_between_two_trainings_is_not_swallowed(train, monkeypatch):
+    numbers, seen = (signal.SIGINT, signal.SIGTERM), []
+    before = [signal.getsignal(number) for number in numbers]
+    monkeypatch.setattr(
+        "facedet.commands.train.report",
+        lambda *_: seen.extend(signal.getsignal(number) for number in numbers),
+    )
+    assert train("trainer.max_steps=1").code == 0
+    assert seen == before
+
+
+def test_a_signal_before_the_first_step(train, monkeypatch):
+    from facedet.modules.base import DetectionModule
+
+    step = DetectionModule.validation_step
+
+    def signalled(self, batch, batch_index):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_index)
+
+    monkeypatch.setattr(DetectionModule, "validation_step", signalled)
+    result = train("trainer.num_sanity_val_steps=1", "trainer.max_steps=9")
+    assert (result.code, "interrupted at step 1" in result.err) == (143, True)
 
 
 def test_precision():

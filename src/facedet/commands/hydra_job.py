@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from facedet.commands.run_folder import is_further_process
 from facedet.config import CONF_DIR, compose, explain, plain, quote
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError, InterruptedTrainingError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,12 @@ def run_hydra(
 
 
 def run_job(job: Callable[[DictConfig], Any], config: DictConfig) -> Any:  # noqa: ANN401
-    """Calls the job of a Hydra application; an error of one among many is logged in its folder."""
+    """Calls the job of a Hydra application; an error of one among many is logged in its folder.
+
+    Raises:
+        FacedetError: as the job raises it, one among many: Hydra goes on with the others.
+        JobEndError: it was the only one, or a signal came, which is meant for all of them.
+    """
     try:
         return job(config)
     except OSError as error:
@@ -84,7 +89,8 @@ def run_job(job: Callable[[DictConfig], Any], config: DictConfig) -> Any:  # noq
         mendable = error
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         log.error("%s", mendable)
-        raise mendable
+        if not isinstance(mendable, InterruptedTrainingError):
+            raise mendable
     raise JobEndError(mendable)
 
 

@@ -1,6 +1,7 @@
 """`facedet sweep`: a grid or search of trainings from `sweeps/`, which goes on where it ended."""
 
 import argparse
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plans, runs and sums up."""
+    begun = time.time()
     from facedet.commands.sweep_folder import SweepFolder
     from facedet.commands.sweep_listing import print_plan
     from facedet.commands.sweep_plan import read_sweep
@@ -61,10 +63,12 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         print_plan(sweep, folder, args.time)
         return 0
-    return _run(sweep, folder, args.overrides, args.on_error)
+    return _run(sweep, folder, args.overrides, args.on_error, begun)
 
 
-def _run(sweep: "Sweep", folder: "SweepFolder", overrides: list[str], on_error: str) -> int:
+def _run(
+    sweep: "Sweep", folder: "SweepFolder", overrides: list[str], on_error: str, begun: float
+) -> int:
     from facedet.commands.sweep_launchers import check_launcher
     from facedet.commands.sweep_listing import print_result, print_start
     from facedet.commands.sweep_plan import planned_jobs, varying_keys
@@ -78,6 +82,7 @@ def _run(sweep: "Sweep", folder: "SweepFolder", overrides: list[str], on_error: 
         "tries": 2 if on_error == "retry" else 1,
         "stop": on_error == "stop",
         "gpus": gpus,
+        "begun": begun,
     }
     with folder.own():
         folder.begin(sweep.name, overrides, plan)

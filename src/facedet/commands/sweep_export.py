@@ -13,8 +13,8 @@ from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from facedet.commands.objective import DIRECTIONS, goal_of
 from facedet.commands.sweep_plan import Sweep, find_sweep, read_sweep
-from facedet.commands.sweep_reading import goal_of
 from facedet.config import CONF_DIR, compose, explain, quote
 from facedet.errors import FacedetError, UsageError
 from facedet.replacing import replacing
@@ -26,7 +26,6 @@ EXAMPLE = """example:
   wandb sweep extd_grid.wandb.yaml        names the sweep; then, on any machine with facedet:
   wandb agent ENTITY/facedet/SWEEP"""
 
-_GOALS = {"max": "maximize", "min": "minimize"}
 # What W&B's schema allows a parameter to be called.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 # Where a job lies and who runs it is W&B's affair.
@@ -42,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of all jobs")
     parser.add_argument("--config-dir", type=Path, help="folder of own sweeps; its own win")
     parser.add_argument(
-        "--goal", choices=tuple(_GOALS.values()), help="of the objective, where nothing says it"
+        "--goal", choices=tuple(DIRECTIONS.values()), help="of the objective, if not its own"
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="a .yaml (the terminal)")
 
@@ -74,8 +73,7 @@ def translate(
         name: of the sweep.
         overrides: KEY=VALUE of the command line; the last of a key counts.
         own: the user's folder of sweeps and parts.
-        goal: `maximize` or `minimize`; None: as the sweeper, or the callback that keeps the best
-            checkpoint, has it.
+        goal: `maximize` or `minimize`; None: as the sweep ranks its jobs.
 
     Returns:
         What the YAML file holds, and the settings that say nothing of a training.
@@ -103,7 +101,8 @@ def translate(
     first = {key: _first(one) for key, one in parameters.items()}
     project = _checked(sweep, own, overrides, fixed, first).logger.get("project")
     place = [] if own is None else ["--config-dir", str(own.resolve())]
-    trials = sweeper.get("n_trials")
+    trials, objective = sweeper.get("n_trials"), sweep.config.objective
+    goal = goal or DIRECTIONS[goal_of(sweep.config, objective)]
     content = {
         "name": name,
         **({"project": project} if project else {}),
@@ -111,7 +110,7 @@ def translate(
         "command": ["${env}", "${program}", "train", *place, *fixed, "${args_no_hyphens}"],
         "method": "grid" if all("values" in one for one in parameters.values()) else "bayes",
         **({"run_cap": int(trials)} if trials else {}),
-        "metric": {"name": sweep.config.objective, "goal": goal or _goal(sweep)},
+        "metric": {"name": objective, "goal": goal},
         "parameters": parameters,
     }
     return content, left_out
@@ -215,21 +214,6 @@ def _is_of_a_training(key: str, own: Path | None) -> bool:
     is_group = any((folder / root).is_dir() for folder in folders)
     is_known = is_group or root in OmegaConf.load(CONF_DIR / "train.yaml")
     return is_known and root not in ("hydra", *_NOT_OF_A_JOB)
-
-
-def _goal(sweep: Sweep) -> str:
-    direction = sweep.config.hydra.sweeper.get("direction")
-    if direction:
-        return str(direction)
-    watching = {
-        name: {"monitor": one.get("monitor"), "mode": one.get("mode")}
-        for name, one in sweep.config.callbacks.items()
-    }
-    mode = goal_of({"callbacks": watching}, sweep.config.objective)
-    if mode not in _GOALS:
-        objective = sweep.config.objective
-        raise UsageError(f"objective={objective}: nothing says its goal; give --goal minimize")
-    return _GOALS[mode]
 
 
 def _checked(

@@ -4,14 +4,10 @@ What Hydra's launchers call, in this process, in a worker or on another machine.
 it has to know from the sweep's folder.
 """
 
-import csv
 import gc
 import logging
 import os
-import signal
 import socket
-import threading
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,12 +21,15 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from facedet.commands.hydra_job import JobEndError
+from facedet.commands.objective import best_row, goal_of, measured
 from facedet.commands.run_folder import is_further_process
 from facedet.commands.sweep_folder import SweepFolder, held, now
 from facedet.commands.sweep_launchers import take_gpu
 from facedet.commands.sweep_plan import job_hash
+from facedet.commands.sweep_waiting import at_work
 from facedet.config import CONF_DIR
 from facedet.errors import FacedetError, InterruptedTrainingError
+from facedet.profiling.laps import Laps
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +64,11 @@ def run_job_of_sweep(config: DictConfig) -> float | None:
     folder = SweepFolder(Path(hydra_config.sweep.dir).parent)
     plan, name = folder.plan(), job_hash(config)
     if is_further_process():
-        return None if _is_done(folder.status(name), plan) else _train(config, folder.job(name))
+        is_done = _is_done(folder.status(name), plan)
+        return None if is_done else _train(config, folder.job(name), Laps())
     if (folder.hydra / "stop").exists():
         return None
-    with held(folder.job(name) / ".job.lock") as owner:
+    with at_work(plan["begun"]) as waited, held(folder.job(name) / ".job.lock") as owner:
         if owner is not None:
             log.info("%s: %s runs it already", name, owner)
             return None
@@ -78,7 +78,9 @@ def run_job_of_sweep(config: DictConfig) -> float | None:
         own = dict(one.split("=", 1) for one in hydra_config.overrides.task if "=" in one)
         settings = {key: own[key] for key in plan["varying"] if key in own}
         take_gpu(folder, plan)
-        return _run(config, folder, name, plan, settings, int(status.get("attempt") or 0))
+        attempt = int(status.get("attempt") or 0) + 1
+        known = {"hash": name, "overrides": settings, "attempt": attempt}
+        return _run(config, folder, plan, known, {"start": waited})
 
 
 def _is_done(status: dict[str, Any], plan: dict[str, Any]) -> bool:
@@ -91,25 +93,35 @@ def _is_done(status: dict[str, Any], plan: dict[str, Any]) -> bool:
 def _run(
     config: DictConfig,
     folder: SweepFolder,
-    name: str,
     plan: dict[str, Any],
-    settings: dict[str, str],
-    attempt: int,
+    known: dict[str, Any],
+    before: dict[str, float],
 ) -> float | None:
-    """Attempts the job, twice where that is asked for, and keeps its status up to date."""
-    for _ in range(plan["tries"]):
-        attempt += 1
+    """Attempts the job, twice where that is asked for, and keeps its status up to date.
+
+    Args:
+        config: of the job.
+        folder: of the sweep.
+        plan: how this start treats its jobs.
+        known: of the status, the hash, the settings and the number of this attempt.
+        before: seconds by part, of what preceded the job.
+    """
+    name, goal = known["hash"], goal_of(config, config.objective)
+    for number in range(plan["tries"]):
         status = {
-            "state": "running", "hash": name, "overrides": settings, "attempt": attempt,
+            "state": "running", **known, "attempt": known["attempt"] + number,
             "host": socket.gethostname(), "pid": os.getpid(), "start": now(), "end": None,
-            "seconds": None, "exit": None, "error": None, "checkpoint": None, "objective": None,
-            "objective_name": config.objective, "metrics": {},
+            "seconds": None, "parts": {}, "exit": None, "error": None, "checkpoint": None,
+            "objective": None, "objective_name": config.objective, "metrics": {},
         }  # fmt: skip
         folder.write_status(name, status)
-        began = time.monotonic()
-        outcome, interruption = _attempt(config, folder.job(name))
-        status |= outcome._asdict() | {"end": now(), "seconds": round(time.monotonic() - began, 3)}
-        status |= _found(folder.job(name), config.objective)
+        laps = Laps()
+        outcome, interruption = _attempt(config, folder.job(name), laps)
+        laps.end("end")
+        parts = {part: round(one, 3) for part, one in (before | laps.seconds).items()}
+        status |= outcome._asdict() | {"end": now(), "parts": parts}
+        status |= {"seconds": round(sum(laps.seconds.values()), 3)}
+        status |= _found(folder.job(name), config.objective, goal)
         folder.write_status(name, status)
         if interruption is not None:
             raise JobEndError(interruption)
@@ -120,11 +132,11 @@ def _run(
     return None
 
 
-def _attempt(config: DictConfig, output: Path) -> tuple[Outcome, FacedetError | None]:
+def _attempt(config: DictConfig, output: Path, laps: Laps) -> tuple[Outcome, FacedetError | None]:
     """Trains in `output`; returns how that ended, and what a signal made of it."""
     with _logging_to(output / "job.log"):
         try:
-            objective = _train(config, output)
+            objective = _train(config, output, laps)
         except InterruptedTrainingError as error:
             log.warning("%s", error)
             return Outcome("interrupted", error.exit_code, str(error), None), error
@@ -141,49 +153,31 @@ def _attempt(config: DictConfig, output: Path) -> tuple[Outcome, FacedetError | 
     return Outcome("finished", 0, None, objective), None
 
 
-def _train(config: DictConfig, output: Path) -> float | None:
+def _train(config: DictConfig, output: Path, laps: Laps) -> float | None:
     from facedet.commands.train import train
 
     config.paths.output, config.ckpt_path = str(output), "auto"
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        return train(config)
+        return train(config, laps)
     finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in before.items():
-                # Lightning's would be left where a training failed, and swallow a later SIGTERM.
-                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         # Trainer, module and loaders refer to each other: the next job needs their memory.
         gc.collect()
 
 
-def _found(output: Path, objective: str) -> dict[str, Any]:
+def _found(output: Path, objective: str, goal: str) -> dict[str, Any]:
     """The numbers and the checkpoint that a job has left, for its status.
 
-    The row of the best validation under the names of the numbers, that of the last with `last/`
+    The row of the best objective under the names of the numbers, that of the last with `last/`
     before them.
     """
     checkpoints = [output / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
     names = [path.relative_to(output).as_posix() for path in checkpoints if path.is_file()]
-    rows = _validations(output / "logs" / "metrics.csv", objective)
+    rows = measured(output, objective)
     if not rows:
         return {"checkpoint": names[0] if names else None, "metrics": {}}
-    last, best = rows[-1], max(rows, key=lambda row: row[objective])
-    metrics = {**best, **{f"last/{key}": value for key, value in last.items()}}
+    best = best_row(rows, objective, goal)
+    metrics = {**best, **{f"last/{key}": value for key, value in rows[-1].items()}}
     return {"checkpoint": names[0] if names else None, "metrics": metrics}
-
-
-def _validations(path: Path, objective: str) -> list[dict[str, float]]:
-    """The rows of a run's history that hold the objective: the numbers of its group, and step."""
-    if not path.is_file():
-        return []
-    group = objective.partition("/")[0]
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row.get(objective)]
-    return [
-        {k: float(v) for k, v in row.items() if v and (k == "step" or k.startswith(f"{group}/"))}
-        for row in rows
-    ]
 
 
 @contextmanager

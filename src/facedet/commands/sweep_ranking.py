@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tqdm import tqdm
 
-from facedet.commands.sweep_reading import Sweep, goal_of, read_config, setting
+from facedet.commands.objective import goal_of
+from facedet.commands.sweep_reading import Sweep, read_config, setting
 from facedet.commands.sweep_tables import NOTHING
 from facedet.errors import FacedetError
 from facedet.sweep_results import SEED, STATES, UNREADABLE, Job, Row, axes, rows
@@ -59,7 +60,8 @@ def make_report(sweep: Sweep, with_latency: bool = False) -> Report:
     configs = {job.folder: read_config(job.folder) for job in sweep.jobs}
     jobs = _completed([_ranked_by(job, objective) for job in sweep.jobs], configs)
     known = [config for config in configs.values() if config]
-    goal = next((one for one in (goal_of(config, objective) for config in known) if one), "max")
+    judged = [configs[job.folder] for job in sweep.jobs if job.objective_name == objective]
+    goal = goal_of(next(filter(None, judged), {}), objective)
     problems = list(sweep.problems)
     if len(known) < len(jobs):
         problems.append(f"{len(jobs) - len(known):,} jobs without a readable config.yaml")
@@ -88,6 +90,7 @@ def make_report(sweep: Sweep, with_latency: bool = False) -> Report:
         f"objective: {objective}, {'higher' if goal == 'max' else 'lower'} is better; "
         "mean ± sample standard deviation over the n seeds that have finished",
         "seconds: of a job's last attempt",
+        *_parts_text([job for job in jobs if job.parts]),
         *([_describe_latency("running" in states)] if with_latency else []),
     ]
     found = sweep._replace(jobs=jobs)
@@ -134,6 +137,21 @@ def measure_latency(net: Any) -> Timing:  # noqa: ANN401
     from facedet.profiling.sizes import network_latency
 
     return network_latency(net, _SIZE, _RUNS)
+
+
+def _parts_text(jobs: Sequence[Job]) -> list[str]:
+    """One line on what a job takes beyond its training; none where no job tells."""
+    totals: Counter[str] = Counter()
+    for job in jobs:
+        totals.update(job.parts)
+    means = {part: total / len(jobs) for part, total in totals.items()}
+    training = means.pop("training", 0.0)
+    told = ", ".join(f"{part} {seconds:.1f}" for part, seconds in means.items())
+    text = (
+        f"a job takes {sum(means.values()):.1f} s beyond the {training:.1f} s of its training: "
+        f"{told}; means over {len(jobs):,} finished jobs"
+    )
+    return [text] if jobs else []
 
 
 def _ranked_by(job: Job, objective: str) -> Job:

@@ -63,12 +63,14 @@ def read_job(folder: Path) -> Job:
         return Job(folder, UNREADABLE, error=problem)
     state, error = content.get("state"), content.get("error")
     overrides, metrics = content.get("overrides") or {}, content.get("metrics") or {}
+    parts = content.get("parts") or {}  # of a job of an older facedet there are none
     wrong = [
         key
         for key, is_right in {
             "state": state in STATES,
             "overrides": isinstance(overrides, dict),
             "metrics": isinstance(metrics, dict),
+            "parts": isinstance(parts, dict),
             **{key: _is_number(content.get(key)) for key in ("objective", "seconds")},
         }.items()
         if not is_right
@@ -86,14 +88,10 @@ def read_job(folder: Path) -> Job:
     if value is None or not math.isfinite(value):
         said = f"no objective was measured ({name} is {value})"
         return Job(folder, "finished", settings, None, name, error=_one_line(error) or said)
-    measured = {
-        str(key): float(one)
-        for key, one in metrics.items()
-        if one is not None and _is_number(one) and math.isfinite(one)
-    }
     seconds = content.get("seconds")
     seconds = None if seconds is None or not math.isfinite(seconds) else float(seconds)
-    return Job(folder, "finished", settings, float(value), name, measured, seconds)
+    numbers = _numbers(metrics), seconds, _numbers(parts)
+    return Job(folder, "finished", settings, float(value), name, *numbers)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -129,14 +127,6 @@ def setting(value: Any) -> str:  # noqa: ANN401
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def goal_of(config: Mapping[str, Any], objective: str) -> str | None:
-    """The mode of the callback that watches the objective, "max" or "min"; None: none does."""
-    for callback in (config.get("callbacks") or {}).values():
-        if isinstance(callback, dict) and callback.get("monitor") == objective:
-            return callback.get("mode")
-    return None
-
-
 def _read_json(path: Path) -> tuple[dict[str, Any], str]:
     """The object in a file, and what is wrong with it in a line."""
     try:
@@ -148,6 +138,15 @@ def _read_json(path: Path) -> tuple[dict[str, Any], str]:
     if not isinstance(content, dict):
         return {}, f"{path.name} holds {type(content).__name__}, wanted an object"
     return content, ""
+
+
+def _numbers(content: Mapping[str, Any]) -> dict[str, float]:
+    """What is a finite number in an object."""
+    return {
+        str(key): float(one)
+        for key, one in content.items()
+        if one is not None and _is_number(one) and math.isfinite(one)
+    }
 
 
 def _is_number(value: Any) -> bool:  # noqa: ANN401

@@ -7,6 +7,7 @@ from os.path import relpath
 from pathlib import Path
 from urllib.parse import quote
 
+from facedet.commands.objective import ARROWS
 from facedet.commands.sweep_ranking import Entry, Report, make_report
 from facedet.commands.sweep_reading import read_sweep, steps_done
 from facedet.commands.sweep_tables import (
@@ -121,7 +122,8 @@ def _sections(
 
 def _ranking(report: Report, name_run: Callable[[Path], str]) -> Table:
     has_latency = any(entry.latency for entry in report.entries)
-    header = ["rank", *report.axes, "n", report.objective, *(f"AP {one}" for one in _AP)]
+    objective = f"{report.objective} {ARROWS[report.goal]}"
+    header = ["rank", *report.axes, "n", objective, *(f"AP {one}" for one in _AP)]
     header += ["parameters", "multiply-adds, G", *(["latency, ms"] * has_latency)]
     cells = []
     for entry in report.entries:
@@ -177,13 +179,14 @@ def _write_csv(path: Path, report: Report, output: Path) -> None:
     """One line per row of the ranking; empty cells where nothing was measured."""
     numbers = {"objective": report.objective, **{f"ap_{key}": key for key in _AP}}
     columns = [f"{name}_{part}" for name in numbers for part in ("mean", "std")]
-    header = ["rank", *report.axes, "n", "objective_name", *columns, "parameters", "madds"]
+    header = ["rank", *report.axes, "n", "objective_name", "goal", *columns, "parameters", "madds"]
     header += ["latency_seconds", "seconds", "state", "runs", "measured"]
     with replacing_table(path) as table:
         table.writerow(header)
         for rank, row, cost, latency in report.entries:
             line = [rank.strip(NOTHING), *(row.settings.get(axis, "") for axis in report.axes)]
-            line += [str(row.objective.number if row.objective else 0), report.objective]
+            line += [str(row.objective.number if row.objective else 0)]
+            line += [report.objective, report.goal]
             for one in (row.objective, *map(row.metrics.get, _AP.values())):
                 line += _plain_numbers(one)
             line += [str(cost.parameters), str(cost.madds)] if cost else ["", ""]

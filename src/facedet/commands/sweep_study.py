@@ -13,6 +13,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from facedet.commands.objective import DIRECTIONS, goal_of
 from facedet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ class StudySweeper(Sweeper):
             `range(…)`, in Hydra's grammar.
         n_trials: jobs in all, those of earlier starts included.
         n_jobs: jobs that the launcher gets at a time.
-        direction: `maximize` or `minimize` the objective.
         startup: trials drawn at random before the search learns from them.
         seed: of the draws.
         study_name: of the study in the storage.
@@ -48,7 +48,6 @@ class StudySweeper(Sweeper):
         search_space: Mapping[str, str],
         n_trials: int,
         n_jobs: int,
-        direction: str,
         startup: int,
         seed: int,
         study_name: str,
@@ -58,7 +57,6 @@ class StudySweeper(Sweeper):
         self.words = [f"{k}={v}" for k, v in {**(params or {}), **search_space}.items()]
         self.n_trials = n_trials
         self.n_jobs = n_jobs
-        self.direction = direction
         self.startup = startup
         self.seed = seed
         self.study_name = study_name
@@ -111,10 +109,6 @@ class StudySweeper(Sweeper):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise UsageError(f"hydra.sweeper.{name}={value}: at least 1 is needed")
-        if self.direction not in ("maximize", "minimize"):
-            raise UsageError(
-                f"hydra.sweeper.direction={self.direction} is none of maximize, minimize"
-            )
 
     def _study(self) -> "Study":
         import optuna
@@ -126,7 +120,7 @@ class StudySweeper(Sweeper):
         return optuna.create_study(
             storage=self.storage or f"sqlite:///{folder / 'study.db'}",
             study_name=self.study_name,
-            direction=self.direction,
+            direction=DIRECTIONS[goal_of(self.config, self.config.objective)],
             load_if_exists=True,
         )
 

@@ -2,18 +2,24 @@
 
 import argparse
 import logging
+import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from omegaconf import DictConfig
 
 from facedet.commands.hydra_job import JobEndError, ranks_start_from, run_hydra, run_job
+from facedet.commands.objective import best_row, goal_of, measured
 from facedet.commands.run_folder import begin_afresh, is_further_process, own_folder
+from facedet.commands.signals import signals_restored
 from facedet.config import CONF_DIR, build, compose, plain
 from facedet.errors import FacedetError, InterruptedTrainingError
+
+if TYPE_CHECKING:
+    from facedet.profiling.laps import Laps
 
 HELP = """Train a detector. Every part is one word, every setting a key of the config:
   preset=extd_fpn_64_prelu     the network    (backbone.width=48 backbone.activation=leaky_relu)
@@ -67,14 +73,20 @@ def main(config: DictConfig) -> float | None:
     return run_job(train, config)
 
 
-def train(config: DictConfig) -> float | None:
+def train(config: DictConfig, laps: "Laps | None" = None) -> float | None:
     """Trains what `config` describes and exports the best weights.
 
+    Args:
+        config: composed.
+        laps: gets the seconds of `build`, `training` and `validation`.
+
     Returns:
-        The config's objective at its best, None where it was never measured.
+        The number that the config's objective names, at its best of the run's history; of a run
+        that keeps no such history the last one. None where it was never measured.
 
     Raises:
         FacedetError: the data, a checkpoint or a setting is not as it should be.
+        UsageError: the first validation is over, and nothing of the objective's name was logged.
     """
     values = plain(config)
     from facedet.allocator import keep_freed_memory
@@ -89,14 +101,20 @@ def train(config: DictConfig) -> float | None:
             begin_afresh(output, config.overwrite)
         values |= {"ckpt_path": resume, "paths": {**values["paths"], "output": str(output)}}
         with ranks_start_from(values, output, __file__):
-            return _train(config, values, output, resume)
+            return _train(config, values, output, resume, laps)
 
 
 def _train(
-    config: DictConfig, values: dict[str, Any], output: Path, resume: str | None
+    config: DictConfig,
+    values: dict[str, Any],
+    output: Path,
+    resume: str | None,
+    laps: "Laps | None",
 ) -> float | None:
     import pytorch_lightning as pl
 
+    from facedet.callbacks.objective_check import ObjectiveCheck
+    from facedet.callbacks.part_seconds import PartSeconds
     from facedet.commands.trainers import build_trainer
     from facedet.scoring import require_subsets
 
@@ -106,19 +124,23 @@ def _train(
     step = prepare_weights(config, values, module, datamodule, resume)
     if module.metric is not None and datamodule.prepare is None:
         require_subsets(datamodule.reading("val").records, datamodule.root)
-    trainer = build_trainer(config, build_callbacks(config, values))
+    watching = [ObjectiveCheck(config.objective), *([] if laps is None else [PartSeconds(laps)])]
+    trainer = build_trainer(config, [*watching, *build_callbacks(config, values)])
     for logger in trainer.loggers:
         if resume is not None and hasattr(logger, "go_on") and output in Path(resume).parents:
             logger.go_on(step)
         logger.log_hyperparams(values)
     log.info("output: %s", output)
     fit(trainer, module, datamodule, resume)
-    if trainer.is_global_zero:
-        report(trainer, output)
+    if not trainer.is_global_zero:
+        return None
+    report(trainer, output)
+    # Without a logger a history that lies there is that of an earlier run.
+    if trainer.loggers and (rows := measured(output, config.objective)):
+        goal = goal_of(config, config.objective)
+        return best_row(rows, config.objective, goal)[config.objective]
     value = trainer.callback_metrics.get(config.objective)
-    best = getattr(trainer.checkpoint_callback, "best_model_score", None)
-    chosen = best if best is not None else value
-    return None if chosen is None else float(chosen)
+    return None if value is None else float(value)
 
 
 def prepare_weights(
@@ -178,14 +200,16 @@ def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:
     last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
     how = f"; ckpt_path=last paths.output={trainer.default_root_dir} goes on"
     try:
-        trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
+        with signals_restored():
+            trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
     except SystemExit as stop:
-        # Lightning's answer to Ctrl-C outside of the steps; it would end a whole multirun.
+        # Lightning's answer to a signal outside of the steps.
         if not trainer.is_global_zero:
             raise
         goes_on = how if last.is_file() else ""
         text = f"interrupted at step {trainer.global_step}{goes_on}"
-        raise InterruptedTrainingError(text) from stop
+        number = signal.SIGTERM if trainer.received_sigterm else signal.SIGINT
+        raise InterruptedTrainingError(text, number) from stop
     except RuntimeError as error:
         if trainer.world_size == 1 or not _is_lost_process(error):
             raise

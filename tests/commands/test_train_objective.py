@@ -1,0 +1,75 @@
+"""What a training returns to a sweeper: the number that the config's objective names."""
+
+import csv
+
+import pytest
+import torch
+
+from facedet.commands.train import train
+from facedet.config import compose
+from facedet.errors import UsageError
+from facedet.metrics.wider import WiderAP
+
+SMALL = ("preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.batch_size=2",
+         "data.num_workers=0", "trainer=cpu", "trainer.num_sanity_val_steps=0",
+         "trainer.log_every_n_steps=1", "trainer.limit_val_batches=1",
+         "trainer.val_check_interval=2")  # fmt: skip
+# AP of the first validation and of the second; the checkpoint callback watches medium.
+VALUES = {"easy": (0.1, 0.3), "medium": (0.2, 0.9), "hard": (0.7, 0.4)}
+
+
+@pytest.fixture
+def run(wider, tmp_path, monkeypatch):
+    """Trains up to a step; each validation gives the next of the values."""
+    validations = []
+
+    def compute(self):
+        validations.append(self)
+        return {
+            f"wider/{name}": torch.tensor(values[len(validations) - 1])
+            for name, values in VALUES.items()
+        }
+
+    monkeypatch.setattr(WiderAP, "compute", compute)
+
+    def made(steps, *words):
+        place = (f"data.root={wider}", f"paths.output={tmp_path / 'out'}")
+        return train(compose("train", [*SMALL, *place, f"trainer.max_steps={steps}", *words]))
+
+    made.validations = validations
+    return made
+
+
+def test_the_best_of_what_is_named_over_an_interruption(run):
+    assert run(2, "objective=wider/hard") == pytest.approx(0.7)
+    # The second validation has 0.4; the best checkpoint is that of medium's 0.9.
+    assert run(4, "objective=wider/hard", "ckpt_path=last") == pytest.approx(0.7)
+
+
+def test_of_a_loss_the_lowest(run, tmp_path):
+    value = run(3, "objective=train/loss")
+    with (tmp_path / "out" / "logs" / "metrics.csv").open(encoding="utf-8") as stream:
+        losses = [float(row["train/loss"]) for row in csv.DictReader(stream) if row["train/loss"]]
+    assert len(losses) == 3
+    assert value == min(losses) < max(losses)
+
+
+def test_without_a_history_the_last(run, tmp_path):
+    (tmp_path / "out" / "logs").mkdir(parents=True)
+    (tmp_path / "out" / "logs" / "metrics.csv").write_text("step,wider/hard\n9,0.95\n")
+    callbacks = "callbacks=[progress,checkpoint_last,checkpoint_config]"
+    assert run(4, "~logger", callbacks, "objective=wider/hard") == pytest.approx(0.4)
+
+
+def test_what_was_never_measured(run):
+    assert run(1, "objective=wider/hard") is None
+
+
+def test_what_is_not_logged_is_said_at_the_first_validation(run):
+    with pytest.raises(UsageError) as caught:
+        run(99, "objective=wider/mediun")
+    assert str(caught.value) == (
+        "objective=wider/mediun: no such number is logged; there are loss, lr-SGD, "
+        "train/box, train/classification, train/loss, wider/easy, wider/hard, wider/medium"
+    )
+    assert len(run.validations) == 1
