@@ -165,6 +165,12 @@ def test_a_split_that_cannot_be_read_does_not_hide_the_other(tmp_path):
     assert finding.detail.startswith(f"{path} cannot be read as JSON")
 
 
+def test_a_name_that_no_file_can_have_is_a_missing_picture(tmp_path):
+    path = csv_root(tmp_path) / "train.csv"
+    path.write_text(path.read_text() + f"{'9' * 300}.jpg,1,2,3,4,0\n")
+    assert check(tmp_path, "csv", ["train"], workers=1).counts()["missing"] == 1
+
+
 def test_a_picture_that_is_listed_twice(tmp_path):
     csv_root(tmp_path)
     put(tmp_path / "train.csv", "image,x,y,w,h\na.jpg,1,1,5,5\n./a.jpg,2,2,5,5\nsub/b.png,,,,\n")

@@ -191,6 +191,21 @@ def test_malformed_npz(tmp_path, change, message):
     assert message in str(caught.value)
 
 
+def test_npz_that_claims_more_than_there_is_room_for(tmp_path):
+    path = npz_of(tmp_path / "d.npz")
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    # The header keeps its length; 10**15 rows of five float64 are 40 petabytes.
+    assert b"(2, 5), }              " in entries["rows.npy"]
+    claim = f"({10**15}, 5), }}".encode()
+    entries["rows.npy"] = entries["rows.npy"].replace(b"(2, 5), }              ", claim.ljust(23))
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    with pytest.raises(FacedetError, match=r"d\.npz cannot be read .* Unable to allocate"):
+        read_detections(path)
+
+
 def test_npz_that_is_none(tmp_path):
     path = tmp_path / "d.npz"
     path.write_bytes(b"nothing of the kind")

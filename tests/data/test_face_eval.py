@@ -108,6 +108,7 @@ def test_original_lists(tmp_path):
         ("", "lists no picture"),
         ("a.jpg 1 2 3\n", "line 1: '1 2 3' is not 4 or 5 finite numbers"),
         ("a.jpg 1 2 3 4\nb.jpg 1 2 3 x\n", "line 2: '1 2 3 x'"),
+        ("a.jpg 1 2 3 1e39\n", "line 1: '1 2 3 1e39' is not 4 or 5 finite numbers up to 1,000,000"),
         ("a.jpg 1 2 3 inf\n", "line 1"),
         ("x/a.jpg 1 2 3 4\ny/a.jpg 1 2 3 4\n", "lists a twice"),
     ],
@@ -130,9 +131,11 @@ def test_malformed_mats(tmp_path):
             read_afw_ground_truth(tmp_path)
     for pictures, message in (
         ([(3.0, np.zeros((0, 6)))], "the imgname of entry 1 is no text"),
+        ([("a\nb.jpg", np.zeros((0, 6)))], r"the imgname of entry 1 is 'a\\nb.jpg'"),
         ([("a.jpg", "text")], r"a\.jpg: objects are <U4\[1, 1\], not \[G, 4\]"),
         ([("a.jpg", np.zeros((2, 3)))], r"a\.jpg: objects are float64\[2, 3\]"),
         ([("a.jpg", np.full((1, 4), np.nan))], r"a\.jpg: an object is not finite"),
+        ([("a.jpg", np.full((1, 4), 1e39))], r"a\.jpg: an object is not .* up to 1,000,000"),
         ([("a.jpg", np.ones((1, 4))), ("a.jpg", np.ones((1, 4)))], "lists a.jpg twice"),
     ):
         write_mat(path, pictures)

@@ -80,6 +80,12 @@ def test_missing_pictures(root):
         read_fddb(root, "val", images="present", **KEEP)
 
 
+def test_a_name_that_no_file_can_have_is_a_missing_picture(root):
+    write(root / "FDDB-folds" / "FDDB-fold-03-ellipseList.txt", f"{'9' * 300}\n0\n")
+    assert read_fddb_ground_truth(root)[2].tags["size"] is None
+    assert read_fddb(root, "val", images="present", **KEEP).counts["missing_images"] == 1
+
+
 def test_a_picture_that_is_none(root):
     (root / "originalPics" / f"{NAMES[1]}.jpg").write_text("no picture")
     with pytest.raises(FacedetError, match=r"img_265\.jpg: the size of this picture"):
@@ -117,9 +123,10 @@ def test_wrong_choices(root):
         ("a/1\n1\n", "line 2 promises 1 boxes, but 0 lines follow"),
         ("a/1\n1\n5 4 0 9 9\n", "line 3: '5 4 0 9 9' is not 6 finite numbers"),
         ("a/1\n1\n5 4 0 9 nan 1\n", "line 3"),
+        ("a/1\n1\n5 4 0 9 1e39 1\n", "line 3: '5 4 0 9 1e39 1' is not 6 finite numbers up to 1"),
         ("a/1\n0\n5 4 0 9 9 1\n", "line 3: '5 4 0 9 9 1' is no picture"),
         ("a/1\n0\na/1\n0\n", "line 3: a/1 is there a second time"),
-        ("a/1\n1\n-5 4 0 9 9 1\n", "an ellipse of a/1 has a half axis below 0"),
+        ("a/1\n2\n5 4 0 9 9 1\n-5 4 0 9 9 1\n", "line 4: an ellipse has a half axis below 0"),
     ],
 )
 def test_malformed_ellipses(tmp_path, text, message):
@@ -173,6 +180,11 @@ def test_ellipses_have_a_column_more(tmp_path):
     assert found["a/0"].shape == (0, 6)
 
 
+def test_rectangles_may_begin_outside_the_picture(tmp_path):
+    path = write(tmp_path / "out.txt", "a/1\n1\n-1 -2 3 4 0.9\n")
+    assert read_fddb_detections(path)["a/1"].tolist() == [[-1, -2, 3, 4, 0.9]]
+
+
 def test_names_may_have_a_suffix(tmp_path):
     assert list(read_fddb_detections(write(tmp_path / "a.txt", "a/b.1.jpg\n0\n"))) == ["a/b.1"]
 
@@ -182,7 +194,7 @@ def test_names_may_have_a_suffix(tmp_path):
     [
         ("a/1\n1\n1 2 3 4\n", "line 3: '1 2 3 4' is not 5 finite numbers"),
         (RECTANGLES + "a/3\n1\n5 4 0.5 9 8 0.9\n", "line 9: '5 4 0.5 9 8 0.9' is not 5"),
-        ("a/1\n1\n5 -4 0.5 9 8 0.9\n", "an ellipse in a/1 has a half axis below 0"),
+        ("a/1\n1\n5 -4 0.5 9 8 0.9\n", "out.txt, line 3: an ellipse has a half axis below 0"),
     ],
 )
 def test_malformed_detections(tmp_path, text, message):

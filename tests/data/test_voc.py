@@ -125,5 +125,5 @@ def test_malformed_objects_are_named(tmp_path, inner, message):
 def test_values_are_not_judged_by_the_listing(tmp_path):
     path = voc_root(tmp_path) / "Annotations" / "val" / "c.xml"
     put(path, VOC["val/c"].replace(">1.5<", "> nan <"))
-    with pytest.raises(FacedetError, match=r"'c.jpg', object 1: the box \[nan, 2.5"):
+    with pytest.raises(FacedetError, match=r"val/c\.xml, object 1: the box \[nan, 2.5"):
         read_voc(tmp_path, "val")

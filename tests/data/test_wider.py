@@ -68,6 +68,13 @@ def test_negative_sizes_are_zero_size(tmp_path):
     assert read_wider_annotations(text_root(tmp_path, text), "val").counts["zero_size_boxes"] == 2
 
 
+def test_a_name_that_no_file_can_have_is_a_missing_picture(tmp_path):
+    (tmp_path / "WIDER_val" / "images" / "0--Parade").mkdir(parents=True)
+    text_root(tmp_path, TEXT.replace("0--Parade/none", f"0--Parade/{'9' * 300}"))
+    with pytest.raises(FacedetError, match="3 of 3 pictures are missing"):
+        read_wider(tmp_path, "val", images="present")
+
+
 def test_mat_and_text_give_the_same(tmp_path):
     root = mat_root(tmp_path)
     for options in ({}, {"zero_size": "keep"}, {"faceless": "keep"}):

@@ -25,6 +25,7 @@ from facedet.errors import FacedetError
         ("0--Parade/first.jpg\n3", "0--Parade/first.jpg\nx", "line 2: 'x' is no number of boxes"),
         ("second.jpg\n1", "second.jpg\n2", "line 10 promises 2 boxes, but 1 lines follow"),
         ("10 20 30 40", "10 20 nan 40", "line 3: '10 20 nan 40 2 1 0 1 2 1' is not 10 finite"),
+        ("10 20 30 40", "10 20 1e39 40", "1 0 1 2 1' is not 10 finite numbers up to 1,000,000"),
         ("10 20 30 40", "10 20 30", "line 3: '10 20 30 2 1 0 1 2 1' is not 10"),
         ("10 20 30 40", "10 twenty 30 40", "line 3: '10 twenty 30"),
         ("1--Handshaking/second", "0--Parade/first", "lists 0--Parade/first twice"),
@@ -99,12 +100,25 @@ def infinite_box(content):
     content["face_bbx_list"][1, 0][0, 0] = np.array([[1, 2, np.inf, 4]])
 
 
+def far_box(content):
+    content["face_bbx_list"][1, 0][0, 0] = np.array([[1, 2, 3, 1e300]])
+
+
+def bare_structs(content):
+    # savemat writes an empty mapping as a struct without fields.
+    content["event_list"] = {}
+
+
 def text_box(content):
     content["face_bbx_list"][1, 0][0, 0] = np.array(["box"])
 
 
 def number_name(content):
     content["file_list"][1, 0][0, 0] = np.array([[3.0]])
+
+
+def name_of_two_lines(content):
+    content["file_list"][1, 0][0, 0] = np.array(["sec\nond"])
 
 
 def no_cells(content):
@@ -123,9 +137,12 @@ def same_name(content):
         (drop_file, "the lists of 0--Parade differ in length"),
         (drop_event, "2 events, but pose_label_list has 1"),
         (wrong_columns, "the boxes of 1--Handshaking/second are [1, 5], not [G, 4]"),
-        (infinite_box, "a box of 1--Handshaking/second is not finite"),
+        (infinite_box, "a box of 1--Handshaking/second is not finite numbers up to 1,000,000"),
+        (far_box, "a box of 1--Handshaking/second is not finite numbers up to 1,000,000"),
+        (bare_structs, "event_list is a struct without fields, not a cell array"),
         (text_box, "1--Handshaking/second holds something else than numbers"),
-        (number_name, "1--Handshaking has a name that is no text"),
+        (number_name, "1--Handshaking has a name that is no text of one line"),
+        (name_of_two_lines, "1--Handshaking has a name that is no text of one line"),
         (no_cells, "file_list is float64, not a cell array"),
         (same_name, "lists 0--Parade/first twice"),
     ],

@@ -137,6 +137,9 @@ def test_other_files_that_are_wrong(tmp_path):
     message = ", line 1: there is no class 7, only 2 names"
     listing = check_malformed(list_yolo, tmp_path, "labels/train/a.txt", message)
     assert len(listing.pictures[0].boxes) == 2
+    put(tmp_path / "labels" / "train" / "a.txt", "0 nan .5 .1 .1\n")
+    with pytest.raises(FacedetError, match=r"train/a\.txt, line 1: the box \[nan, 9\.0, nan"):
+        read_yolo(tmp_path, "train")
     (tmp_path / "labels" / "train" / "a.txt").write_bytes(b"\xff\xfe0 1")
     with pytest.raises(FacedetError, match=r"labels/train/a\.txt cannot be read"):
         list_yolo(tmp_path, "train")

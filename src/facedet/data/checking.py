@@ -155,8 +155,9 @@ def check(
 
 def _open_pictures(listings: dict[str, Listing], workers: int) -> dict[str, SplitFacts]:
     """The splits with what their pictures are like, each picture opened once."""
-    paths = {one.path: one.path.is_file() for part in listings.values() for one in part.pictures}
-    present = [path for path, is_there in paths.items() if is_there]
+    # Each path once; of a name that is too long for a file, `Path.is_file` raises.
+    paths = dict.fromkeys(one.path for part in listings.values() for one in part.pictures)
+    present = [path for path in paths if os.path.isfile(path)]
     known = dict(zip(present, examine_all(present, workers), strict=True))
     return {
         split: SplitFacts(listing, [known.get(one.path) for one in listing.pictures])

@@ -126,6 +126,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         TypeError,
         LookupError,
         EOFError,
+        MemoryError,  # numpy makes room for what an array's header claims
         zipfile.BadZipFile,
         zlib.error,
     ) as error:

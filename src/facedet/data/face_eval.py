@@ -15,6 +15,7 @@ import numpy as np
 from facedet.data.detection_files import best_first, without_suffix
 from facedet.data.listed_pictures import assemble, find_folder, refuse_training
 from facedet.data.mat_files import load_mat
+from facedet.data.number_rows import FARTHEST, are_within, wanted_numbers
 from facedet.data.text_files import GatheredLines, read_text, result_texts
 from facedet.errors import FacedetError
 from facedet.structures import Detections, Reading, Record
@@ -167,20 +168,22 @@ def _read_lines(path: Path) -> dict[str, np.ndarray]:
             continue
         listed = faces.setdefault(words[0], [])
         if len(words) > 1:
-            row = _numbers(words[1:], (4, 5), f"{path}, line {number}")
+            row = _numbers(words[1:], (4, 5), f"{path}, line {number}", FARTHEST)
             listed.append([*row[:4], row[4] if len(row) > 4 else 0.0])
     return {name: np.array(rows).reshape(-1, 5) for name, rows in faces.items()}
 
 
-def _numbers(words: list[str], counts: Iterable[int], source: str) -> list[float]:
-    """As many finite numbers as one of `counts`."""
+def _numbers(
+    words: list[str], counts: Iterable[int], source: str, farthest: float = np.inf
+) -> list[float]:
+    """As many finite numbers as one of `counts`, none of them larger than `farthest`."""
     try:
         values = [float(word) for word in words]
     except ValueError:
         values = []
-    if len(values) not in counts or not np.isfinite(values).all():
-        wanted = " or ".join(map(str, counts))
-        raise FacedetError(f"{source}: '{' '.join(words)[:80]}' is not {wanted} finite numbers")
+    if len(values) not in counts or not are_within(np.array(values), farthest):
+        wanted = f"{' or '.join(map(str, counts))} {wanted_numbers(farthest)}"
+        raise FacedetError(f"{source}: '{' '.join(words)[:80]}' is not {wanted}")
     return values
 
 
@@ -196,6 +199,8 @@ def _read_mat(path: Path) -> dict[str, np.ndarray]:
         if not isinstance(name, np.ndarray) or name.dtype.kind != "U" or name.size != 1:
             raise FacedetError(f"{path}: the imgname of entry {place} is no text")
         text = str(name.ravel()[0])
+        if text.splitlines() != [text]:
+            raise FacedetError(f"{path}: the imgname of entry {place} is {text[:80]!r}")
         if text in faces:
             raise FacedetError(f"{path} lists {text} twice")
         faces[text] = _face_rows(item["objects"], f"{path}: {text}")
@@ -211,8 +216,8 @@ def _face_rows(objects: Any, source: str) -> np.ndarray:  # noqa: ANN401
     for part in parts:
         if part.dtype.kind not in "iufb" or part.ndim != 2 or part.shape[1] < 4:
             raise FacedetError(f"{source}: objects are {part.dtype}{list(part.shape)}, not [G, 4]")
-        if not np.isfinite(part.astype(np.float64)).all():
-            raise FacedetError(f"{source}: an object is not finite")
+        if not are_within(part.astype(np.float64), FARTHEST):
+            raise FacedetError(f"{source}: an object is not {wanted_numbers(FARTHEST)}")
     rows = [
         [*map(float, row[:4]), float(row[_IGNORE]) if len(row) > _IGNORE else 0.0]
         for part in parts

@@ -10,6 +10,7 @@ import numpy as np
 
 from facedet.data.fddb_files import read_blocks
 from facedet.data.listed_pictures import assemble, find_folder, read_size, refuse_training
+from facedet.data.number_rows import FARTHEST
 from facedet.data.text_files import read_text
 from facedet.errors import FacedetError
 from facedet.structures import Reading, Record
@@ -68,16 +69,14 @@ def read_fddb_ground_truth(path: str | Path) -> list[Record]:
     pictures = find_folder(path if path.is_dir() else path.parent, ["originalPics"])
     texts = ((str(file), file.name, read_text(file)) for file in files)
     records = []
-    for name, rows in read_blocks(texts, _COLUMNS).items():
+    for name, rows in read_blocks(texts, _COLUMNS, FARTHEST).items():
         ellipses = rows[:, :5]
-        if (ellipses[:, :2] < 0).any():
-            raise FacedetError(f"{path}: an ellipse of {name} has a half axis below 0")
         file = pictures / f"{name}.jpg"
         tags = {"ellipses": ellipses, "size": read_size(file)}
         boxes = bounding_boxes(ellipses).astype(np.float32)
         records.append(Record(name, file, boxes, np.zeros(len(boxes), dtype=bool), tags))
     if not records:
-        raise FacedetError(f"{path} lists no picture")
+        raise FacedetError(f"{files[0] if len(files) == 1 else path} lists no picture")
     return records
 
 

@@ -15,16 +15,20 @@ from facedet.data.text_files import GatheredLines, Text, result_texts
 from facedet.errors import FacedetError
 from facedet.structures import Detections
 
-# A rectangle with its score, or an ellipse with its score.
+# A rectangle with its score, or an ellipse with its score or, in the annotations, a 1.
 _RESULT_COLUMNS = (5, 6)
+_ELLIPSE_COLUMNS = 6
 
 
-def read_blocks(texts: Iterable[Text], columns: tuple[int, ...]) -> dict[str, np.ndarray]:
+def read_blocks(
+    texts: Iterable[Text], columns: tuple[int, ...], farthest: float = np.inf
+) -> dict[str, np.ndarray]:
     """Reads blocks of rows.
 
     Args:
         texts: (source, name, text) of files.
         columns: numbers that a row may have; all rows of all texts have as many.
+        farthest: the largest number allowed, of either sign.
 
     Returns:
         By picture, in the files' order, float64 [N, columns]; [0, columns[0]] where nothing says
@@ -55,7 +59,12 @@ def read_blocks(texts: Iterable[Text], columns: tuple[int, ...]) -> dict[str, np
                 width = len(lines[place].split())
                 wanted = width if width in columns else None
             size = wanted or columns[0]
-            blocks[name] = parse_rows(lines, place, int(count), size, source)
+            rows = parse_rows(lines, place, int(count), size, source, farthest)
+            is_bad = (rows[:, :2] < 0).any(axis=1) & (size == _ELLIPSE_COLUMNS)
+            if is_bad.any():
+                line = place + int(is_bad.argmax()) + 1
+                raise FacedetError(f"{source}, line {line}: an ellipse has a half axis below 0")
+            blocks[name] = rows
             place += int(count)
     # What comes before the first row does not know how wide rows are.
     nothing = np.zeros((0, wanted or columns[0]))
@@ -75,11 +84,7 @@ def read_fddb_detections(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         FacedetError: there is no such file, or a line is malformed.
     """
-    found = read_blocks(result_texts(Path(path), "FDDB detections"), _RESULT_COLUMNS)
-    for name, rows in found.items():
-        if rows.shape[1] == 6 and (rows[:, :2] < 0).any():
-            raise FacedetError(f"{path}: an ellipse in {name} has a half axis below 0")
-    return found
+    return read_blocks(result_texts(Path(path), "FDDB detections"), _RESULT_COLUMNS)
 
 
 class FoldFile(GatheredLines):

@@ -33,6 +33,7 @@ class Listed(NamedTuple):
     kinds: np.ndarray  # [G] int64: places in `Listing.classes`
     places: np.ndarray  # [G] int64: where a box stands in the annotations, see `Listing.place`
     size: tuple[int, int] | None = None  # (height, width) that the annotations say
+    own_file: Path | None = None  # annotations of this picture alone; None: see `Listing.source`
 
 
 class Listing(NamedTuple):

@@ -6,9 +6,17 @@ import numpy as np
 
 from facedet.errors import FacedetError
 
+# No picture is wider; in float32, which records hold, larger numbers lose their pixels.
+FARTHEST = 1e6
+
 
 def parse_rows(
-    lines: Sequence[str], start: int, count: int, columns: int, source: str
+    lines: Sequence[str],
+    start: int,
+    count: int,
+    columns: int,
+    source: str,
+    farthest: float = np.inf,
 ) -> np.ndarray:
     """Numbers [count, columns] float64 of the lines start … start + count - 1 of a text file.
 
@@ -18,9 +26,11 @@ def parse_rows(
         count: rows wanted.
         columns: numbers wanted in each row.
         source: the file's name, for messages.
+        farthest: the largest number allowed, of either sign.
 
     Raises:
-        FacedetError: a row is missing, has another number of columns, or is not finite.
+        FacedetError: a row is missing, has another number of columns, or a number that is not
+            finite or too large.
     """
     if start + count > len(lines):
         raise FacedetError(
@@ -32,21 +42,31 @@ def parse_rows(
     rows = [line.split() for line in lines[start : start + count]]
     try:
         values = np.array(rows, dtype=np.float64)
-        if values.shape == (count, columns) and np.isfinite(values).all():
+        if values.shape == (count, columns) and are_within(values, farthest):
             return values
     except ValueError:
         pass
     # The whole block is parsed at once for speed; only a bad one is searched for its bad line.
-    position = next(at for at, row in enumerate(rows) if not _are_numbers(row, columns))
+    position = next(at for at, row in enumerate(rows) if not _are_numbers(row, columns, farthest))
     raise FacedetError(
-        f"{source}, line {start + position + 1}: "
-        f"'{lines[start + position].strip()[:80]}' is not {columns} finite numbers"
+        f"{source}, line {start + position + 1}: '{lines[start + position].strip()[:80]}' "
+        f"is not {columns} {wanted_numbers(farthest)}"
     )
 
 
-def _are_numbers(row: list[str], columns: int) -> bool:
-    """Whether a row has the wanted number of columns, all finite."""
+def are_within(values: np.ndarray, farthest: float) -> bool:
+    """Whether all values are finite, and none is larger than `farthest`, of either sign."""
+    return bool((np.isfinite(values) & (np.abs(values) <= farthest)).all())
+
+
+def wanted_numbers(farthest: float) -> str:
+    """What `are_within` asks for, in words."""
+    return f"finite numbers up to {farthest:,.0f}" if farthest < np.inf else "finite numbers"
+
+
+def _are_numbers(row: list[str], columns: int, farthest: float) -> bool:
+    """Whether a row has the wanted number of columns, all of them good."""
     try:
-        return len(row) == columns and bool(np.isfinite(np.array(row, dtype=np.float64)).all())
+        return len(row) == columns and are_within(np.array(row, dtype=np.float64), farthest)
     except ValueError:
         return False

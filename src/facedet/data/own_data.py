@@ -19,13 +19,11 @@ from facedet.data.listing import (
     quoted,
     refuse,
 )
+from facedet.data.number_rows import FARTHEST
 from facedet.data.requests import check_choice, require_pictures
 from facedet.data.wider_annotations import SUBSETS
 from facedet.errors import FacedetError
 from facedet.structures import Reading, Record
-
-# No picture is wider; in float32, which records hold, larger numbers lose their pixels.
-_FARTHEST = 1e6
 
 
 class Choices(TypedDict, total=False):
@@ -84,7 +82,7 @@ def select_faces(listing: Listing, classes: str | Sequence[str]) -> tuple[Listin
 
 def is_sound(boxes: np.ndarray) -> np.ndarray:
     """Whether boxes [G, 4] are finite, and within what a picture could have: [G] bool."""
-    return (np.abs(boxes) <= _FARTHEST).all(axis=1)  # of NaN no comparison is true
+    return (np.abs(boxes) <= FARTHEST).all(axis=1)  # of NaN no comparison is true
 
 
 def name_pictures(listing: Listing, split: str, complain: Complain = refuse) -> dict[str, Listed]:
@@ -111,9 +109,10 @@ def require_sound(listing: Listing, split: str) -> dict[str, Listed]:
     if not is_sound(boxes).all():
         one = next(one for one in listing.pictures if not is_sound(one.boxes).all())
         row = int(is_sound(one.boxes).argmin())
+        where = one.own_file or f"{listing.source}: {quoted(one.file)}"
         raise FacedetError(
-            f"{listing.source}: {quoted(one.file)}, {listing.place.format(one.places[row])}: "
-            f"the box {one.boxes[row].tolist()} is not four finite numbers of pixels"
+            f"{where}, {listing.place.format(one.places[row])}: the box {one.boxes[row].tolist()} "
+            "is not four finite numbers of pixels"
         )
     return name_pictures(listing, split)
 

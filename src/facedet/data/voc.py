@@ -240,6 +240,7 @@ def _listed(
         np.array(kinds, dtype=np.int64),
         np.array(places, dtype=np.int64),
         _size(annotation),
+        path,
     )
 
 

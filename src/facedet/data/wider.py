@@ -5,6 +5,7 @@ ROOT/wider_face_split/wider_face_val.mat, or wider_face_val_bbx_gt.txt
 ROOT/ground_truth/wider_{easy,medium,hard}_val.mat     the evaluation subsets, of val only
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def read_wider(
     entries, subsets = _read_annotations(root, split, annotations)
     folder = _pictures(root, split)
     files = [f"{entry.name}.jpg" for entry in entries]
-    is_there = [(folder / file).is_file() for file in files]
+    # Of a name that is too long for a file, `Path.is_file` raises.
+    is_there = [os.path.isfile(folder / file) for file in files]
     missing = require_pictures(folder, files, is_there, images)
     used = np.flatnonzero(is_there).tolist()
     reading = _assemble(

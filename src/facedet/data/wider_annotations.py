@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from facedet.data.mat_files import load_mat
-from facedet.data.number_rows import parse_rows
+from facedet.data.number_rows import FARTHEST, are_within, parse_rows, wanted_numbers
 from facedet.errors import FacedetError
 
 SUBSETS = ("easy", "medium", "hard")
@@ -45,8 +45,8 @@ def read_mat(path: Path) -> list[Entry]:
             if value.size != len(boxes):
                 raise FacedetError(f"{path}: {name} has {len(boxes)} boxes, {value.size} {label}")
         rows = np.column_stack([boxes, *(value.ravel() for value in values)]).astype(np.float64)
-        if not np.isfinite(rows).all():
-            raise FacedetError(f"{path}: a box of {name} is not finite")
+        if not are_within(rows, FARTHEST):
+            raise FacedetError(f"{path}: a box of {name} is not {wanted_numbers(FARTHEST)}")
         entries.append(Entry(name, rows))
     return _unique(entries, path)
 
@@ -75,7 +75,8 @@ def read_txt(path: Path) -> list[Entry]:
         size = int(count)
         if size == 0 and place < len(lines) and lines[place].split() == ["0"] * _COLUMNS:
             size = 1
-        entries.append(Entry(name, parse_rows(lines, place, size, _COLUMNS, str(path))))
+        rows = parse_rows(lines, place, size, _COLUMNS, str(path), FARTHEST)
+        entries.append(Entry(name, rows))
         place += size
     return _unique(entries, path)
 
@@ -165,11 +166,15 @@ def _cells(array: np.ndarray, source: str) -> list[np.ndarray]:
     """The cells of a cell array; an empty one has lost its type."""
     if array.dtype != object and array.size:
         raise FacedetError(f"{source} is {array.dtype}, not a cell array")
-    return list(array.ravel())
+    cells = list(array.ravel())
+    if not all(isinstance(cell, np.ndarray) for cell in cells):
+        raise FacedetError(f"{source} is a struct without fields, not a cell array")
+    return cells
 
 
 def _text(cell: np.ndarray, source: str) -> str:
-    """The string in a cell."""
-    if cell.dtype.kind != "U" or cell.size != 1:
-        raise FacedetError(f"{source} has a name that is no text")
-    return str(cell.ravel()[0])
+    """The string in a cell, of one line."""
+    text = str(cell.ravel()[0]) if cell.dtype.kind == "U" and cell.size == 1 else ""
+    if text.splitlines() != [text]:
+        raise FacedetError(f"{source} has a name that is no text of one line")
+    return text

@@ -139,7 +139,7 @@ def _listed(folder: Path, file: str, label: Path | None, complain: Complain) -> 
     centre, half = values[:, 1:3], values[:, 3:5] / 2
     boxes = np.hstack([centre - half, centre + half]) * (width, height, width, height)
     kinds, ignore = values[:, 0].astype(np.int64), np.zeros(len(values), dtype=bool)
-    return Listed(file, folder / file, boxes, ignore, kinds, lines, size)
+    return Listed(file, folder / file, boxes, ignore, kinds, lines, size, label)
 
 
 def _read_label(path: Path | None, complain: Complain) -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +188,7 @@ def _name_classes(listing: Listing, names: Mapping[int, str], complain: Complain
     for one in listing.pictures:
         known = [number in order for number in one.kinds.tolist()]
         for at in (at for at, is_known in enumerate(known) if not is_known):
-            label = f"{listing.source / stem_of(one.file)}.txt, line {one.places[at]}"
+            label = f"{one.own_file}, line {one.places[at]}"
             complain(f"{label}: there is no class {one.kinds[at]}, only {len(names)} names")
         kept = np.flatnonzero(known)
         pictures.append(
