@@ -26,6 +26,7 @@ def everything_installed(monkeypatch):
 def config_of(target, **trainer):
     """The part of a sweep's config that is looked at."""
     launcher = {"_target_": target, "n_jobs": 2, "tasks_per_node": 1, "nodes": 1}
+    launcher["ray"] = {"remote": {"num_gpus": 0}}
     sweeper = {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"}
     parts = {"devices": 1, "accelerator": "cpu", "strategy": "auto"} | trainer
     return OmegaConf.create({"hydra": {"launcher": launcher, "sweeper": sweeper}, "trainer": parts})
@@ -45,6 +46,7 @@ SERIAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
         ("joblib_gpus", JOBLIB, {}, "there is no GPU to hand out (trainer.accelerator=cpu)"),
         ("ray", RAY, {"devices": 4, "strategy": "ddp"}, "launcher=ray with trainer.devices=4"),
         ("ray", RAY, {"devices": "auto", "strategy": "ddp"}, "take trainer.devices=1"),
+        ("ray", RAY, {"accelerator": "gpu"}, "hydra.launcher.ray.remote.num_gpus=1 hands each"),
         ("submitit_slurm", SLURM, {"devices": 4}, "under SLURM each process is a task"),
     ],
 )
@@ -66,6 +68,20 @@ def test_what_works(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(UsageError, match="there is no GPU to hand out"):
         check_launcher("joblib_gpus", config_of(JOBLIB, accelerator="gpu"))
+
+
+@pytest.mark.usefixtures("everything_installed")
+@pytest.mark.parametrize(("word", "target"), [("joblib", JOBLIB), ("ray", RAY)])
+def test_jobs_that_would_share_a_gpu(monkeypatch, word, target):
+    config = config_of(target, accelerator="auto")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    with pytest.raises(UsageError, match="with trainer.accelerator=auto: .* trainer=cpu does"):
+        check_launcher(word, config)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert check_launcher(word, config) == []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    config.hydra.launcher.n_jobs = config.hydra.launcher.ray.remote.num_gpus = 1
+    assert check_launcher(word, config) == []
 
 
 @pytest.mark.parametrize(("target", "extra"), [(JOBLIB, "joblib"), (SLURM, "slurm"), (RAY, "ray")])
@@ -155,7 +171,7 @@ def test_submitit_in_this_process(wider, tmp_path, monkeypatch):
         reason="facedet[slurm] is missing",
     )
     monkeypatch.setattr(module.LocalLauncher, "_EXECUTOR", "debug")
-    monkeypatch.setattr("facedet.commands.train.train", lambda config: float(config.seed))
+    monkeypatch.setattr("facedet.commands.train.train", lambda config, _: float(config.seed))
     states = sweep_of_two(wider, tmp_path / "sweep", "launcher=submitit_local")
     assert sorted(one["objective"] for one in states) == [0.0, 1.0]
 

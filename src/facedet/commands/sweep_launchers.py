@@ -44,11 +44,8 @@ def check_launcher(word: str, config: DictConfig) -> list[str]:
     processes = _processes(trainer)
     if "joblib" in target:
         _check_joblib(word, launcher, trainer, processes)
-    if "ray" in target and processes != 1:
-        raise UsageError(
-            f"launcher={word} with trainer.devices={trainer.devices}: Ray's workers start no "
-            "processes of their own; take trainer.devices=1, or launcher=serial"
-        )
+    if "ray" in target:
+        _check_ray(word, launcher, trainer, processes)
     if target.endswith("SlurmLauncher"):
         _check_slurm(word, launcher, trainer, processes)
     return _gpus() if word == "joblib_gpus" else []
@@ -92,10 +89,25 @@ def _check_joblib(word: str, launcher: DictConfig, trainer: DictConfig, processe
                 f"launcher={word}: there is no GPU to hand out (trainer.accelerator="
                 f"{trainer.accelerator}); launcher=joblib runs on CPU cores"
             )
-    elif trainer.accelerator in ("gpu", "cuda") and launcher.n_jobs != 1:
+    elif launcher.n_jobs != 1 and _takes_gpu(trainer):
         raise UsageError(
             f"launcher={word} with trainer.accelerator={trainer.accelerator}: all jobs would share "
-            "the first GPU; launcher=joblib_gpus hands each its own"
+            "the first GPU; launcher=joblib_gpus hands each its own, trainer=cpu does without"
+        )
+
+
+def _check_ray(word: str, launcher: DictConfig, trainer: DictConfig, processes: int) -> None:
+    if processes != 1:
+        raise UsageError(
+            f"launcher={word} with trainer.devices={trainer.devices}: Ray's workers start no "
+            "processes of their own; take trainer.devices=1, or launcher=serial"
+        )
+    # What a job that is given none then sees, all GPUs or none, depends on Ray's version.
+    if not launcher.ray.remote.num_gpus and _takes_gpu(trainer):
+        raise UsageError(
+            f"launcher={word} with trainer.accelerator={trainer.accelerator}: "
+            "hydra.launcher.ray.remote.num_gpus=1 hands each job a GPU of its own; trainer=cpu "
+            "does without"
         )
 
 
@@ -112,6 +124,13 @@ def _check_slurm(word: str, launcher: DictConfig, trainer: DictConfig, processes
             f"hydra.launcher.tasks_per_node={launcher.tasks_per_node} and nodes={launcher.nodes}: "
             "under SLURM each process is a task"
         )
+
+
+def _takes_gpu(trainer: DictConfig) -> bool:
+    """Whether a job takes the first GPU it sees; elsewhere than here there may be others."""
+    return trainer.accelerator in ("gpu", "cuda") or (
+        trainer.accelerator == "auto" and bool(_gpus())
+    )
 
 
 def _gpus() -> list[str]:
