@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
-from facedet.boxes import iou
 from facedet.replacing import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch import Tensor
 
 FOUND = (46, 204, 64)  # RGB
 MISSED = (255, 65, 54)
@@ -66,7 +64,7 @@ def draw_boxes(rgb: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
 
 
 def judge_boxes(
-    found: Tensor, scores: Sequence[float], faces: Tensor, counts: Tensor | None = None
+    found: "Tensor", scores: Sequence[float], faces: "Tensor", counts: "Tensor | None" = None
 ) -> list[Box]:
     """Boxes to draw: missed faces, then found ones and false alarms with their scores.
 
@@ -78,7 +76,10 @@ def judge_boxes(
         faces: [G, 4] xyxy pixels.
         counts: [G] bool, which faces can be missed; None: all.
     """
-    hit = iou(found, faces) >= 0.5 if len(found) else torch.zeros(0, len(faces), dtype=torch.bool)
+    # A command that draws curves only does not wait for torch.
+    from facedet.boxes import iou
+
+    hit = iou(found, faces) >= 0.5
     missed = ~hit.any(dim=0) if counts is None else counts & ~hit.any(dim=0)
     drawn = [Box(face, MISSED) for face in faces[missed].tolist()]
     for box, score, is_hit in zip(found.tolist(), scores, hit.any(dim=1).tolist(), strict=True):

@@ -92,3 +92,21 @@ def test_memory_format_is_kept():
     y.sum().backward()
     assert y.is_contiguous(memory_format=torch.channels_last)
     assert x.grad.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("height", [1, 2, 3])
+def test_the_kernels_gradient_on_maps_one_cell_wide(height):
+    """In bfloat16 the library adds what lies behind a row, up to 1e35 or NaN."""
+    torch.manual_seed(0)
+    conv = DepthwiseConv2d(64, 3, 2)
+    cells = 8 * height * 64
+    # The map lies, channels last, at the beginning of memory that is full of large numbers.
+    memory = torch.full((cells + 65536,), 3e30, dtype=torch.bfloat16)
+    memory[:cells] = torch.randn(cells)
+    x = memory[:cells].view(8, height, 1, 64).permute(0, 3, 1, 2)
+    grads = []
+    for dtype in (torch.bfloat16, torch.float32):
+        conv.zero_grad()
+        conv.to(dtype)(x.to(dtype)).float().sum().backward()
+        grads.append(conv.weight.grad.float())
+    torch.testing.assert_close(*grads, rtol=0.01, atol=0.05)

@@ -65,7 +65,10 @@ def run_hydra(
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(explain(error, name, overrides)) from error
     except JobEndError as end:
-        raise end.args[0] from None
+        cause: BaseException = end
+        while isinstance(cause, JobEndError):  # Ray wraps what its workers raise once more
+            cause = cause.args[0]
+        raise cause from None
     finally:
         sys.argv = program
     return 0
