@@ -17,20 +17,18 @@ def pipe_table(
             the lines can be read as they are. None: nothing is padded.
     """
     lines = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
-    if is_number is None:
-        rule = " | ".join(["---"] * len(header))
-        lines_of_text = [" | ".join(row) for row in lines]
-        return [f"| {line} |" for line in (lines_of_text[0], rule, *lines_of_text[1:])]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = [
-        " | ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, is_number, strict=True)
-        )
-        for row in lines
-    ]
-    dashes = [
-        "-" * (width + 1) + (":" if right else "-")
-        for width, right in zip(widths, is_number, strict=True)
-    ]
-    return [f"| {padded[0]} |", f"|{'|'.join(dashes)}|", *(f"| {line} |" for line in padded[1:])]
+    rule = f"| {' | '.join(['---'] * len(header))} |"
+    if is_number is not None:
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        columns = list(zip(widths, is_number, strict=True))
+        lines = [
+            [
+                cell.rjust(width) if right else cell.ljust(width)
+                for cell, (width, right) in zip(row, columns, strict=True)
+            ]
+            for row in lines
+        ]
+        dashes = ("-" * (width + 1) + (":" if right else "-") for width, right in columns)
+        rule = f"|{'|'.join(dashes)}|"
+    text = [f"| {' | '.join(row)} |" for row in lines]
+    return [text[0], rule, *text[1:]]
