@@ -67,6 +67,14 @@ def register_cells() -> None:
 register_cells()
 
 
+def usual_goal(objective: str) -> str:
+    """Which values of a logged number are better, `${goal:NAME}`: "min" of losses, else "max"."""
+    return "min" if objective.partition("/")[0] in ("loss", "train") else "max"
+
+
+OmegaConf.register_new_resolver("goal", usual_goal, replace=True)
+
+
 def presets() -> list[str]:
     """Names of the complete presets, those that leave nothing open."""
     return [name for name, *_ in extd_cells()] + list(_OTHER_PRESETS)

@@ -19,10 +19,12 @@ class InterruptedTrainingError(FacedetError):
     """A signal ended a training between two steps, with everything saved.
 
     Args:
-        text: what to tell.
+        what: happened.
         number: of the signal; the exit code is 128 more, as a shell expects.
+        remedy: how the training goes on; "": not at all.
     """
 
-    def __init__(self, text: str, number: int = signal.SIGINT) -> None:
-        super().__init__(text)
+    def __init__(self, what: str, number: int = signal.SIGINT, remedy: str = "") -> None:
+        super().__init__(f"{what}; {remedy}" if remedy else what)
+        self.what, self.number = what, number
         self.exit_code = 128 + number

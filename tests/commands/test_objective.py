@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from facedet.commands.objective import best_row, goal_of, measured
-from facedet.config import compose
+from facedet.config import compose, plain
 
 ROWS = "epoch,step,loss,wider/easy,wider/medium\n0,1,9.5,,\n0,1,,0.5,0.25\n1,3,,0.75,0.125\n"
 
@@ -28,6 +28,21 @@ def test_the_callback_that_watches_it_says_so():
     assert goal_of(config, "mine/other") == "max"
     config["callbacks"]["best"]["mode"] = None
     assert goal_of(config, "mine/error") == "max"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "monitor", "mode"),
+    [
+        ([], "wider/medium", "max"),
+        (["objective=wider/hard"], "wider/hard", "max"),
+        (["objective=train/loss"], "train/loss", "min"),
+        (["objective=mine/error", "callbacks.best.mode=min"], "mine/error", "min"),
+    ],
+)
+def test_the_best_checkpoint_is_that_of_the_objective(overrides, monitor, mode):
+    config = compose("train", overrides)
+    assert (config.callbacks.best.monitor, config.callbacks.best.mode) == (monitor, mode)
+    assert goal_of(config, monitor) == goal_of(plain(config), monitor) == mode
 
 
 def test_rows_of_the_history(tmp_path):

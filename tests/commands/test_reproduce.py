@@ -1,11 +1,14 @@
 """`facedet reproduce`: what is run, what is not, and what is said of it."""
 
+import json
+
 import pytest
 
 from facedet.cli import main
 from facedet.errors import FacedetError
 from facedet.reproduce import registry
 from facedet.reproduce.experiments import PAPER, Experiment, Outcome, Result
+from facedet.reproduce.results import save_seconds, seconds_before
 
 
 @pytest.fixture
@@ -66,6 +69,39 @@ def test_what_was_run_is_not_run_again_unless_told(runs, tmp_path, capsys):
     # A run of one leaves the others' results in the report.
     assert "| X2 |" in (tmp_path / "REPRODUCE.md").read_text()
     assert "2 holds" in (tmp_path / "REPRODUCE.md").read_text()
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), FacedetError("no more disk")])
+def test_the_time_is_that_of_all_starts(end, tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+
+    def run(resources, folder):
+        clock[0] += 30.0
+        if len(starts) < 3:
+            starts.append(1)
+            raise end
+        return Outcome([])
+
+    starts = []
+    experiment = Experiment("X1", "first", "It is one.", "seconds", run=run)
+    monkeypatch.setattr(registry, "EXPERIMENTS", [experiment])
+    for _ in range(3):
+        assert call("X1", "--output", tmp_path) != 0
+    assert call("X1", "--output", tmp_path) == 0
+    content = json.loads((tmp_path / "X1" / "result.json").read_text())
+    assert content["seconds"] == 120.0
+    # From its beginning once more, which is one start.
+    assert call("X1", "--again", "--output", tmp_path) == 0
+    assert json.loads((tmp_path / "X1" / "result.json").read_text())["seconds"] == 30.0
+
+
+def test_the_time_of_other_inputs_is_not_counted(tmp_path):
+    save_seconds(tmp_path, {"wider": "here"}, 30.0)
+    assert seconds_before(tmp_path, {"wider": "here"}) == 30.0
+    assert seconds_before(tmp_path, {"wider": "there"}) == 0.0
+    (tmp_path / "broken_off.json").write_text('{"seconds"')
+    assert seconds_before(tmp_path, {"wider": "here"}) == 0.0
 
 
 def test_the_list_runs_nothing(runs, tmp_path, capsys):

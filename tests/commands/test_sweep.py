@@ -50,7 +50,7 @@ def test_a_signal_is_the_exit_code_and_the_next_start_goes_on(sweep):
     sweep.fails[0] = InterruptedTrainingError("SIGINT at step 3: everything is saved")
     result = sweep("seeds", "seeds=2")
     assert (result.code, result.err) == (
-        130, "facedet sweep: SIGINT at step 3: everything is saved\n",
+        130, "facedet sweep: SIGINT at step 3: everything is saved; the same command goes on\n",
     )  # fmt: skip
     assert [seed for seed, _ in sweep.trained] == [0]
     sweep.fails.clear()

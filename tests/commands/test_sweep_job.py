@@ -177,17 +177,25 @@ def test_whatever_ends_a_job_ends_it_alone(sweep, error, line):
 
 
 @pytest.mark.parametrize(
-    ("error", "code"),
-    [(InterruptedTrainingError("SIGTERM at step 3", 15), 143), (KeyboardInterrupt(), 130)],
+    ("error", "code", "line"),
+    [
+        (
+            InterruptedTrainingError("SIGTERM at step 3", 15, "ckpt_path=last goes on"),
+            143,
+            "SIGTERM at step 3; the same command goes on",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted; the same command goes on"),
+    ],
 )
-def test_a_signal_ends_the_sweep(sweep, error, code):
+def test_a_signal_ends_the_sweep(sweep, error, code, line):
     sweep.does = error
     with pytest.raises(JobEndError) as caught:
         sweep.run()
     # It comes out of a worker process with its exit code.
-    assert pickle.loads(pickle.dumps(caught.value)).args[0].exit_code == code
+    told = pickle.loads(pickle.dumps(caught.value)).args[0]
+    assert (told.exit_code, str(told)) == (code, line)
     status = sweep.folder.status(sweep.name)
-    assert (status["state"], status["exit"]) == ("interrupted", code)
+    assert [status[key] for key in ("state", "exit", "error")] == ["interrupted", code, line]
     sweep.does = 0.5
     assert sweep.run() == 0.5
 

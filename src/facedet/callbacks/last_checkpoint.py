@@ -95,9 +95,9 @@ class LastCheckpoint(Checkpoint):
         if number == signal.SIGUSR1:
             requeue()
         raise InterruptedTrainingError(
-            f"{signal.Signals(number).name} at step {trainer.global_step}: everything is saved; "
-            f"ckpt_path=last paths.output={trainer.default_root_dir} goes on",
+            f"{signal.Signals(number).name} at step {trainer.global_step}: everything is saved",
             number,
+            f"ckpt_path=last paths.output={trainer.default_root_dir} goes on",
         )
 
 

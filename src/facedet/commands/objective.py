@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from facedet.config import usual_goal
+
 ARROWS = {"max": "↑", "min": "↓"}
 # As Optuna and W&B call it.
 DIRECTIONS = {"max": "maximize", "min": "minimize"}
@@ -26,7 +28,7 @@ def goal_of(config: Mapping[str, Any], objective: str) -> str:
             mode = callback.get("mode")
             if mode in ARROWS:
                 return str(mode)
-    return "min" if objective.partition("/")[0] in ("loss", "train") else "max"
+    return usual_goal(objective)
 
 
 def measured(output: Path, objective: str) -> list[dict[str, float]]:

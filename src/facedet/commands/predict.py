@@ -180,4 +180,4 @@ def _write_table(output: Path, images: list[dict[str, Any]], kind: str) -> None:
             for image in images:
                 about = [image["file"], image["width"], image["height"]]
                 table.writerows([*about, *face["box"], face["score"]] for face in image["faces"])
-    print(f"{len(images)} pictures: {path}", file=sys.stderr)
+    print(f"{len(images)} picture{'s' * (len(images) != 1)}: {path}", file=sys.stderr)

@@ -109,7 +109,13 @@ def _run(experiment: Experiment, resources: Resources, folder: Path, again: bool
     from datetime import datetime
 
     from facedet.profiling.speed import describe_machine
-    from facedet.reproduce.results import Done, machine_name, save_done
+    from facedet.reproduce.results import (
+        Done,
+        machine_name,
+        save_done,
+        save_seconds,
+        seconds_before,
+    )
 
     why = _why_not(experiment, resources)
     if why:
@@ -119,19 +125,24 @@ def _run(experiment: Experiment, resources: Resources, folder: Path, again: bool
         print(f"{experiment.id}: was run before")
         return ""
     print(f"{experiment.id}: {experiment.title} (takes {experiment.cost})", flush=True)
-    began = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
+    inputs = _inputs(experiment, resources)
+    # What goes on where it was broken off has taken the time of all its starts.
+    began = time.perf_counter() - seconds_before(folder, inputs)
     assert experiment.run is not None  # noqa: S101  `_why_not` says so
     try:
         outcome = experiment.run(resources, folder)
-    except FacedetError as error:
+    except BaseException as error:
+        save_seconds(folder, inputs, time.perf_counter() - began)
+        if not isinstance(error, FacedetError):
+            raise
         # One experiment's trouble is no reason to leave out the others.
         print(f"{experiment.id}: {error}", file=sys.stderr)
         return str(error)
     seconds = time.perf_counter() - began
     today = datetime.now().astimezone().isoformat(timespec="minutes")
     machine = machine_name(describe_machine())
-    save_done(folder, Done(outcome, machine, today, seconds, _inputs(experiment, resources)))
+    save_done(folder, Done(outcome, machine, today, seconds, inputs))
     return ""
 
 

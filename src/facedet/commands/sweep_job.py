@@ -7,6 +7,7 @@ it has to know from the sweep's folder.
 import gc
 import logging
 import os
+import signal
 import socket
 import traceback
 from collections.abc import Iterator
@@ -138,12 +139,9 @@ def _attempt(config: DictConfig, output: Path, laps: Laps) -> tuple[Outcome, Fac
         try:
             objective = _train(config, output, laps)
         except InterruptedTrainingError as error:
-            log.warning("%s", error)
-            return Outcome("interrupted", error.exit_code, str(error), None), error
+            return _interrupted(error.what, error.number)
         except KeyboardInterrupt:
-            log.warning("interrupted")
-            stop = InterruptedTrainingError("interrupted; the same command goes on")
-            return Outcome("interrupted", stop.exit_code, str(stop), None), stop
+            return _interrupted("interrupted", signal.SIGINT)
         except (Exception, SystemExit) as error:
             # One job's end, whatever its cause, is not that of the sweep.
             line, code = _line(error), getattr(error, "exit_code", 1)
@@ -151,6 +149,13 @@ def _attempt(config: DictConfig, output: Path, laps: Laps) -> tuple[Outcome, Fac
             _keep_traceback(output / "job.log")
             return Outcome("failed", code, line, None), None
     return Outcome("finished", 0, None, objective), None
+
+
+def _interrupted(what: str, number: int) -> tuple[Outcome, FacedetError]:
+    # Of a job the sweep's command takes care, not one of its own.
+    stop = InterruptedTrainingError(what, number, "the same command goes on")
+    log.warning("%s", stop)
+    return Outcome("interrupted", stop.exit_code, str(stop), None), stop
 
 
 def _train(config: DictConfig, output: Path, laps: Laps) -> float | None:

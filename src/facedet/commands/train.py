@@ -198,7 +198,7 @@ def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:
     from facedet.commands.wandb_logger import end_runs
 
     last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
-    how = f"; ckpt_path=last paths.output={trainer.default_root_dir} goes on"
+    how = f"ckpt_path=last paths.output={trainer.default_root_dir} goes on"
     try:
         with signals_restored():
             trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
@@ -206,14 +206,13 @@ def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:
         # Lightning's answer to a signal outside of the steps.
         if not trainer.is_global_zero:
             raise
-        goes_on = how if last.is_file() else ""
-        text = f"interrupted at step {trainer.global_step}{goes_on}"
+        what = f"interrupted at step {trainer.global_step}"
         number = signal.SIGTERM if trainer.received_sigterm else signal.SIGINT
-        raise InterruptedTrainingError(text, number) from stop
+        raise InterruptedTrainingError(what, number, how if last.is_file() else "") from stop
     except RuntimeError as error:
         if trainer.world_size == 1 or not _is_lost_process(error):
             raise
-        goes_on = how if last.is_file() else ""
+        goes_on = f"; {how}" if last.is_file() else ""
         raise FacedetError(
             f"one of the {trainer.world_size} processes ended at step {trainer.global_step}; if it "
             f"said why, that stands above{goes_on}"

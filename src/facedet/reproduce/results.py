@@ -26,6 +26,7 @@ _HEAD = (
 )  # fmt: skip
 _SHOWN = 4  # values of an experiment in its row; all of them stand below
 _PICTURES = (".png", ".jpg")
+_BROKEN_OFF = "broken_off.json"
 
 
 class Done(NamedTuple):
@@ -34,7 +35,7 @@ class Done(NamedTuple):
     outcome: Outcome
     machine: str
     date: str  # ISO
-    seconds: float
+    seconds: float  # of all its starts
     inputs: dict[str, str]  # what it was run with
 
 
@@ -51,6 +52,7 @@ def save_done(folder: Path, done: Done) -> None:
     content = {**done._asdict(), "outcome": to_plain(done.outcome)}
     with replacing(folder / "result.json") as aside:
         aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (folder / _BROKEN_OFF).unlink(missing_ok=True)
 
 
 def read_done(folder: Path, inputs: Mapping[str, str]) -> Done | None:
@@ -62,6 +64,21 @@ def read_done(folder: Path, inputs: Mapping[str, str]) -> Done | None:
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return done if done.inputs == dict(inputs) else None
+
+
+def seconds_before(folder: Path, inputs: Mapping[str, str]) -> float:
+    """The seconds that runs with these inputs took before they were broken off; 0.0: none was."""
+    try:
+        content = json.loads((folder / _BROKEN_OFF).read_text(encoding="utf-8"))
+        return float(content["seconds"]) if content["inputs"] == dict(inputs) else 0.0
+    except (OSError, ValueError, TypeError, KeyError):
+        return 0.0
+
+
+def save_seconds(folder: Path, inputs: Mapping[str, str], seconds: float) -> None:
+    """Keeps the time of a run that is broken off; the next one goes on from what it left."""
+    with replacing(folder / _BROKEN_OFF) as aside:
+        aside.write_text(json.dumps({"inputs": dict(inputs), "seconds": seconds}), encoding="utf-8")
 
 
 def write_report(folder: Path, lines: Sequence[Line]) -> list[Path]:
