@@ -5,7 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from facedet.commands.benchmark_sizes import measure_networks, save_sizes, sides, sizes_table
+from facedet.commands.benchmark_sizes import (
+    machine_line,
+    measure_networks,
+    save_sizes,
+    sides,
+    sizes_table,
+)
 from facedet.commands.option_types import count, megapixels
 
 HELP = """Time things on this machine. Speeds are ratios of runs taken in turn, after a warm-up, as
@@ -13,7 +19,8 @@ medians with 10th and 90th percentiles:
   network   one picture: preparation, network (plain and folded), postprocessing apart
   sizes     several networks over picture sizes, folded, each in turn with the first; with their
             parameters and multiply-adds; --output gets the table as CSV and JSON, and a picture
-  training  images/s of our training step against a plain one (NCHW, float32)
+  training  images/s of a training step from file to weights: a plain loop (whole pictures resized,
+            NCHW, float32), and what each thing adds that ours has beyond it
   mining    what hard image mining adds to a training step, as a share of it
   pipeline  images/s of the training crops against resizing whole pictures as the release does
   memory    peak memory of a prediction on a picture of 24 megapixels"""
@@ -21,6 +28,7 @@ EXAMPLE = """examples:
   facedet benchmark network --preset extd_fpn_64_prelu
   facedet benchmark sizes --weights extd64.safetensors --preset s3fd_vgg16 --sizes 320,640,1024
   facedet benchmark memory --weights extd64.safetensors
+  facedet benchmark training --data /data/wider --threads 1
   facedet benchmark pipeline --data /data/wider --json"""
 
 
@@ -39,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, help="sizes: folder for the table and its picture")
     parser.add_argument("--size", type=count, help="side of picture or crop (640; training: 320)")
     parser.add_argument("--batch", type=count, default=8, help="of training (8)")
-    parser.add_argument("--data", type=Path, help="WIDER FACE folder for pipeline (crowds)")
+    parser.add_argument("--data", type=Path, help="WIDER FACE, of training, pipeline (crowds)")
     parser.add_argument("--megapixels", type=megapixels, default=24.0, help="of memory (24)")
     parser.add_argument("--runs", type=count, default=20, help="pairs of timed runs (20)")
     parser.add_argument("--threads", type=count, help="CPU threads (torch's default)")
@@ -70,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(result, indent=1))
     elif args.what == "sizes":
         print(sizes_table(result))
+    elif args.what == "training":
+        print(_training_table(result))
     else:
         _print(result)
     return 0
@@ -121,9 +131,29 @@ def _training(args: argparse.Namespace) -> dict[str, Any]:
     from facedet.profiling.training_speed import measure_training
 
     net, config = _built(args)
-    return {"net": args.preset} | measure_training(
-        net, build(config.criterion), args.size or 320, args.batch, args.runs
+    root, records = _pictures(args)
+    size = args.size or 320
+    return {"net": args.preset, "data": str(root)} | measure_training(
+        net, build(config.criterion), records, size, args.batch, args.runs
     )
+
+
+def _training_table(result: dict[str, Any]) -> str:
+    from facedet.study_files import markdown
+
+    rows = [
+        {
+            "loop": one["loop"],
+            "images/s": f"{one['images_per_second']:.2f}",
+            "x plain": f"{one['to_plain']:.2f}",
+            "10th to 90th": f"{one['to_plain_low']:.2f} to {one['to_plain_high']:.2f}",
+            "x the one before": f"{one['to_before']:.2f}",
+        }
+        for one in result["loops"]
+    ]
+    about = f"{result['net']}, {result['batch']} crops of {result['size']} px a step"
+    place = f"pictures of {result['data']}, read in the loop's own process"
+    return f"{machine_line(result['machine'])}; {about}; {place}\n{markdown(rows)}"
 
 
 def _mining(args: argparse.Namespace) -> dict[str, Any]:
@@ -137,9 +167,16 @@ def _mining(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
+    from facedet.profiling.pipeline import measure_pipeline
+
+    root, records = _pictures(args)
+    return {"data": str(root), **measure_pipeline(records, size=args.size or 640)}
+
+
+def _pictures(args: argparse.Namespace) -> tuple[Path, list[Any]]:
+    """The folder of the training pictures that are drawn from, and the records with faces."""
     from facedet.config import build, compose
     from facedet.data.wider import read_wider
-    from facedet.profiling.pipeline import measure_pipeline
 
     root = args.data
     if root is None:
@@ -147,7 +184,7 @@ def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
         data.prepare_data()
         root = data.root
     records = read_wider(root, "train", images="present").records
-    return {"data": str(root), **measure_pipeline(records, size=args.size or 640)}
+    return root, [record for record in records if not record.ignore.all()]
 
 
 def _memory(args: argparse.Namespace) -> dict[str, Any]:

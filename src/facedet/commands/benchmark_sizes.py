@@ -69,7 +69,7 @@ def sizes_table(result: dict[str, Any]) -> str:
 
     machine = result["machine"]
     lines = [
-        f"{_machine(machine)}; pictures: {result['pictures']}, one at a time; networks folded",
+        f"{machine_line(machine)}; pictures: {result['pictures']}, one at a time; networks folded",
         markdown([_shown(row) for row in result["rows"]]),
         "ms: medians; x first: the network's time over that of the first, in turn, and its 10th to "
         "90th percentile; fps: of all three steps; multiply-adds: every use counted",
@@ -100,10 +100,11 @@ def save_sizes(folder: Path, result: dict[str, Any]) -> None:
         x.append(row["width"])
         y.append(1e3 / row["fps"])
     labels = ("side of the picture, px", "ms per picture")
-    plot_lines(folder / "sizes.png", series, labels, _machine(machine), log=True)
+    plot_lines(folder / "sizes.png", series, labels, machine_line(machine), log=True)
 
 
-def _machine(machine: dict[str, Any]) -> str:
+def machine_line(machine: dict[str, Any]) -> str:
+    """What was measured on, in words."""
     return f"{machine['cpu']}, threads: {machine['threads']}, torch {machine['torch']}"
 
 

@@ -14,7 +14,7 @@ from facedet.data.samplers import DifficultySampler
 from facedet.models.folding import fold
 from facedet.postprocess import NmsPostprocess
 from facedet.profiling.timing import compare, time_calls
-from facedet.profiling.training_speed import make_step
+from facedet.profiling.training_speed import make_step, noise_batch
 from facedet.structures import Detections
 
 
@@ -83,7 +83,8 @@ def measure_mining(
         runs: steps counted.
         images: of the training set; by default WIDER FACE's, mirrored copies included.
     """
-    step = time_calls(make_step(net, criterion, size, batch), runs)
+    crops = noise_batch(size, batch)
+    step = time_calls(make_step(net, criterion, lambda: crops), runs)
     logits = torch.zeros(batch, size * size // 16, 2)
     positive = torch.zeros(logits.shape[:2], dtype=torch.bool)
     positive[:, :100] = True
