@@ -27,15 +27,10 @@ CONF_DIR = _ROOT / "conf"
 SWEEPS_DIR = _ROOT / "sweeps"
 
 # A config out of a file may only build what belongs to a network and its decoding.
-_TRUSTED = (
-    "facedet.models.", "facedet.postprocess.", "facedet.box_coder.", "facedet.scales.",
-)  # fmt: skip
+_TRUSTED = ("facedet.models.", "facedet.postprocess.", "facedet.box_coder.", "facedet.scales.")
 
 _LISTED = 12  # more choices than these are no help in a line
 
-LAYOUTS = ("fpn", "ssd")
-WIDTHS = (32, 48, 64)
-ACTIVATIONS = ("relu", "prelu", "leaky_relu")
 _OTHER_PRESETS = (
     "smallhardface", "smallhardface_plain", "smallhardface_three_level",
     "s3fd_vgg16", "s3fd_mobilefacenet",
@@ -44,10 +39,8 @@ _OTHER_PRESETS = (
 
 def extd_cells() -> list[tuple[str, str, int, str]]:
     """(name, layout, width, activation) of the paper's 18 EXTD models."""
-    return [
-        (f"extd_{layout}_{width}_{act}", layout, width, act)
-        for layout, width, act in product(LAYOUTS, WIDTHS, ACTIVATIONS)
-    ]
+    cells = product(("fpn", "ssd"), (32, 48, 64), ("relu", "prelu", "leaky_relu"))
+    return [(f"extd_{layout}_{width}_{act}", layout, width, act) for layout, width, act in cells]
 
 
 def register_cells() -> None:
