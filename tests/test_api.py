@@ -165,6 +165,16 @@ def test_a_photo_on_its_side_is_turned_and_the_note_says_so(detector, tmp_path):
     check_one_face(detector.detect([path])[0], note="turned upright (EXIF orientation 6)")
 
 
+@pytest.mark.parametrize(("score", "faces"), [(0.8, 1), (0.89, 0)])
+def test_the_card_s_score_is_the_cut(weights, tmp_path, monkeypatch, score, faces):
+    monkeypatch.setattr(registry, "SHIPPED_DIR", tmp_path)
+    copyfile(weights, tmp_path / f"{registry.DEFAULT}.safetensors")
+    head = f"---\nsha256: {'a' * 64}\nscore: {score}\n---\n"
+    (tmp_path / f"{registry.DEFAULT}.md").write_text(head)
+    assert len(facedet.load().detect(pixels()).boxes) == faces
+    assert len(facedet.load(score=0.5).detect(pixels()).boxes) == 1
+
+
 def test_score_and_keep(weights):
     assert len(facedet.load(weights, score=0.89).detect(pixels()).boxes) == 0
     assert len(facedet.load(weights, score=0.0, keep=3).detect(pixels()).boxes) == 3

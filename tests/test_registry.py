@@ -20,6 +20,7 @@ from facedet.registry import (
     find_named,
     locate,
     read_card,
+    usual_score,
 )
 from reference.named_weights import write_card
 
@@ -119,7 +120,19 @@ def test_a_card(tmp_path, monkeypatch):
         }
     ]
     assert card.text == path.read_text(encoding="utf-8")
-    assert read_card(write_card(path, sha256="a" * 64)).measured == []
+    without = read_card(write_card(path, sha256="a" * 64))
+    assert (without.measured, without.score) == ([], 0.5)
+
+
+def test_the_score_of_shipped_weights_is_that_of_their_card(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "SHIPPED_DIR", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert usual_score(DEFAULT) == usual_score("extd-released-64") == usual_score("a.pth") == 0.5
+    write_card(tmp_path / f"{DEFAULT}.md", "score: 0.75\n", "a" * 64)
+    assert usual_score(DEFAULT) == usual_score(Path(DEFAULT)) == 0.75
+    # A file of that name is somebody else's.
+    (tmp_path / DEFAULT).touch()
+    assert usual_score(DEFAULT) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -132,6 +145,8 @@ def test_a_card(tmp_path, monkeypatch):
         ("measured: [{protocol: a, ap: {easy: .9}}]\n", "a" * 64, "protocol, pictures and ap"),
         (MEASURED.replace("0.9", "90.0"), "a" * 64, "numbers in 0 … 1"),
         (MEASURED.replace("0.9", "high"), "a" * 64, "numbers in 0 … 1"),
+        ("score: high\n", "a" * 64, "wanted is a number in 0 … 1"),
+        ("score: 80.0\n", "a" * 64, "wanted is a number in 0 … 1"),
         ("a: b: c\n", "a" * 64, "not a readable model card"),
     ],
 )

@@ -14,7 +14,7 @@ from facedet.errors import FacedetError, UsageError
 from facedet.inference import Pyramid
 from facedet.models.folding import fold
 from facedet.postprocess import NmsMerge, NmsPostprocess
-from facedet.registry import DEFAULT
+from facedet.registry import DEFAULT, usual_score
 from facedet.scales import FixedScales, Mirrored, Pass
 from facedet.structures import Detections
 from facedet.weights import Weights, build_coder, build_net, read_weights
@@ -89,7 +89,7 @@ class FaceDetector:
 def load(
     weights: str | Path = DEFAULT,
     *,
-    score: float = 0.5,
+    score: float | None = None,
     scales: Planner | Sequence[float] | None = None,
     flip: bool = False,
     iou: float = 0.3,
@@ -104,7 +104,8 @@ def load(
     Args:
         weights: safetensors of ours, a training checkpoint, a released EXTD file, or a name of
             `facedet weights list`.
-        score: faces below this score are left out.
+        score: faces below this score are left out; None: of shipped weights the cut that their
+            card says, else 0.5.
         scales: factors at which each picture is looked at, or a function from its size to passes;
             None: as the weights were made for, which is most often the picture as it is.
         flip: look at the mirrored picture too, at each of the scales.
@@ -119,6 +120,7 @@ def load(
         FacedetError: the file is missing or is not what it should be, or there is no such device.
         UsageError: an argument is out of its range.
     """
+    score = usual_score(weights) if score is None else score
     if not (0 <= score <= 1 and 0 <= iou <= 1 and keep >= 1):
         raise UsageError(f"score={score}, iou={iou}, keep={keep}: wanted 0 … 1, 0 … 1, at least 1")
     if pixel_budget is not None and pixel_budget < 1:

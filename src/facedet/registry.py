@@ -13,6 +13,7 @@ from facedet.models.importers.released_extd import KNOWN_FILES
 
 # `facedet.load()` and `facedet predict` without weights take these.
 DEFAULT = "extd-fpn-64-prelu"
+DEFAULT_SCORE = 0.5
 SHIPPED_DIR = Path(__file__).resolve().parent / "shipped"
 _RELEASE = "https://raw.githubusercontent.com/clovaai/EXTD_Pytorch/master/weights"
 _DIGESTS = {file: digest for digest, (file, _) in KNOWN_FILES.items()}
@@ -21,11 +22,13 @@ _DIGESTS = {file: digest for digest, (file, _) in KNOWN_FILES.items()}
 class Card(NamedTuple):
     """The model card beside shipped weights: NAME.md, which begins with YAML between lines `---`.
 
-    Every number about weights stands there and nowhere else: `sha256` of NAME.safetensors, and
-    `measured`, a list of `{protocol: …, pictures: …, ap: {easy: …, medium: …, hard: …}}`.
+    Every number about weights stands there and nowhere else: `sha256` of NAME.safetensors, `score`
+    from which a box is shown as a face (0.5 where it is not said), and `measured`, a list of
+    `{protocol: …, pictures: …, ap: {easy: …, medium: …, hard: …}}`.
     """
 
     sha256: str
+    score: float
     measured: list[dict[str, Any]]
     text: str
 
@@ -139,6 +142,20 @@ def locate(wish: str | Path, cache: Path | None = None) -> Path:
     raise FacedetError(f"{path}: no such weights file{hint}")
 
 
+def usual_score(wish: str | Path) -> float:
+    """The score from which a box is shown as a face: of shipped weights their card's, else 0.5.
+
+    Args:
+        wish: as for `locate`.
+
+    Raises:
+        FacedetError: the card is damaged.
+    """
+    is_name = str(wish) in NAMED and not Path(wish).expanduser().is_file()
+    card = NAMED[str(wish)].card() if is_name else None
+    return DEFAULT_SCORE if card is None else card.score
+
+
 def find_named(name: str) -> NamedWeights:
     """The entry of a name.
 
@@ -167,12 +184,15 @@ def read_card(path: Path) -> Card:
     digest, measured = str(values.get("sha256")), values.get("measured") or []
     if not re.fullmatch("[0-9a-f]{64}", digest):
         raise FacedetError(f"{path}: its head says sha256: {digest}, wanted are 64 digits of 0 … f")
+    score = values.get("score", DEFAULT_SCORE)
+    if not isinstance(score, float) or not 0 <= score <= 1:
+        raise FacedetError(f"{path}: its head says score: {score}, wanted is a number in 0 … 1")
     if not isinstance(measured, list) or not all(map(_is_measured, measured)):
         raise FacedetError(
             f"{path}: its head's measured wants entries of protocol, pictures and ap (numbers "
             f"in 0 … 1), not {measured}"
         )
-    return Card(digest, measured, text)
+    return Card(digest, score, measured, text)
 
 
 def _is_measured(entry: Any) -> bool:  # noqa: ANN401

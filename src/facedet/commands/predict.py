@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("json", "csv"), default="json", help="of the boxes")
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument("--no-pictures", action="store_true", help="write no pictures")
-    parser.add_argument("--score", type=unit, default=0.5, help="lowest score of a face (0.5)")
+    parser.add_argument(
+        "--score", type=unit, help="lowest score of a face (what the weights' card says, else 0.5)"
+    )
     parser.add_argument(
         "--scales", type=scale, nargs="+", help="look at these scales, up to 16 (the weights' own)"
     )
