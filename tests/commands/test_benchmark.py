@@ -7,6 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from facedet.profiling import training_speed
+from facedet.profiling.training_speed import PLAIN, Loop
+
 
 def test_json_is_one_object(cli):
     words = ("--preset", "extd_ssd_32_relu", "--size", 64, "--runs", 1, "--json")
@@ -22,6 +25,23 @@ def test_mining_adds_a_small_share_made_of_its_parts(cli):
     share = found["added_per_step_seconds"] / found["step_seconds"]
     assert found["share"] == pytest.approx(share)
     assert found["added_per_step_seconds"] > found["of_it_per_epoch_seconds"] * 2 / 25_760
+
+
+def test_training_says_what_each_thing_adds(cli, wider, monkeypatch):
+    ladder = {"plain": PLAIN, "+ channels-last": Loop(channels_last=True)}
+    monkeypatch.setattr(training_speed, "LADDER", ladder)
+    words = ("--preset", "extd_ssd_32_relu", "--size", 64, "--batch", 2, "--runs", 1)
+    result = cli("benchmark", "training", *words, "--data", wider, "--threads", 1)
+    assert (result.code, result.err) == (0, "")
+    about, *table = result.out.splitlines()
+    assert about.endswith(
+        f"threads: 1, torch {torch.__version__}; extd_ssd_32_relu, 2 crops of 64 px a step; "
+        f"pictures of {wider}, read in the loop's own process"
+    )
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table]
+    assert [row[0] for row in rows[2:]] == list(ladder)
+    assert rows[2][2:] == ["1.00", "1.00 to 1.00", "1.00"]
+    assert rows[3][2] == rows[3][4]
 
 
 def test_sizes_of_weights_and_presets(cli, weights, tmp_path):
