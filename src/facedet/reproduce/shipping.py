@@ -13,9 +13,10 @@ from facedet.reproduce.measuring import missing_pictures, settings_of
 from facedet.weights import read_weights
 
 # The experiments of each training; a part starts from the weights of the one before.
+_THREE = ("shipped", "shipped_large_crops", "shipped_medium_crops")
 PARTS = {
-    "extd-fpn-64-prelu": ("shipped", "shipped_large_crops", "shipped_medium_crops"),
-    "extd-fpn-32-prelu": ("shipped", "shipped_large_crops"),
+    "extd-fpn-64-prelu": (*_THREE, "shipped_longer"),
+    "extd-fpn-32-prelu": _THREE,
 }
 
 
