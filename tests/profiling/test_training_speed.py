@@ -12,15 +12,14 @@ from facedet.errors import FacedetError
 from facedet.models.depthwise import DepthwiseConv2d
 from facedet.models.scalar_prelu import ScalarPReLU
 from facedet.profiling import training_speed
+from facedet.profiling.training_batches import batches, noise_batch
 from facedet.profiling.training_speed import (
     LADDER,
     OURS,
     PLAIN,
     Loop,
-    batches,
     make_step,
     measure_training,
-    noise_batch,
 )
 from facedet.structures import Record
 
@@ -91,13 +90,18 @@ def test_the_plain_one_has_the_library_s_layers_and_the_same_weights(config):
 
 
 def test_the_table(config, record, monkeypatch):
-    monkeypatch.setattr(training_speed, "LADDER", {"plain": PLAIN, "ours": OURS})
+    ladder = {"plain": PLAIN, "half": Loop(True, True), "ours": OURS}
+    monkeypatch.setattr(training_speed, "LADDER", ladder)
     net, criterion = build(config.model.net), build(config.criterion)
     found = measure_training(net, criterion, [record], 64, 2, 3)
-    plain, ours = found["loops"]
-    assert (plain["loop"], plain["to_plain"], plain["to_before"]) == ("plain", 1.0, 1.0)
-    assert ours["to_plain"] == ours["to_before"] == found["speedup"] > 0
+    plain, half, ours = found["loops"]
+    assert [row["loop"] for row in found["loops"]] == list(ladder)
+    assert plain["to_plain"] == plain["to_before"] == 1.0
+    assert half["to_plain"] == half["to_before"] > 0
+    assert ours["to_plain"] == found["speedup"]
+    assert ours["to_before"] == pytest.approx(ours["to_plain"] / half["to_plain"])
     assert ours["to_plain_low"] <= ours["to_plain"] <= ours["to_plain_high"]
+    monkeypatch.setattr(training_speed, "LADDER", {"plain": PLAIN, "ours": OURS})
     record.path.write_bytes(b"no picture")
     with pytest.raises(FacedetError, match=r"a\.png"):
         measure_training(net, criterion, [record], 64, 2, 1)

@@ -14,7 +14,8 @@ from facedet.data.samplers import DifficultySampler
 from facedet.models.folding import fold
 from facedet.postprocess import NmsPostprocess
 from facedet.profiling.timing import compare, time_calls
-from facedet.profiling.training_speed import make_step, noise_batch
+from facedet.profiling.training_batches import noise_batch
+from facedet.profiling.training_speed import make_step
 from facedet.structures import Detections
 
 

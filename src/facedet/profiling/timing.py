@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tqdm import tqdm
@@ -38,21 +38,16 @@ def compare(
     a: Callable[[], object], b: Callable[[], object], pairs: int, warmup: int = 2
 ) -> Comparison:
     """Times `a` and `b` in turn, `pairs` times each, after `warmup` pairs that are not counted."""
-    seconds_a, seconds_b = take_turns([a, b], pairs, warmup)
+    seconds_a, seconds_b = [], []
+    for pair in tqdm(range(-warmup, pairs), unit="pair", leave=False, disable=None):
+        one, other = _seconds(a), _seconds(b)
+        if pair >= 0:
+            seconds_a.append(one)
+            seconds_b.append(other)
     ratios = summarise([x / y for x, y in zip(seconds_a, seconds_b, strict=True)])
     return Comparison(
         summarise(seconds_a), summarise(seconds_b), ratios.median, ratios.low, ratios.high
     )
-
-
-def take_turns(
-    calls: Sequence[Callable[[], object]], rounds: int, warmup: int = 2
-) -> list[list[float]]:
-    """Seconds of `rounds` calls of each, in turn, after `warmup` rounds that are not counted."""
-    seconds = []
-    for _ in tqdm(range(warmup + rounds), unit="round", leave=False, disable=None):
-        seconds.append([_seconds(call) for call in calls])
-    return [list(of_one) for of_one in zip(*seconds[warmup:], strict=True)]
 
 
 def summarise(values: list[float]) -> Timing:

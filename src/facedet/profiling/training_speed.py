@@ -2,29 +2,26 @@
 
 import copy
 import multiprocessing
+import statistics
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from facedet.allocator import keep_freed_memory
 from facedet.criteria.multibox import MultiBoxLoss
-from facedet.data.dataset import collate
-from facedet.data.images import read_rgb
-from facedet.data.transforms import ExtdAugmentation
 from facedet.errors import FacedetError
 from facedet.models.depthwise import DepthwiseConv2d
 from facedet.models.scalar_prelu import ScalarPReLU
-from facedet.profiling.pipeline import whole_resize
-from facedet.profiling.timing import summarise, take_turns
-from facedet.structures import Record, Target
+from facedet.profiling.timing import Comparison, compare
+from facedet.profiling.training_batches import Batch, batches
+from facedet.structures import Record
 
-Batch = tuple[Tensor, list[Target]]
 _WARMUP = 2
 
 
@@ -59,8 +56,9 @@ def measure_training(
 ) -> dict[str, Any]:
     """Times a whole training step of each loop of `LADDER`, on the same crops of real pictures.
 
-    A step: reading and augmenting, forward, loss, backward, SGD. Each loop runs in a process of its
-    own (how memory is freed is a matter of a process), and all take turns.
+    A step: reading and augmenting, forward, loss, backward, SGD. Each loop takes turns with the
+    plain one, both in processes of their own (how memory is freed is a matter of a process); two
+    at a time, for each takes gigabytes.
 
     Args:
         net: a detector.
@@ -73,31 +71,46 @@ def measure_training(
     Returns:
         `size`, `batch`; `loops`, for each its name, `images_per_second`, and how much faster it is
         than the plain one in the same turn, as `to_plain`, `to_plain_low`, `to_plain_high` (median
-        and 10th and 90th percentile), and than the one before, `to_before`; `speedup`, the last
-        one's `to_plain`.
+        and 10th and 90th percentile); `to_before`, the quotient of `to_plain` and that of the one
+        before; `speedup`, the last one's `to_plain`.
+
+    Raises:
+        FacedetError: a picture cannot be read, or memory does not suffice for two loops.
     """
     draws = _draws(len(records), batch * (runs + _WARMUP))
-    with ExitStack() as stack:
-        steps = [
-            stack.enter_context(_stepping(net, criterion, records, draws, size, batch, loop))
-            for loop in LADDER.values()
-        ]
-        seconds = np.array(take_turns(steps, runs, _WARMUP))
-    to_plain, to_before = seconds[0] / seconds, seconds[:-1] / seconds[1:]
-    loops = []
-    for index, name in enumerate(LADDER):
-        ratio = summarise(to_plain[index].tolist())
-        loops.append(
-            {
-                "loop": name,
-                "images_per_second": batch / float(np.median(seconds[index])),
-                "to_plain": ratio.median,
-                "to_plain_low": ratio.low,
-                "to_plain_high": ratio.high,
-                "to_before": float(np.median(to_before[index - 1])) if index else 1.0,
-            }
-        )
-    return {"size": size, "batch": batch, "loops": loops, "speedup": loops[-1]["to_plain"]}
+
+    def stepping(loop: Loop) -> AbstractContextManager[Callable[[], None]]:
+        return _stepping(net, criterion, records, draws, size, batch, loop)
+
+    plain, *others = LADDER
+    loops: list[dict[str, Any]] = []
+    plain_seconds = []
+    for name in others:
+        with stepping(LADDER[plain]) as plain_step, stepping(LADDER[name]) as step:
+            compared = compare(plain_step, step, runs, _WARMUP)
+        plain_seconds.append(compared.a.median)
+        loops.append(_row(name, batch / compared.b.median, compared, loops))
+    first = _row(plain, batch / statistics.median(plain_seconds), None, [])
+    return {
+        "size": size,
+        "batch": batch,
+        "loops": [first, *loops],
+        "speedup": loops[-1]["to_plain"],
+    }
+
+
+def _row(
+    name: str, speed: float, compared: Comparison | None, before: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    ratio = compared.ratio if compared else 1.0
+    return {
+        "loop": name,
+        "images_per_second": speed,
+        "to_plain": ratio,
+        "to_plain_low": compared.ratio_low if compared else 1.0,
+        "to_plain_high": compared.ratio_high if compared else 1.0,
+        "to_before": ratio / before[-1]["to_plain"] if before else ratio,
+    }
 
 
 def make_step(
@@ -124,59 +137,6 @@ def make_step(
         optimizer.step()
 
     return step
-
-
-def noise_batch(size: int, batch: int) -> Batch:
-    """Crops of noise, each with ten faces of a sixteenth to a quarter of its side."""
-    generator = torch.Generator().manual_seed(0)
-    samples = []
-    for index in range(batch):
-        image = torch.randint(0, 256, (3, size, size), generator=generator, dtype=torch.uint8)
-        sides = size * (1 / 16 + 3 / 16 * torch.rand(10, 1, generator=generator))
-        corners = (size - sides) * torch.rand(10, 2, generator=generator)
-        boxes = torch.cat([corners, corners + sides], dim=1)
-        samples.append((image, _target(boxes, torch.zeros(10, dtype=torch.bool), index, size)))
-    return collate(samples)
-
-
-def batches(
-    records: Sequence[Record],
-    draws: Sequence[tuple[int, int]],
-    size: int,
-    batch: int,
-    is_crops_first: bool = True,
-) -> Iterator[Batch]:
-    """EXTD's training crops, made by cutting first or, the same ones, by `whole_resize`.
-
-    Args:
-        records: pictures with faces.
-        draws: (record, seed) of each crop.
-        size: side of the crops, px.
-        batch: crops per batch.
-        is_crops_first: how they are made.
-    """
-    augmentation = ExtdAugmentation(size)
-
-    def augmented(record: Record, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list]:
-        done = augmentation(read_rgb(record.path), record.boxes, record.ignore, seed)
-        return done.image, done.boxes, record.ignore[done.rows], done.applied
-
-    # The slow way repeats draws: all are made with the first batch, which warms up.
-    applied = [] if is_crops_first else [augmented(records[i], seed)[3] for i, seed in draws]
-
-    def sample(number: int) -> tuple[Tensor, Target]:
-        index, seed = draws[number]
-        record = records[index]
-        if is_crops_first:
-            image, boxes, ignore, _ = augmented(record, seed)
-        else:
-            image, boxes = whole_resize(record.path, record.boxes, applied[number], size)
-            ignore = record.ignore[_kept(applied[number])]
-        target = _target(torch.from_numpy(boxes).float(), torch.from_numpy(ignore), index, size)
-        return torch.tensor(image).permute(2, 0, 1), target
-
-    for first in range(0, len(draws) - batch + 1, batch):
-        yield collate([sample(number) for number in range(first, first + batch)])
 
 
 def use_library_layers(module: nn.Module) -> None:
@@ -210,7 +170,12 @@ def _stepping(*arguments: Any) -> Iterator[Callable[[], None]]:  # noqa: ANN401
     there.close()
 
     def answer() -> None:
-        said = here.recv()
+        try:
+            said = here.recv()
+        except EOFError:
+            raise FacedetError(
+                "a loop's process was ended; where memory is short, take a smaller batch or size"
+            ) from None
         if isinstance(said, FacedetError):
             raise said
 
@@ -261,12 +226,3 @@ def _serve(
 def _draws(records: int, crops: int) -> list[tuple[int, int]]:
     rng = np.random.default_rng(0)
     return [(int(rng.integers(records)), int(rng.integers(2**32))) for _ in range(crops)]
-
-
-def _kept(applied: Sequence[tuple[str, dict[str, Any]]]) -> np.ndarray:
-    """Which faces a crop has kept."""
-    return next(draw["keep"] for _, draw in applied if "keep" in draw)
-
-
-def _target(boxes: Tensor, ignore: Tensor, index: int, size: int) -> Target:
-    return Target(boxes, ignore, torch.zeros(len(boxes), 0, dtype=torch.bool), index, (size, size))
