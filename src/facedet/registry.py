@@ -132,8 +132,9 @@ def locate(wish: str | Path, cache: Path | None = None) -> Path:
     path = Path(wish).expanduser()
     if path.is_file():
         return path
-    if str(wish) in NAMED:
-        return NAMED[str(wish)].require(cache)
+    named = _meant(wish)
+    if named:
+        return named.require(cache)
     if path.is_dir():
         raise FacedetError(f"{path}: is a folder, a weights file is wanted")
     # With a suffix or a folder before it, it was not meant as a name.
@@ -151,9 +152,14 @@ def usual_score(wish: str | Path) -> float:
     Raises:
         FacedetError: the card is damaged.
     """
-    is_name = str(wish) in NAMED and not Path(wish).expanduser().is_file()
-    card = NAMED[str(wish)].card() if is_name else None
+    named = _meant(wish)
+    card = named.card() if named else None
     return DEFAULT_SCORE if card is None else card.score
+
+
+def _meant(wish: str | Path) -> NamedWeights | None:
+    """The entry that a name means; None: it is no name, or that of a file."""
+    return None if Path(wish).expanduser().is_file() else NAMED.get(str(wish))
 
 
 def find_named(name: str) -> NamedWeights:

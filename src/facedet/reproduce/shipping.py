@@ -12,8 +12,8 @@ from facedet.reproduce.experiments import Outcome, Resources, Result
 from facedet.reproduce.measuring import missing_pictures, settings_of
 from facedet.weights import read_weights
 
-# The experiments of each training; a part starts from the weights of the one before.
 _THREE = ("shipped", "shipped_large_crops", "shipped_medium_crops")
+# The experiments of each training; a part starts from the weights of the one before.
 PARTS = {
     "extd-fpn-64-prelu": (*_THREE, "shipped_longer"),
     "extd-fpn-32-prelu": _THREE,
