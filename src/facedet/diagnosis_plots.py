@@ -141,12 +141,13 @@ def _draw_errors(axes: Any, table: Table) -> None:  # noqa: ANN401
 
 
 def _draw_scores(axes: Any, table: Table) -> None:  # noqa: ANN401
-    """AP over the score below which detections are dropped, a line per subset."""
+    """AP of each subset, precision and recall over the score below which boxes are dropped."""
     lowest = _column(table.rows, 0)
     for column, name in enumerate(table.header[1:-1], start=1):
-        axes.plot(lowest, _column(table.rows, column), marker="o", markersize=4, label=name)
-    axes.set(xlabel="score", ylabel="AP", ylim=(0, 1.02), xlim=(-0.02, 1))
-    axes.set_title("AP if detections below a score are dropped", fontsize=10)
+        style = {"marker": "o", "markersize": 4} if name.startswith("AP ") else {"linestyle": "--"}
+        axes.plot(lowest, _column(table.rows, column), label=name, **style)
+    axes.set(xlabel="score", ylim=(0, 1.02), xlim=(-0.02, 1))
+    axes.set_title("What is left if detections below a score are dropped", fontsize=10)
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
 

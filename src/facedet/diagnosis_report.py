@@ -12,8 +12,8 @@ from facedet.structures import Record
 
 # Upper ends, px, of all bins of face heights but the last.
 HEIGHTS = (10, 20, 40, 80, 160, 320)
-# Scores below which an evaluation might drop detections; 0 stands for none.
-DROPPED = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+# Scores below which an evaluation, or whoever shows boxes, might drop them; 0 stands for none.
+DROPPED = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 # A set whose lowest score is above this was cut for pictures, not for an AP.
 _CUT = 0.1
 # What the values 0, 1, 2 of WIDER FACE's attributes mean.
@@ -150,15 +150,17 @@ class _Shared:
         return label, total, *rates, *(int((group & which).sum()) for which in self.lost)
 
 
-def table_of_dropping(verdicts: Verdicts, names: Sequence[str]) -> Table:
-    """How the AP falls where detections below a score are dropped before it is computed."""
+def table_of_dropping(verdicts: Verdicts, names: Sequence[str], subset: int) -> Table:
+    """AP, and precision and recall of one subset, where detections below a score are dropped."""
     rows: list[tuple[Cell, ...]] = []
     for lowest in DROPPED:
         values = [subset_ap(verdicts, place, lowest) for place in range(len(names))]
-        left = int((verdicts.scores >= lowest).sum())
-        rows.append((f"{lowest:g}", *values, left))
-    header = ("score from", *names, "boxes left")
-    return Table("ap_by_score", "AP if detections below a score are dropped", header, rows)
+        shown = precision(verdicts, subset, lowest), recall(verdicts, subset, lowest)
+        rows.append((f"{lowest:g}", *values, *shown, int((verdicts.scores >= lowest).sum())))
+    header = ("score from", *(f"AP {name}" for name in names), "precision", "recall", "boxes left")
+    note = f"Precision and recall: of the {names[subset]} faces."
+    title = "What is left if detections below a score are dropped"
+    return Table("ap_by_score", title, header, rows, note)
 
 
 def table_of_images(values: np.ndarray) -> Table:

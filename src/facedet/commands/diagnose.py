@@ -185,7 +185,7 @@ def _tables(
         report.table_of_operation(verdicts, names, score, chosen),
         report.table_of_errors(errors, ap),
         *(heights, *others),
-        report.table_of_dropping(verdicts, names),
+        report.table_of_dropping(verdicts, names, subset),
         report.table_of_images(values),
     ]
     lowest = verdicts.scores.min().item() if len(verdicts.scores) else 0.0
