@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 DEMO ?= outputs/demo
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+SWEEP_ARGS ?=
 DATA ?=
 REPRODUCE_ARGS ?= $(if $(DATA),--data $(DATA))
 
@@ -45,6 +46,9 @@ check: lint types test ## All that CI checks
 
 notebooks: $(VENV)/.tested-with ## Run the notebooks, in a temporary folder and without a network
 	$(BIN)/python -m pytest tests/test_notebooks.py $(PYTEST_ARGS)
+
+sweep-%: setup ## Run a sweep, sweep-extd_grid say; SWEEP_ARGS="budget=short …"
+	$(BIN)/facedet sweep $* $(SWEEP_ARGS)
 
 reproduce: setup ## Run the papers' experiments that fit in an hour; DATA=folder of data and weights
 	$(BIN)/facedet reproduce $(REPRODUCE_ARGS)

@@ -1,7 +1,6 @@
 """Batches for timing training steps: of real pictures, by our way or the slow one, and of noise."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from facedet.data.dataset import collate
 from facedet.data.images import read_rgb
-from facedet.data.transforms import ExtdAugmentation
+from facedet.data.transforms import ExtdAugmentation, Transformed
 from facedet.profiling.pipeline import whole_resize
 from facedet.structures import Record, Target
 
@@ -47,31 +46,28 @@ def batches(
     """
     augmentation = ExtdAugmentation(size)
 
-    def augmented(record: Record, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list]:
-        done = augmentation(read_rgb(record.path), record.boxes, record.ignore, seed)
-        return done.image, done.boxes, record.ignore[done.rows], done.applied
-
-    # The slow way repeats draws: all are made with the first batch, which warms up.
-    applied = [] if is_crops_first else [augmented(records[i], seed)[3] for i, seed in draws]
-
-    def sample(number: int) -> tuple[Tensor, Target]:
+    def augmented(number: int) -> Transformed:
         index, seed = draws[number]
         record = records[index]
+        return augmentation(read_rgb(record.path), record.boxes, record.ignore, seed)
+
+    # The slow way repeats draws: all are made with the first batch, which warms up.
+    made = [] if is_crops_first else [augmented(number)[2:] for number in range(len(draws))]
+
+    def sample(number: int) -> tuple[Tensor, Target]:
+        index = draws[number][0]
+        record = records[index]
         if is_crops_first:
-            image, boxes, ignore, _ = augmented(record, seed)
+            image, boxes, rows, _ = augmented(number)
         else:
-            image, boxes = whole_resize(record.path, record.boxes, applied[number], size)
-            ignore = record.ignore[_kept(applied[number])]
-        target = _target(torch.from_numpy(boxes).float(), torch.from_numpy(ignore), index, size)
+            rows, applied = made[number]
+            image, boxes = whole_resize(record.path, record.boxes, applied, size)
+        ignore = torch.from_numpy(record.ignore[rows])
+        target = _target(torch.from_numpy(boxes).float(), ignore, index, size)
         return torch.tensor(image).permute(2, 0, 1), target
 
     for first in range(0, len(draws) - batch + 1, batch):
         yield collate([sample(number) for number in range(first, first + batch)])
-
-
-def _kept(applied: Sequence[tuple[str, dict[str, Any]]]) -> np.ndarray:
-    """Which faces a crop has kept."""
-    return next(draw["keep"] for _, draw in applied if "keep" in draw)
 
 
 def _target(boxes: Tensor, ignore: Tensor, index: int, size: int) -> Target:
