@@ -257,7 +257,7 @@ EXPERIMENTS = [
         "shipped",
         "The weights that are shipped, trained again",
         "The same seed on the same machine gives the same files.",
-        "about 6 hours on one core",
+        "about 8 hours on one core",
         ("wider",),
         train_shipped,
         within_hour=False,

@@ -15,8 +15,8 @@ from facedet.weights import read_weights
 _THREE = ("shipped", "shipped_large_crops", "shipped_medium_crops")
 # The experiments of each training; a part starts from the weights of the one before.
 PARTS = {
-    "extd-fpn-64-prelu": (*_THREE, "shipped_longer"),
-    "extd-fpn-32-prelu": _THREE,
+    "extd-fpn-64-prelu": (*_THREE, "shipped_longer", "shipped_full_size"),
+    "extd-fpn-32-prelu": (*_THREE, "shipped_full_size"),
 }
 
 
