@@ -9,6 +9,8 @@ from PIL import Image
 
 from facedet.commands import evaluate
 from facedet.data.detection_files import read_detections
+from facedet.data.wider_writer import write_wider
+from facedet.structures import Record
 from reference.one_face import BOX
 
 
@@ -120,6 +122,29 @@ def test_a_data_set_without_its_lists(cli, weights, copied, tmp_path, monkeypatc
     monkeypatch.setattr("facedet.evaluation.detect_records", never)
     result = cli(*settings(weights, copied, tmp_path / "out"))
     result.check_error(1, copied, "ground_truth/wider_{easy,medium,hard}_val.mat")
+
+
+def test_training_pictures_are_in_no_lists_and_all_faces_count(cli, weights, wider, tmp_path):
+    root, out = tmp_path / "own", tmp_path / "out"
+    shutil.copytree(wider / "WIDER_train", root / "WIDER_train")
+    # A box without a width, beside a face and alone in a picture, is no face.
+    boxes = np.array([BOX, [5, 5, 5, 9]], dtype=np.float32)
+    records = [
+        Record(f"0--Event/picture {index}", root, rows, np.zeros(len(rows), bool), {})
+        for index, rows in ((0, boxes), (2, boxes[:1]), (4, boxes[1:]))
+    ]
+    write_wider(root, "train", records)
+    result = cli(*settings(weights, root, out, "split=train"))
+    assert result.code == 0, result.err
+    report = json.loads((out / "metrics.json").read_text())
+    # Three detections of one score, two of them faces: precision 2/3 at every recall.
+    assert report["wider/all"] == pytest.approx(2 / 3)
+    assert (report["split"], report["images"], report["detections"]) == ("train", 3, 3)
+    assert "all     AP 0.6667         2 faces" in result.out
+    told = cli("diagnose", "--run", out, "--data", root)
+    assert "# Why the AP on all faces is 0.6667\n" in told.out
+    assert told.err == ""
+    cli(*settings(weights, root, out, "split=tset")).check_error(1, "wider_face_tset.mat")
 
 
 @pytest.mark.parametrize(

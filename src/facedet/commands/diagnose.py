@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--detections", type=Path, help="folder, zip or .npz of detections")
     source.add_argument("--run", type=Path, metavar="FOLDER", help="output of facedet evaluate")
     parser.add_argument("--data", type=Path, required=True, help="the WIDER FACE folder")
-    parser.add_argument("--split", default="val", help="default: val")
+    parser.add_argument("--split", help="default: that of --run, otherwise val")
     parser.add_argument(
         "--images",
         choices=["all", "present"],
@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     from facedet.diagnosis_report import as_data, page
 
     told = read_metrics(args.run) if args.run else {}
+    args.split = args.split or told.get("split", "val")
     quirk = rounds_iou(args, told)
     truth = read_truth(args)
     found = read_detections(args.detections or args.run / "detections")

@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from facedet.data.wider import read_ground_truth, read_wider_annotations
-from facedet.data.wider_annotations import SUBSETS
+from facedet.data.wider import (
+    count_all_faces,
+    read_ground_truth,
+    read_wider_annotations,
+    subset_names,
+)
 from facedet.diagnosis_errors import NEAR
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import Record
@@ -38,9 +42,7 @@ def read_truth(args: argparse.Namespace) -> list[Record]:
         records = read_ground_truth(lists, args.split)
         return [record._replace(path=folder / f"{record.name}.jpg") for record in records]
     reading = read_wider_annotations(args.data, args.split, zero_size="keep", faceless="keep")
-    for record in reading.records:
-        sides = record.boxes[:, 2:] - record.boxes[:, :2]
-        record.tags.setdefault("subsets", (sides > 0).all(axis=1, keepdims=True))
+    count_all_faces(reading.records)
     return reading.records
 
 
@@ -78,7 +80,7 @@ def _check_scores(records: list[Record], found: dict[str, np.ndarray]) -> None:
 
 def choose_subset(args: argparse.Namespace, records: list[Record]) -> tuple[tuple[str, ...], int]:
     """The names of the subsets, and the place of the one that is asked for."""
-    names = SUBSETS if records[0].tags["subsets"].shape[1] == len(SUBSETS) else ("all",)
+    names = subset_names(records)
     wanted = args.subset or names[-1]
     if wanted not in names:
         raise UsageError(f"--subset {wanted}: the data has {', '.join(names)}")

@@ -23,6 +23,7 @@ HELP = """Measure weights on a data set by a benchmark's protocol. Settings are 
   weights=NAME | FILE   a name of `facedet weights list`, a weights file, or a checkpoint
   data=crowds | wider   embedded data, or WIDER FACE under data.root=PATH
   data.images=present   use the pictures that are there if some are missing
+  split=train           the training pictures, to choose a score on; every face counts, as "all"
   protocol=wider        multi-scale, mirrored, box voting: as EXTD was published
   protocol=wider_single one pass at the original size
   protocol=wider_shf    five sizes, mirrored, box voting: as SmallHardFace was published
@@ -72,7 +73,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     benchmark = find_benchmark(settings.get("benchmark", "wider"))
     output = Path(str(config.paths.output))
     pyramid, weights = make_pyramid(config)
-    records, missing = read_records(config, benchmark)
+    records, missing = read_records(config, benchmark, config.split)
     began = time.perf_counter()
     folder = output / "detections"
     stamp = run_stamp(config, weights, records)
@@ -83,14 +84,17 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     # Scored are the files, so that `facedet score` on them gives the same numbers.
     found = benchmark.read_found(folder)
-    metric = score_records(build(config.protocol.metric), records, found, benchmark.feed)
+    metric = build(config.protocol.metric, **benchmark.given(records))
+    score_records(metric, records, found, benchmark.feed)
     report = metric_report(metric, config.protocol.name) | {
         **stamp,
+        "split": config.split,
         "missing_pictures": missing,
         "pictures_per_second": round(len(records) / seconds, 2),
         "notes": notes,
     }
     title = f"{config.protocol.name}, {weights.info['file']}, {report['images']} pictures"
+    title += "" if config.split == "val" else f" of {config.split}"
     save_report(output, report, benchmark.columns(metric))
     benchmark.draw(output / benchmark.picture, metric, report, title)
     save_sheet(output / "sheet.png", records, found)
@@ -111,23 +115,26 @@ def check_limit(limit: object) -> None:
         raise UsageError(f"limit={limit}: a number of pictures above 0 is wanted")
 
 
-def read_records(config: DictConfig, benchmark: "Benchmark") -> "tuple[list[Record], int]":
-    """The pictures that a config means, and how many of the data set are not on disk.
+def read_records(
+    config: DictConfig, benchmark: "Benchmark", split: str = "val"
+) -> "tuple[list[Record], int]":
+    """The pictures that a config means, and how many of the split are not on disk.
 
     Args:
         config: with data, limit and command.
         benchmark: that they will be scored by.
+        split: of the data set.
 
     Raises:
         FacedetError: there are none, or they cannot be scored.
     """
     datamodule = build(config.data)
     datamodule.prepare_data()
-    reading = datamodule.reading("val")
+    reading = datamodule.whole(split)
     records = reading.records[: config.limit]
     if not records:
         raise FacedetError(f"{datamodule.root}: no pictures to {config.command}")
-    benchmark.require(records, datamodule.root)
+    benchmark.require(records, datamodule.root, split)
     return records, reading.counts.get("missing_images", 0)
 
 

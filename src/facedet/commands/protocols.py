@@ -18,7 +18,7 @@ from facedet.data.face_eval import ScoredLines, read_scored_lines
 from facedet.data.fddb import bounding_boxes, read_fddb_ground_truth
 from facedet.data.fddb_files import FoldFile, read_fddb_detections
 from facedet.data.pascal import read_pascal_ground_truth
-from facedet.data.wider import read_ground_truth
+from facedet.data.wider import read_ground_truth, subset_names
 from facedet.errors import FacedetError, UsageError
 from facedet.evaluation import DetectionWriter
 from facedet.metrics.fddb import EllipseDetections, EllipseTarget, FddbRoc
@@ -41,7 +41,8 @@ class Benchmark:
         read_truth: path to all annotated pictures; none needs to be on disk.
         read_found: path to detections by picture.
         writer: (folder, **layout) to what writes the benchmark's result files.
-        require: (records, root): refuses records that cannot be scored.
+        require: (records, root, split): refuses records that cannot be scored.
+        given: (records): the arguments of the metric that the records decide.
         feed: gives the metric one picture and what was found in it.
         describe: how the metric's values are computed, the main thing first.
         rows: (metric, report): the values for a reader.
@@ -58,13 +59,18 @@ class Benchmark:
     read_truth: Callable[[Path], list[Record]]
     read_found: Callable[[Path], dict[str, np.ndarray]]
     writer: Callable[..., DetectionWriter]
-    require: Callable[[Sequence[Record], Path], None]
+    require: Callable[[Sequence[Record], Path, str], None]
+    given: Callable[[Sequence[Record]], dict[str, Any]]
     feed: Feed
     describe: Callable[[Any], list[str]]
     rows: Callable[[Any, Mapping[str, Any]], list[Row]]
     columns: Callable[[Any], dict[str, np.ndarray]]
     picture: str
     draw: Callable[[Path, Any, Mapping[str, Any], str], None]
+
+
+def _give_subsets(records: Sequence[Record]) -> dict[str, Any]:
+    return {"subsets": subset_names(records)}
 
 
 def _describe_wider(metric: WiderAP) -> list[str]:
@@ -93,7 +99,7 @@ def _draw_wider(path: Path, metric: WiderAP, report: Mapping[str, Any], title: s
     plot_precision_recall(path, curves, {name: report[f"wider/{name}"] for name in curves}, title)
 
 
-def _require_ellipses(records: Sequence[Record], root: Path) -> None:
+def _require_ellipses(records: Sequence[Record], root: Path, split: str) -> None:
     if any("ellipses" not in record.tags for record in records):
         raise FacedetError(f"{root}: its faces are no ellipses, wanted FDDB (data=fddb)")
 
@@ -140,8 +146,12 @@ def _draw_fddb(path: Path, metric: FddbRoc, report: Mapping[str, Any], title: st
     plot_roc(path, roc.false_positives, rates, max(metric.false_positives), title)
 
 
-def _require_nothing(records: Sequence[Record], root: Path) -> None:
+def _require_nothing(records: Sequence[Record], root: Path, split: str) -> None:
     """Every record has boxes."""
+
+
+def _give_nothing(records: Sequence[Record]) -> dict[str, Any]:
+    return {}
 
 
 def _feed_voc(metric: VocAP, record: Record, rows: np.ndarray, index: int) -> None:
@@ -184,6 +194,7 @@ _VOC = partial(
     read_found=read_scored_lines,
     writer=ScoredLines,
     require=_require_nothing,
+    given=_give_nothing,
     feed=_feed_voc,
     describe=_describe_voc,
     rows=_voc_rows,
@@ -203,6 +214,7 @@ BENCHMARKS = {
         read_found=read_detections,
         writer=EventFiles,
         require=require_subsets,
+        given=_give_subsets,
         feed=feed_wider,
         describe=_describe_wider,
         rows=_wider_rows,
@@ -220,6 +232,7 @@ BENCHMARKS = {
         read_found=read_fddb_detections,
         writer=FoldFile,
         require=_require_ellipses,
+        given=_give_nothing,
         feed=_feed_fddb,
         describe=_describe_fddb,
         rows=_fddb_rows,

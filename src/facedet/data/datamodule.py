@@ -88,14 +88,24 @@ class FaceDataModule(pl.LightningDataModule):
     def reading(self, split: str) -> Reading:
         """The records of `train`, without what cannot be learnt from, or of `val`, complete."""
         if split not in self._readings:
-            zero_size, faceless = ("drop", self.faceless) if split == "train" else ("keep", "keep")
-            reading = self.reader(
-                self.root, split, images=self.images, zero_size=zero_size, faceless=faceless
+            is_learnt = split == "train"
+            self._readings[split] = (
+                self._read(split, "drop", self.faceless) if is_learnt else self.whole(split)
             )
-            counts = ", ".join(f"{n:,} {what}" for what, n in reading.counts.items())
-            log.info("%s: %s", split, counts.replace("_", " "))
-            self._readings[split] = reading
         return self._readings[split]
+
+    def whole(self, split: str) -> Reading:
+        """The records of a split with all that is annotated, as a measurement wants them."""
+        return self._read(split, "keep", "keep")
+
+    def _read(self, split: str, zero_size: str, faceless: str) -> Reading:
+        """Reads a split and logs what was counted."""
+        reading = self.reader(
+            self.root, split, images=self.images, zero_size=zero_size, faceless=faceless
+        )
+        counts = ", ".join(f"{n:,} {what}" for what, n in reading.counts.items())
+        log.info("%s: %s", split, counts.replace("_", " "))
+        return reading
 
     @cached_property
     def difficulty(self) -> DifficultyTable | None:

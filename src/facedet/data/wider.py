@@ -6,13 +6,21 @@ ROOT/ground_truth/wider_{easy,medium,hard}_val.mat     the evaluation subsets, o
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from facedet.data.requests import check_choice, require_pictures
-from facedet.data.wider_annotations import ATTRIBUTES, Entry, read_mat, read_subsets, read_txt
+from facedet.data.wider_annotations import (
+    ATTRIBUTES,
+    SUBSETS,
+    Entry,
+    read_mat,
+    read_subsets,
+    read_txt,
+)
 from facedet.errors import FacedetError
 from facedet.structures import Reading, Record
 
@@ -109,6 +117,22 @@ def read_ground_truth(folder: str | Path, split: str = "val") -> list[Record]:
             f"{folder} holds no wider_easy_{split}.mat beside wider_face_{split}.mat"
         )
     return _assemble(entries, subsets, _pictures(folder.parent, split), "keep", "keep").records
+
+
+def count_all_faces(records: Sequence[Record]) -> None:
+    """Puts the faces of a split that has no lists, but for those of zero size, in one subset.
+
+    Args:
+        records: changed in place; "subsets" [G, 1] where a record has none.
+    """
+    for record in records:
+        sides = record.boxes[:, 2:] - record.boxes[:, :2]
+        record.tags.setdefault("subsets", (sides > 0).all(axis=1, keepdims=True))
+
+
+def subset_names(records: Sequence[Record]) -> tuple[str, ...]:
+    """The names of the columns of the records' "subsets": those of the lists, or "all"."""
+    return SUBSETS if records[0].tags["subsets"].shape[1] == len(SUBSETS) else ("all",)
 
 
 def _pictures(root: str | Path, split: str) -> Path:
