@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from facedet.callbacks.checkpoint_config import KEY
 from facedet.config import build_untrusted, compose, plain
 from facedet.errors import FacedetError
+from facedet.models.folding import fold
 from facedet.models.importers.released_extd import (
     KNOWN_FILES,
     import_released_extd,
@@ -83,6 +84,18 @@ def build_net(weights: Weights, source: str | Path) -> nn.Module:
     net = build_untrusted(weights.config.get("net"), str(source))
     load_state(net, weights.state, source)
     return net.eval()
+
+
+def load_network(weights: str | Path) -> nn.Module:
+    """A detector for looking only: in evaluation mode, its normalisations folded in.
+
+    Args:
+        weights: a file, or a name of `facedet weights list`.
+
+    Raises:
+        FacedetError: as of `read_weights`.
+    """
+    return fold(build_net(read_weights(weights), weights))
 
 
 def load_state(net: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:

@@ -1,0 +1,66 @@
+"""Lets a trained detector teach the one in training, beside or instead of the annotations."""
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from facedet.criteria.distillation import distillation_losses
+from facedet.errors import UsageError
+from facedet.modules.base import Batch, DetectionModule
+from facedet.structures import Losses, Predictions, Target
+
+
+class Distillation(pl.Callback):
+    """Mixes the distance to a teacher's answers into the losses; see `distillation_losses`.
+
+    The teacher belongs to no checkpoint: a run that goes on names it again.
+
+    Args:
+        teacher: images [B, 3, H, W] in 0 … 255 to predictions, with the student's own anchors.
+        share: of the loss, in (0, 1]; the rest is that of the annotations.
+        confident: the teacher's face score from which an anchor's box is learnt.
+    """
+
+    def __init__(self, teacher: nn.Module, share: float, confident: float) -> None:
+        if not 0 < share <= 1:
+            raise UsageError(f"callbacks.distillation.share={share}: above 0, up to 1 is needed")
+        self.teacher = teacher.eval()
+        self.share = share
+        self.confident = confident
+        self._taught: Predictions | None = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Puts the teacher beside the student, and itself in front of the student's criterion."""
+        assert isinstance(pl_module, DetectionModule)
+        self.teacher.to(pl_module.device)
+        self.criterion = pl_module.criterion
+        pl_module.criterion = self._criterion
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Gives the student its criterion back."""
+        assert isinstance(pl_module, DetectionModule)
+        pl_module.criterion = self.criterion
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Asks the teacher about the images of a batch."""
+        images = batch[0].contiguous(memory_format=pl_module.memory_format)  # type: ignore[arg-type]
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            self._taught = self.teacher(images)
+
+    def _criterion(self, predictions: Predictions, targets: list[Target]) -> Losses:
+        losses, taught = self.criterion(predictions, targets), self._taught
+        assert taught is not None
+        if not torch.equal(predictions.anchors, taught.anchors):
+            raise UsageError(
+                f"callbacks.distillation.teacher has {len(taught.anchors):,} anchors, the model "
+                f"{len(predictions.anchors):,}: the same ones are wanted"
+            )
+        distilled = distillation_losses(predictions, taught, self.confident)
+        kept = 1 - self.share
+        return Losses(
+            kept * losses.classification + self.share * distilled.classification,
+            kept * losses.box + self.share * distilled.box,
+            losses.hardest_positive,
+        )

@@ -1,0 +1,43 @@
+"""Distillation: a trained detector's answers as targets (Hinton et al., arXiv 1503.02531)."""
+
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from facedet.structures import Predictions
+
+
+class Distilled(NamedTuple):
+    """How far a detector is from its teacher."""
+
+    classification: Tensor  # scalar
+    box: Tensor  # scalar
+
+
+def distillation_losses(
+    predictions: Predictions, taught: Predictions, confident: float = 0.5
+) -> Distilled:
+    """Compares every anchor's score, and the boxes where the teacher sees a face.
+
+    The scores' loss is the sum over all anchors of |p - q| KL(q || p), p the student's face score
+    and q the teacher's; both sums are divided by the number of confident anchors (at least 1). The
+    first factor, which has no gradient, stands for mining: a detector that learnt from mined
+    negatives gives most of the background a score that is low but has no meaning, and there are
+    thousands of such anchors for one on a face.
+
+    Args:
+        predictions: of the student.
+        taught: of the teacher on the same images, with the same anchors and code of boxes.
+        confident: the teacher's face score from which an anchor's box is learnt.
+    """
+    own = predictions.logits.float().log_softmax(dim=2)
+    wanted = taught.logits.float().log_softmax(dim=2)
+    divergence = (wanted.exp() * (wanted - own)).sum(dim=2)
+    distance = (wanted[..., 1].exp() - own[..., 1].detach().exp()).abs()
+    chosen = wanted[..., 1].exp() >= confident
+    total = chosen.sum().clamp(min=1)
+    box = F.smooth_l1_loss(
+        predictions.deltas[chosen].float(), taught.deltas[chosen].float(), reduction="sum"
+    )
+    return Distilled((distance * divergence).sum() / total, box / total)

@@ -1,0 +1,88 @@
+"""A teacher beside the annotations, or in their place."""
+
+from types import SimpleNamespace
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from facedet.callbacks.distillation import Distillation
+from facedet.criteria.distillation import distillation_losses
+from facedet.errors import UsageError
+from facedet.modules.base import DetectionModule
+from facedet.structures import Losses, Predictions
+
+ANCHORS = torch.tensor([[0.0, 0.0, 8.0, 8.0], [8.0, 0.0, 16.0, 8.0]])
+
+
+class Net(nn.Module):
+    """Two anchors whose answers are a bias and the image's mean."""
+
+    def __init__(self, bias, anchors=ANCHORS):
+        super().__init__()
+        self.bias = nn.Parameter(torch.tensor(bias))
+        self.anchors = anchors
+
+    def forward(self, images):
+        zeros = images.mean(dim=(1, 2, 3))[:, None] * torch.zeros(1, len(self.anchors))
+        logits = torch.stack([zeros, zeros + self.bias], dim=2)
+        return Predictions(logits, zeros[..., None].repeat(1, 1, 4) + self.bias, self.anchors)
+
+
+def annotated(predictions, targets):
+    """A criterion that says 2 and 3, whatever it sees."""
+    zero = predictions.logits.sum() * 0
+    return Losses(zero + 2, zero + 3, torch.full((len(targets),), 0.25))
+
+
+def trained(tmp_path, callback, steps=1):
+    """A student after some steps with the callback, and what its steps gave."""
+    module = DetectionModule(
+        Net(0.0), annotated, None, lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+        lambda optimizer: torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1),
+    )  # fmt: skip
+    given = []
+
+    class Listening(pl.Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            given.append(outputs)
+
+    batch = (torch.rand(2, 3, 8, 16) * 255, [SimpleNamespace(index=i) for i in range(2)])
+    trainer = pl.Trainer(
+        max_steps=steps, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=tmp_path, accelerator="cpu",
+        callbacks=[callback, Listening()],
+    )  # fmt: skip
+    trainer.fit(module, DataLoader([batch] * steps, batch_size=None))
+    return module, given
+
+
+def test_the_loss_is_mixed_and_the_teacher_stays_as_it_is(tmp_path):
+    teacher = Net(2.0)
+    module, given = trained(tmp_path, Distillation(teacher, share=0.25, confident=0.5))
+    images = torch.zeros(2, 3, 8, 16)
+    distilled = distillation_losses(Net(0.0)(images), teacher(images))
+    wanted = 0.75 * 5 + 0.25 * (distilled.classification + distilled.box).item()
+    assert given[0]["loss"].item() == pytest.approx(wanted)
+    # Hard image mining goes by the annotations.
+    assert given[0]["hardest_positive"].tolist() == [0.25, 0.25]
+    assert (teacher.bias.item(), teacher.bias.grad, teacher.training) == (2.0, None, False)
+    assert "bias" not in "".join(key for key in module.state_dict() if key != "net.bias")
+    assert module.criterion is annotated
+
+
+def test_a_student_becomes_as_its_teacher(tmp_path):
+    module, given = trained(tmp_path, Distillation(Net(2.0), share=1.0, confident=0.5), steps=60)
+    assert module.net.bias.item() == pytest.approx(2.0, abs=0.05)
+    assert given[-1]["loss"] < 0.01 < given[0]["loss"]
+
+
+def test_other_anchors_and_senseless_shares_are_refused(tmp_path):
+    more = torch.cat([ANCHORS, ANCHORS])
+    with pytest.raises(UsageError, match="teacher has 4 anchors, the model 2"):
+        trained(tmp_path, Distillation(Net(2.0, more), share=1.0, confident=0.5))
+    for share in (0, 1.5, -1):
+        with pytest.raises(UsageError, match=f"share={share}"):
+            Distillation(Net(2.0), share=share, confident=0.5)
