@@ -18,7 +18,7 @@ LAYERS = {
     **dict.fromkeys(("config", "weights", "pretrained", "api", "evaluation", "scoring"), 4),
     **dict.fromkeys(("diagnosis", "diagnosis_errors", "diagnosis_plots", "diagnosis_report"), 4),
     **dict.fromkeys(("cli", "commands", "downloading", "registry", "reproduce"), 4),
-    "sweep_results": 4,
+    **dict.fromkeys(("overrides", "sweep_results"), 4),
     **dict.fromkeys(("raw_looks", "pyramid_study", "study_files"), 4),
     # The package itself hands out the API.
     "": 4,

@@ -13,7 +13,6 @@ from facedet.config import (
     extd_cells,
     plain,
     presets,
-    quote,
 )
 from facedet.errors import FacedetError, UsageError
 
@@ -111,14 +110,6 @@ def test_home_is_expanded_where_the_shell_does_not(monkeypatch):
     monkeypatch.setenv("HOME", "/home/jörg")
     assert compose("evaluate", ["weights=~/a.pth"]).weights == "/home/jörg/a.pth"
     assert compose("evaluate", ["weights=a~/b"]).weights == "a~/b"
-
-
-@pytest.mark.parametrize(
-    "override",
-    ["seed=3", "~logger", "callbacks=[progress]", "a.b='x y'", "+a={b: 1}", "seed=1,2", "seed=[1"],
-)
-def test_quote_leaves_alone_what_the_grammar_reads_or_what_is_no_path(override):
-    assert quote(override) == override
 
 
 def test_build_says_which_class_refused_and_why():

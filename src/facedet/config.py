@@ -1,4 +1,4 @@
-"""Configs to objects: the only library file that imports Hydra."""
+"""Configs to objects: with `overrides`, the only library file that imports Hydra."""
 
 import difflib
 import re
@@ -12,13 +12,13 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from facedet.errors import FacedetError, UsageError
+from facedet.overrides import quote
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a wheel the folders lie inside the package, in a checkout beside `src`.
@@ -90,24 +90,6 @@ def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         return hydra_compose(name, [quote(one) for one in overrides])
-
-
-def quote(override: str) -> str:
-    """The override `KEY=VALUE`, with quotes where Hydra's grammar could not read the value.
-
-    It knows only English letters and no `~`, `(` or `'`, all of which paths may hold.
-    """
-    key, _, value = override.partition("=")
-    if value.startswith("~/"):  # the shell leaves it alone in `data.root=~/wider`
-        value = str(Path(value).expanduser())
-        override = f"{key}={value}"
-    try:
-        OverridesParser.create().parse_override(override)
-    except HydraException:
-        is_path = value and value[0] not in "[{'\""
-        escaped = value.replace("'", "\\'")
-        return f"{key}='{escaped}'" if is_path else override
-    return override
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

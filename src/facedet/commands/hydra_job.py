@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from facedet.commands.run_folder import is_further_process
-from facedet.config import CONF_DIR, compose, explain, plain, quote
+from facedet.config import CONF_DIR, compose, explain, plain
 from facedet.errors import FacedetError, InterruptedTrainingError, UsageError
+from facedet.overrides import quote
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from facedet.commands.objective import DIRECTIONS, goal_of
 from facedet.commands.sweep_plan import Sweep, find_sweep, read_sweep
-from facedet.config import CONF_DIR, compose, explain, quote
+from facedet.config import CONF_DIR, compose, explain
 from facedet.errors import FacedetError, UsageError
+from facedet.overrides import quote
 from facedet.replacing import replacing
 
 HELP = """Write a sweep in W&B's form: the same grid, or a Bayesian search where the sweep searches

@@ -18,8 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from facedet.commands.hydra_job import check_kinds, is_setting
 from facedet.commands.sweep_tables import settings_text
-from facedet.config import CONF_DIR, SWEEPS_DIR, explain, plain, quote
+from facedet.config import CONF_DIR, SWEEPS_DIR, explain, plain
 from facedet.errors import UsageError
+from facedet.overrides import quote
 
 # Where things lie and how a job is run say nothing of its result.
 _FREE = ("paths", "hydra", "logger", "ckpt_path", "overwrite", "command", "seeds")

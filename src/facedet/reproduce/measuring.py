@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from facedet.commands.evaluate import evaluate
-from facedet.config import compose, quote
+from facedet.config import compose
 from facedet.data.wider_annotations import SUBSETS
+from facedet.overrides import literal
 from facedet.plots import Box, draw_boxes, save_picture
 from facedet.reproduce.curves import read_methods, values_of
 from facedet.reproduce.experiments import LISTING, PAPER, Outcome, Resources, Result
@@ -103,16 +104,15 @@ def settings_of(
     root: Path, weights: Path, protocol: str, folder: Path, data: str = "wider"
 ) -> list[str]:
     """Settings of an evaluation or a study that goes on where it stopped."""
-    words = [
-        f"weights={weights}",
+    return [
+        literal("weights", weights),
         f"data={data}",
-        f"data.root={root}",
+        literal("data.root", root),
         "data.images=present",
         f"protocol={protocol}",
-        f"paths.output={folder}",
+        literal("paths.output", folder),
         "resume=true",
     ]
-    return [quote(word) for word in words]
 
 
 def missing_pictures(images: int) -> str:
