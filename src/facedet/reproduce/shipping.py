@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 
 from facedet.commands.evaluate import evaluate
-from facedet.config import compose, quote
+from facedet.config import compose
 from facedet.errors import FacedetError
+from facedet.overrides import literal
 from facedet.registry import NAMED
 from facedet.reproduce.experiments import Outcome, Resources, Result
 from facedet.reproduce.measuring import missing_pictures, settings_of
@@ -60,8 +61,8 @@ def train_parts_of(name: str, root: Path, folder: Path) -> Path:
     for experiment in PARTS[name]:
         part = folder / experiment
         words = ["train", preset, f"experiment={experiment}", "ckpt_path=auto", *start]
-        _call([*words, quote(f"data.root={root}"), quote(f"paths.output={part}")], part)
-        start = [quote(f"weights={part / 'weights.safetensors'}")]
+        _call([*words, literal("data.root", root), literal("paths.output", part)], part)
+        start = [literal("weights", part / "weights.safetensors")]
     return part / "weights.safetensors"
 
 
