@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
@@ -42,7 +42,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.send_header("Content-Length", str(answer.says or len(answer.body)))
         self.end_headers()
-        self.wfile.write(answer.body)
+        # Who refuses an answer for its length hangs up in the middle of it.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(answer.body)
 
     def log_message(self, *_):
         """Says nothing."""
