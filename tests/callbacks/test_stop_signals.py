@@ -26,6 +26,23 @@ def test_a_signal_becomes_a_wish_and_the_handlers_come_back(signals, number, cap
     assert signal.getsignal(number) is before
 
 
+def test_a_second_signal_ends_at_once_but_not_one_of_the_same_second(signals, monkeypatch):
+    clock, ended = [5.0], []
+    monkeypatch.setattr(stop_signals.time, "monotonic", lambda: clock[0])
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    signals.install()
+    os.kill(os.getpid(), signal.SIGTERM)
+    clock[0] = 5.9  # handed on by a `make` that got it too
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert signals.agreed() == signal.SIGTERM
+    monkeypatch.setattr(stop_signals.os, "kill", lambda pid, number: ended.append(number))
+    clock[0] = 6.0
+    signal.raise_signal(signal.SIGTERM)
+    assert ended == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    signal.signal(signal.SIGTERM, before)
+
+
 def test_slurms_warning_counts_under_slurm_only(signals, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     before = signal.getsignal(signal.SIGUSR1)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from types import FrameType
 from typing import Any
 
@@ -16,16 +17,19 @@ log = logging.getLogger(__name__)
 
 # SLURM sends it before the time is up, where `--signal=USR1@120` asks for it.
 _REQUEUE = signal.SIGUSR1
+# A signal to a whole process group comes again from a `make` in it, which hands it on.
+_SAME_WISH = 1.0  # seconds
 
 
 class StopSignals:
     """Turns SIGINT, SIGTERM and, under SLURM, SIGUSR1 into a wish that is asked for once a step.
 
-    A second signal of a kind does at once what it always does.
+    A second signal, but for one that comes in the same second, does at once what it always does.
     """
 
     def __init__(self) -> None:
         self._received = 0
+        self._when = 0.0  # time.monotonic() of it
         self._before: dict[int, Any] = {}
         self._group: Any = None
 
@@ -59,11 +63,13 @@ class StopSignals:
         return int(wish)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
         if self._received:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            if now - self._when >= _SAME_WISH:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
             return
-        self._received = number
+        self._received, self._when = number, now
         name = signal.Signals(number).name
         # Not the logger: the signal may have come while it held its lock.
         text = f"\n{name}: ending after this step; once more ends at once, with the last checkpoint"
