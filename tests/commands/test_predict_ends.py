@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 from PIL import Image
@@ -100,6 +101,8 @@ def test_a_reader_that_leaves_early_and_ctrl_c_in_earnest(weights, tmp_path):
         text=True,
         bufsize=1,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # A shell's background jobs, these tests perhaps, hand on that they ignore it.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     stopped.stdout.readline()
     stopped.send_signal(signal.SIGINT)
