@@ -11,7 +11,6 @@ import torch
 from tqdm import tqdm
 
 from facedet import __version__
-from facedet.data.wider import count_all_faces
 from facedet.errors import FacedetError
 from facedet.metrics.wider import WiderAP
 from facedet.replacing import replacing
@@ -33,21 +32,16 @@ class Row(NamedTuple):
     faces: int  # that it refers to
 
 
-def require_subsets(records: Sequence[Record], root: Path, split: str = "val") -> None:
+def require_subsets(records: Sequence[Record], root: Path) -> None:
     """Refuses records that do not say which faces are easy, medium and hard.
-
-    The official lists are of val; in another split without lists every face counts.
 
     Args:
         records: as a reader gives them.
         root: folder of the data set, for the message.
-        split: that they are of.
 
     Raises:
         FacedetError: a record has no "subsets".
     """
-    if split != "val":
-        count_all_faces(records)
     if any("subsets" not in record.tags for record in records):
         raise FacedetError(
             f"{root}: its faces are in no lists, wanted ground_truth/wider_{{easy,medium,hard}}_"

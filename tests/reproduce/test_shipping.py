@@ -48,7 +48,7 @@ def trainings(monkeypatch):
 
 @pytest.mark.parametrize("name", PARTS)
 def test_each_part_starts_from_the_one_before(name, trainings, tmp_path):
-    root, folder = tmp_path / "a, b", tmp_path / "out"
+    root, folder = tmp_path / "a, b", tmp_path / "a, b=c"
     last = train_parts_of(name, root, folder)
     outputs = [Path(config.paths.output) for config in trainings.configs]
     assert [output.name for output in outputs] == list(PARTS[name])

@@ -18,7 +18,7 @@ from facedet.data.face_eval import ScoredLines, read_scored_lines
 from facedet.data.fddb import bounding_boxes, read_fddb_ground_truth
 from facedet.data.fddb_files import FoldFile, read_fddb_detections
 from facedet.data.pascal import read_pascal_ground_truth
-from facedet.data.wider import read_ground_truth, subset_names
+from facedet.data.wider import count_all_faces, read_ground_truth, subset_names
 from facedet.errors import FacedetError, UsageError
 from facedet.evaluation import DetectionWriter
 from facedet.metrics.fddb import EllipseDetections, EllipseTarget, FddbRoc
@@ -67,6 +67,13 @@ class Benchmark:
     columns: Callable[[Any], dict[str, np.ndarray]]
     picture: str
     draw: Callable[[Path, Any, Mapping[str, Any], str], None]
+
+
+def _require_lists(records: Sequence[Record], root: Path, split: str) -> None:
+    # The official lists are of val; without any, all faces of another split count.
+    if split != "val":
+        count_all_faces(records)
+    require_subsets(records, root)
 
 
 def _give_subsets(records: Sequence[Record]) -> dict[str, Any]:
@@ -213,7 +220,7 @@ BENCHMARKS = {
         read_truth=read_ground_truth,
         read_found=read_detections,
         writer=EventFiles,
-        require=require_subsets,
+        require=_require_lists,
         given=_give_subsets,
         feed=feed_wider,
         describe=_describe_wider,
