@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 import facedet
-from facedet import registry
 from facedet.boxes import iou
-from facedet.data.wider import read_wider
+from facedet.data.readers.wider import read_wider
 from facedet.errors import FacedetError, UsageError
-from facedet.scales import Pass
-from facedet.weights import Weights, build_net, read_weights, save_weights
+from facedet.inference.scales import Pass
+from facedet.weights import zoo as registry
+from facedet.weights.store import Weights, build_net, read_weights, save_weights
 from reference.one_face import BOX, SCORE, one_face_weights, save_one_face, save_picture
 
 
@@ -106,7 +106,7 @@ def with_inference(path, node):
 
 # 48 x 64 px at a short side of 96 and of 48: factors 2 and 1.
 SHORT_SIDES = {
-    "_target_": "facedet.scales.ShortSides",
+    "_target_": "facedet.inference.scales.ShortSides",
     "sides": [96, 48],
     "base": 96,
     "long": 1200,
@@ -147,7 +147,10 @@ def test_mirroring_is_added_to_any_plan(weights, tmp_path):
     [
         ({"_target_": "os.system", "command": "true"}, "wants to build 'os.system'"),
         ({"_target_": "facedet.box_coder.SsdBoxCoder"}, "is no plan of scales"),
-        ({"_target_": "facedet.scales.FixedScales", "scales": [0]}, "cannot be built: scales="),
+        (
+            {"_target_": "facedet.inference.scales.FixedScales", "scales": [0]},
+            "cannot be built: scales=",
+        ),
         ("single", "does not say what to build"),
     ],
 )

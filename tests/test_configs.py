@@ -21,8 +21,8 @@ SMALLHARDFACE = {"backbone": {"vgg16"}, "neck": {"fuse"}, "anchors": {"three_sca
 SSD_LIKE = {"backbone": {"vgg16_extended", "mobilefacenet"}}
 # Their other arguments come from the code, or are what the benchmark is.
 FIXED = (
-    "facedet.data.crowds.ensure_crowds",
-    "facedet.data.wider.read_wider",
+    "facedet.data.crowds.dataset.ensure_crowds",
+    "facedet.data.readers.wider.read_wider",
     "facedet.metrics.wider.WiderAP",
 )
 
@@ -118,7 +118,7 @@ def test_generated(cell):
     assert values["model"]["net"]["neck"]["_target_"].endswith(neck)
     # EXTD §4: 480,000 steps of 16 crops of 640 px, SGD with momentum 0.9.
     data = values["data"]
-    assert data["reader"]["_target_"] == "facedet.data.wider.read_wider"
+    assert data["reader"]["_target_"] == "facedet.data.readers.wider.read_wider"
     assert (values["trainer"]["max_steps"], data["batch_size"]) == (480_000, 16)
     assert data["augmentation"]["size"] == 640
     optimizer = values["optimizer"]

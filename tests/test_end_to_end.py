@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from facedet.cli import main
-from facedet.data.crowds import make_crowds
-from facedet.weights import read_weights
+from facedet.data.crowds.dataset import make_crowds
+from facedet.weights.store import read_weights
 
 SMALL = [
     "preset=extd_ssd_32_relu",

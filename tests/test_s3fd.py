@@ -9,15 +9,15 @@ from torch import nn
 from facedet.api import load
 from facedet.cli import main
 from facedet.config import build, compose, plain
-from facedet.data.crowds import make_crowds
+from facedet.data.crowds.dataset import make_crowds
 from facedet.errors import UsageError
 from facedet.models.backbones.iterative import IterativeBackbone
 from facedet.models.backbones.mobilefacenet import MobileFaceNet
 from facedet.models.backbones.vgg_extended import Vgg16Extended
 from facedet.models.folding import fold
-from facedet.models.importers.vgg16 import import_torchvision_vgg16
-from facedet.pretrained import load_backbone
-from facedet.weights import read_weights
+from facedet.weights.pretrained import load_backbone
+from facedet.weights.store import read_weights
+from facedet.weights.vgg16 import import_torchvision_vgg16
 from reference.vgg16_weights import random_layers, torchvision_state
 
 BACKBONES = {"s3fd_vgg16": Vgg16Extended, "s3fd_mobilefacenet": MobileFaceNet}

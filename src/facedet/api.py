@@ -11,13 +11,13 @@ from PIL import Image
 from facedet.config import build_untrusted
 from facedet.data.images import PIXEL_LIMIT, read_image, to_rgb_array
 from facedet.errors import FacedetError, UsageError
-from facedet.inference import Pyramid
+from facedet.inference.postprocess import NmsMerge, NmsPostprocess
+from facedet.inference.pyramid import Pyramid
+from facedet.inference.scales import FixedScales, Mirrored, Pass
 from facedet.models.folding import fold
-from facedet.postprocess import NmsMerge, NmsPostprocess
-from facedet.registry import DEFAULT, usual_score
-from facedet.scales import FixedScales, Mirrored, Pass
 from facedet.structures import Detections
-from facedet.weights import Weights, build_coder, build_net, read_weights
+from facedet.weights.store import Weights, build_coder, build_net, read_weights
+from facedet.weights.zoo import DEFAULT, usual_score
 
 Picture = str | Path | np.ndarray | Image.Image
 Planner = Callable[[tuple[int, int]], list[Pass]]

@@ -27,7 +27,17 @@ CONF_DIR = _ROOT / "conf"
 SWEEPS_DIR = _ROOT / "sweeps"
 
 # A config out of a file may only build what belongs to a network and its decoding.
-_TRUSTED = ("facedet.models.", "facedet.postprocess.", "facedet.box_coder.", "facedet.scales.")
+_TRUSTED = (
+    "facedet.models.",
+    "facedet.box_coder.",
+    "facedet.inference.postprocess.",
+    "facedet.inference.scales.",
+)
+# Where these classes were when older weights were written.
+_MOVED = {
+    "facedet.postprocess.": "facedet.inference.postprocess.",
+    "facedet.scales.": "facedet.inference.scales.",
+}
 
 _LISTED = 12  # more choices than these are no help in a line
 
@@ -141,6 +151,7 @@ def build_untrusted(node: Any, source: str) -> Any:  # noqa: ANN401
     """
     if not isinstance(node, dict) or "_target_" not in node:
         raise FacedetError(f"{source}: its config does not say what to build")
+    node = _moved(node)
     for target in _targets(node):
         if not _is_trusted(target):
             raise FacedetError(f"{source}: its config wants to build {target!r}, which is refused")
@@ -148,6 +159,20 @@ def build_untrusted(node: Any, source: str) -> Any:  # noqa: ANN401
         return build(OmegaConf.create(node))
     except FacedetError as error:
         raise FacedetError(f"{source}: its config cannot be built: {error}") from error
+
+
+def _moved(node: Any) -> Any:  # noqa: ANN401
+    """The node with the `_target_`s of older files where the classes are now."""
+    if isinstance(node, list):
+        return [_moved(value) for value in node]
+    if not isinstance(node, Mapping):
+        return node
+    node = {key: _moved(value) for key, value in node.items()}
+    target = str(node.get("_target_", ""))
+    for old, new in _MOVED.items():
+        if target.startswith(old):
+            node["_target_"] = new + target.removeprefix(old)
+    return node
 
 
 def _is_trusted(target: str) -> bool:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from facedet.replacing import replacing
+from facedet.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from facedet.callbacks.hard_image_mining import KEY, HardImageMining
-from facedet.data.crowds import make_crowds
+from facedet.data.crowds.dataset import make_crowds
 from facedet.data.difficulty import DifficultyRule, DifficultyTable
 from facedet.data.loader import ResumableLoader
+from facedet.data.readers.wider import read_wider
 from facedet.data.samplers import DifficultySampler
-from facedet.data.wider import read_wider
 from facedet.errors import FacedetError, UsageError
 
 IMAGES, BATCH = 200, 10

@@ -228,8 +228,8 @@ def test_settings_that_are_none(tmp_path, name):
 
 
 def test_the_loggers_of_a_training_take_panels_or_are_left_alone(tmp_path):
-    from facedet.callbacks.csv_history import CsvHistory
-    from facedet.commands.wandb_logger import make_wandb_loggers
+    from facedet.loggers.csv import CsvHistory
+    from facedet.loggers.wandb import make_wandb_loggers
 
     history, run = make_wandb_loggers(str(tmp_path), "p")
     assert isinstance(run, PanelLogger)

@@ -107,7 +107,7 @@ def test_complaints(published, own, tmp_path):
 WHOLE = {
     "protocol": "wider", "images": 3226, "pictures_sha256": "a" * 64, "iou": 0.5,
     "thresholds": 1000, "integer_quirk": True, "versions": {"torch": "1"},
-    "settings": {"scales": {"_target_": "facedet.scales.ExtdScales", "area": 2040000.0}},
+    "settings": {"scales": {"_target_": "facedet.inference.scales.ExtdScales", "area": 2040000.0}},
 }  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def test_results_measured_alike(published, run_of, capsys):
         ({"thresholds": 100}, "thresholds 1,000 (a1, the published ones) / 100 (b1)"),
         ({"pictures_sha256": "b" * 64}, f"pictures_sha256 {'a' * 12} (a1) / {'b' * 12} (b1)"),
         (
-            {"settings": {"scales": {"_target_": "facedet.scales.FixedScales"}}},
+            {"settings": {"scales": {"_target_": "facedet.inference.scales.FixedScales"}}},
             "scales ExtdScales (a1) / FixedScales (b1)",
         ),
         (
@@ -232,7 +232,7 @@ def test_costs_of_a_weights_file(published, run_of, weights, tmp_path, capsys):
 
 def test_latency_is_measured_where_asked_for(published, run_of, monkeypatch, capsys):
     monkeypatch.setattr(
-        "facedet.commands.run_costs.network_latency",
+        "facedet.evaluation.run_costs.network_latency",
         lambda net, size: Timing(0.0123 * (size == (640, 640)), 0.0, 0.0, 1),
     )
     call("--curves", published, "--run", run_of("a1", network=extd(32)), "--latency")

@@ -4,7 +4,7 @@ import torch
 
 import facedet
 from facedet.callbacks.checkpoint_config import KEY
-from facedet.weights import read_weights
+from facedet.weights.store import read_weights
 from reference.one_face import one_face_weights
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facedet.data.wider_writer import write_wider
+from facedet.data.crowds.wider_writer import write_wider
 from facedet.structures import Record
 from reference.one_face import save_picture
 

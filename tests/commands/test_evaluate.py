@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from facedet.commands import evaluate
-from facedet.data.detection_files import read_detections
-from facedet.data.wider_writer import write_wider
+from facedet.data.crowds.wider_writer import write_wider
+from facedet.evaluation.detection_files import read_detections
 from facedet.structures import Record
 from reference.one_face import BOX
 
@@ -119,7 +119,7 @@ def test_a_data_set_without_its_lists(cli, weights, copied, tmp_path, monkeypatc
     def never(*_, **__):
         pytest.fail("went to work before it was known that nothing can be scored")
 
-    monkeypatch.setattr("facedet.evaluation.detect_records", never)
+    monkeypatch.setattr("facedet.evaluation.detect.detect_records", never)
     result = cli(*settings(weights, copied, tmp_path / "out"))
     result.check_error(1, copied, "ground_truth/wider_{easy,medium,hard}_val.mat")
 

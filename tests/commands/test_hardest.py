@@ -5,7 +5,7 @@ import torch
 
 from facedet.callbacks.checkpoint_config import KEY
 from facedet.callbacks.hard_image_mining import KEY as MINING
-from facedet.data.crowds import make_crowds
+from facedet.data.crowds.dataset import make_crowds
 
 CONFIG = {"model": {"net": {}}, "data": {"root": "nowhere"}}
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import facedet.api
-from facedet import registry
 from facedet.api import FaceDetector
-from facedet.scales import ExtdScales
+from facedet.inference.scales import ExtdScales
+from facedet.weights import zoo as registry
 from reference.one_face import BOX, SCORE, save_picture
 from reference.predictions import result_of, stored
 

@@ -11,7 +11,7 @@ import pytest
 
 from facedet import __version__
 from facedet.commands import score
-from facedet.data.wider_writer import write_wider
+from facedet.data.crowds.wider_writer import write_wider
 from facedet.errors import FacedetError
 from facedet.structures import Record
 

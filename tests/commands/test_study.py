@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from facedet.data.detection_files import write_detections
+from facedet.evaluation.detection_files import write_detections
 from facedet.structures import Detections
-from facedet.weights import save_weights
+from facedet.weights.store import save_weights
 from reference.one_face import BOX, one_face_weights
 
 SUBSETS = ("easy", "medium", "hard")
@@ -102,7 +102,7 @@ def test_a_second_start_goes_on_with_the_same_settings(cli, weights, wider, tmp_
     assert cli(*again, "protocol.merge.iou=0.5", "resume=false").code == 0
     assert first.stat().st_mtime_ns > looked
     # Nothing is left to look at.
-    monkeypatch.setattr("facedet.inference.Pyramid._run", None)
+    monkeypatch.setattr("facedet.inference.pyramid.Pyramid._run", None)
     assert "4 of 4 pictures" in cli(*again, "protocol.merge.iou=0.5").err
 
 

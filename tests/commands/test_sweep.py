@@ -3,9 +3,9 @@
 import pytest
 from omegaconf import OmegaConf
 
-from facedet.commands.sweep_folder import SweepFolder
-from facedet.commands.sweep_study import StudySweeper
 from facedet.errors import FacedetError, InterruptedTrainingError
+from facedet.sweeps.folder import SweepFolder
+from facedet.sweeps.search import StudySweeper
 
 
 @pytest.fixture

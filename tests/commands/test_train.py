@@ -13,9 +13,9 @@ import yaml
 from omegaconf import OmegaConf
 
 from facedet.callbacks.checkpoint_config import KEY
-from facedet.commands.trainers import build_trainer, precision
 from facedet.errors import UsageError
-from facedet.weights import read_weights
+from facedet.training.trainer import build_trainer, precision
+from facedet.weights.store import read_weights
 
 SMALL = ("preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.batch_size=2",
          "data.num_workers=0", "trainer=cpu", "trainer.num_sanity_val_steps=0",

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import facedet
-from facedet import registry
-from facedet.models.importers.released_extd import KNOWN_FILES
-from facedet.registry import NamedWeights
-from facedet.weights import build_net, read_weights, save_weights
+from facedet.weights import zoo as registry
+from facedet.weights.released_extd import KNOWN_FILES
+from facedet.weights.store import build_net, read_weights, save_weights
+from facedet.weights.zoo import NamedWeights
 from reference.named_weights import released_bytes, write_card
 from reference.one_face import one_face_weights
 from reference.web_server import web_server

@@ -9,10 +9,10 @@ from wider_roots import mat_root
 
 from facedet.data import converting
 from facedet.data.converting import convert
-from facedet.data.formats import FORMATS, find_format
-from facedet.data.listing import refuse
 from facedet.data.new_folder import new_folder
-from facedet.data.own_data import select_faces
+from facedet.data.readers.formats import FORMATS, find_format
+from facedet.data.readers.listing import refuse
+from facedet.data.readers.own import select_faces
 from facedet.errors import FacedetError, UsageError
 from reference.one_face import save_picture
 

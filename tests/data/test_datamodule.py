@@ -6,12 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
+from facedet.data.augmentation.pipeline import ExtdAugmentation, KeepImage
 from facedet.data.datamodule import FaceDataModule
 from facedet.data.dataset import FaceDataset
 from facedet.data.difficulty import DifficultyRule
+from facedet.data.readers.wider import read_wider_annotations
 from facedet.data.samplers import DifficultySampler, ShuffleSampler
-from facedet.data.transforms import ExtdAugmentation, KeepImage
-from facedet.data.wider import read_wider_annotations
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import Reading, Record
 

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from facedet.data.augmentation.pipeline import ExtdAugmentation, KeepImage, Transformed
 from facedet.data.dataset import FaceDataset, collate, mirror
 from facedet.data.samplers import Draw, ShuffleSampler
-from facedet.data.transforms import ExtdAugmentation, KeepImage, Transformed
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import Record, Target
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facedet.commands.protocols import BENCHMARKS
-from facedet.data.fddb import read_fddb_ground_truth
-from facedet.data.fddb_files import read_fddb_detections
+from facedet.data.readers.fddb import read_fddb_ground_truth
+from facedet.data.readers.fddb_files import read_fddb_detections
+from facedet.evaluation.benchmarks import BENCHMARKS
+from facedet.evaluation.scoring import score_records
 from facedet.metrics.fddb import FddbRoc
-from facedet.scoring import score_records
 
 SHARED = os.environ.get("FACEDET_SHARED", "")
 FOLDER = Path(SHARED) / "reference" / "fddb"

@@ -10,7 +10,7 @@ import torch
 from scipy.io import loadmat
 from wider_sets import detections, load_file, one_subset, target_of
 
-from facedet.data.wider import read_ground_truth
+from facedet.data.readers.wider import read_ground_truth
 from facedet.metrics.wider import WiderAP
 from facedet.structures import Detections
 

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from facedet.box_coder import SsdBoxCoder
+from facedet.inference.postprocess import NmsPostprocess
 from facedet.models.folding import fold
 from facedet.models.layers import LeakyReLU
 from facedet.models.scalar_prelu import ScalarPReLU
-from facedet.postprocess import NmsPostprocess
 
 
 def trained(net, seed=3):

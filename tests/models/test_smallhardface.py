@@ -13,7 +13,7 @@ from facedet.models.folding import fold
 from facedet.models.heads.dilated import DilatedHead
 from facedet.models.heads.plain import PlainHead
 from facedet.models.necks.fuse import Fuse
-from facedet.weights import (
+from facedet.weights.store import (
     Weights,
     build_coder,
     build_net,

@@ -5,9 +5,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from facedet.inference import Pyramid
-from facedet.postprocess import NmsMerge
-from facedet.scales import FixedScales
+from facedet.inference.postprocess import NmsMerge
+from facedet.inference.pyramid import Pyramid
+from facedet.inference.scales import FixedScales
 from facedet.structures import Detections
 
 

@@ -5,9 +5,9 @@ import torch
 from PIL import Image
 
 from facedet.config import build, compose, plain
-from facedet.data.wider_writer import write_wider
+from facedet.data.crowds.wider_writer import write_wider
 from facedet.structures import Record
-from facedet.weights import Weights, model_config, save_weights
+from facedet.weights.store import Weights, model_config, save_weights
 
 # In a picture of up to 128 x 128 px: the one anchor of stride 128 has 512 px and its centre at 64.
 BOX = [-192.0, -192.0, 320.0, 320.0]

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from facedet.errors import FacedetError
-from facedet.weights import FORMAT, build_coder, build_net, read_weights
+from facedet.weights.store import FORMAT, build_coder, build_net, read_weights
 
 
 def build_all(path):

@@ -9,9 +9,9 @@ import torch
 from facedet import cli
 from facedet.config import compose
 from facedet.errors import FacedetError
-from facedet.registry import NAMED
 from facedet.reproduce import shipping
 from facedet.reproduce.shipping import PARTS, train_parts_of, train_shipped
+from facedet.weights.zoo import NAMED
 from reference.one_face import save_one_face
 
 NAME = "extd-fpn-32-prelu"

@@ -7,7 +7,7 @@ import pytest
 from facedet.errors import FacedetError
 from facedet.reproduce import training
 from facedet.reproduce.experiments import verdict
-from facedet.sweep_results import Job
+from facedet.sweeps.statistics import Job
 
 
 def job(value, **overrides):

@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from facedet.errors import FacedetError
-from facedet.replacing import replacing
+from facedet.files import replacing
 
 
 class DurableCheckpointIO(TorchCheckpointIO):

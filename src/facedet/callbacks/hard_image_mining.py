@@ -17,8 +17,8 @@ from facedet.data.difficulty import DifficultyTable, is_score
 from facedet.data.images import read_rgb
 from facedet.data.samplers import DifficultySampler
 from facedet.errors import FacedetError, UsageError
+from facedet.files import replacing_table
 from facedet.plots import MISSED, Box, draw_boxes, save_picture, sheet
-from facedet.replacing import replacing_table
 
 # Under this key a checkpoint carries the table, the visits since the epoch's start, and history.
 KEY = "facedet_mining"

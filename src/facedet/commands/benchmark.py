@@ -110,7 +110,7 @@ def _built(args: argparse.Namespace) -> tuple[Any, Any]:
     config = compose("train", [f"preset={args.preset}"])
     if args.weights is None:
         return build(config.model.net), config
-    from facedet.weights import build_net, read_weights
+    from facedet.weights.store import build_net, read_weights
 
     return build_net(read_weights(args.weights), args.weights), config
 
@@ -139,7 +139,7 @@ def _training(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _training_table(result: dict[str, Any]) -> str:
-    from facedet.study_files import markdown
+    from facedet.evaluation.study_files import markdown
 
     rows = [
         {
@@ -176,7 +176,7 @@ def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
 def _pictures(args: argparse.Namespace) -> tuple[Path, list[Any]]:
     """The folder of the training pictures that are drawn from, and the records with faces."""
     from facedet.config import build, compose
-    from facedet.data.wider import read_wider
+    from facedet.data.readers.wider import read_wider
 
     root = args.data
     if root is None:
@@ -190,7 +190,7 @@ def _pictures(args: argparse.Namespace) -> tuple[Path, list[Any]]:
 def _memory(args: argparse.Namespace) -> dict[str, Any]:
     from facedet.errors import UsageError
     from facedet.profiling.memory import measure_memory
-    from facedet.weights import build_net, read_weights
+    from facedet.weights.store import build_net, read_weights
 
     if args.weights is None:
         raise UsageError("benchmark memory wants --weights FILE")

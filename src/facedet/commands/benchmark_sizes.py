@@ -65,7 +65,7 @@ def square_picture(path: Path | None, side: int) -> np.ndarray:
 
 def sizes_table(result: dict[str, Any]) -> str:
     """The result of `measure_networks`, with the machine, for a reader."""
-    from facedet.study_files import markdown
+    from facedet.evaluation.study_files import markdown
 
     machine = result["machine"]
     lines = [
@@ -86,8 +86,8 @@ def save_sizes(folder: Path, result: dict[str, Any]) -> None:
         folder: made if need be.
         result: of `measure_networks`, with "machine".
     """
-    from facedet.replacing import replacing
-    from facedet.study_files import plot_lines, save_csv
+    from facedet.evaluation.study_files import plot_lines, save_csv
+    from facedet.files import replacing
 
     rows, machine = result["rows"], result["machine"]
     with replacing(folder / "sizes.json") as aside:
@@ -128,7 +128,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 def _of_weights(path: Path) -> Contender:
     from facedet.config import build, compose
     from facedet.profiling.sizes import Contender
-    from facedet.weights import build_coder, build_net, read_weights
+    from facedet.weights.store import build_coder, build_net, read_weights
 
     weights = read_weights(path)
     coder = build_coder(weights, path)

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from facedet.commands.option_types import count
-from facedet.commands.stamps import (
+from facedet.data.readers.wider_annotations import SUBSETS
+from facedet.data.readers.wider_curves import read_wider_curves
+from facedet.errors import FacedetError, UsageError
+from facedet.evaluation.provenance import (
     PUBLISHED_WIDER,
     Difference,
     comparable,
@@ -20,14 +23,11 @@ from facedet.commands.stamps import (
     tell,
     written,
 )
-from facedet.data.wider_annotations import SUBSETS
-from facedet.data.wider_curves import read_wider_curves
-from facedet.errors import FacedetError, UsageError
+from facedet.files import replacing_table
 from facedet.plots import plot_precision_recall
-from facedet.replacing import replacing_table
 
 if TYPE_CHECKING:
-    from facedet.commands.run_costs import RunCost
+    from facedet.evaluation.run_costs import RunCost
 
 HELP = """Put own results on WIDER FACE beside published ones: a table of the AP on easy, medium and
 hard faces, best on hard faces first, and their precision-recall curves. Own results are output
@@ -175,7 +175,7 @@ def _method(
 
 def _read_run(text: str, with_latency: bool) -> Method:
     """An output folder, with its name before "=" or as its own."""
-    from facedet.commands.run_costs import run_cost
+    from facedet.evaluation.run_costs import run_cost
 
     name, _, folder = text.rpartition("=")
     if not folder:
@@ -227,7 +227,7 @@ def _save(folder: Path, methods: list[Method], best: int, differing: list[Differ
 def _draw_costs(path: Path, methods: list[Method], title: str) -> None:
     """Draws the AP on hard faces over multiply-adds where two methods or more have them."""
     from facedet.plots import Point, plot_trade_off
-    from facedet.sweep_results import pareto_front
+    from facedet.sweeps.statistics import pareto_front
 
     known = [(method, method.cost.madds / 1e9) for method in methods if method.cost]
     if len(known) < 2:

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Converts, and loads the result once to see that it works."""
     from facedet.errors import UsageError
-    from facedet.weights import build_net, read_weights, save_weights
+    from facedet.weights.store import build_net, read_weights, save_weights
 
     if args.target.suffix != ".safetensors":
         raise UsageError(f"{args.target}: the target's name must end in .safetensors")

@@ -100,7 +100,7 @@ def _make_crowds(args: argparse.Namespace) -> int:
 
 
 def _count(args: argparse.Namespace) -> int:
-    from facedet.data.formats import FORMATS
+    from facedet.data.readers.formats import FORMATS
 
     (root,) = args.folders
     form, _ = choose_form(root, args.format)
@@ -116,7 +116,7 @@ def _count(args: argparse.Namespace) -> int:
 
 def choose_form(root: Path, form: str | None) -> tuple[str, list[str]]:
     """The form and the splits of a data set; what is guessed is said on stderr."""
-    from facedet.data.formats import FORMATS, find_format
+    from facedet.data.readers.formats import FORMATS, find_format
 
     found, splits = find_format(root, form)
     if form is None:

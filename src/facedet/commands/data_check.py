@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from facedet.errors import UsageError
 
 if TYPE_CHECKING:
-    from facedet.data.checking import Finding, Report
-    from facedet.data.listing import Listed
+    from facedet.data.checks import Finding, Report
+    from facedet.data.readers.listing import Listed
 
 _EXAMPLES = 3  # findings of each kind that are printed
 _SHOWN = 12  # pictures on a sheet
@@ -22,7 +22,7 @@ _PAIR_KINDS = ("leak", "near_leak", "duplicate", "near_duplicate")
 def run_check(args: argparse.Namespace) -> int:
     """Checks, prints, and writes the report that is asked for."""
     from facedet.commands.data import choose_form
-    from facedet.data.checking import check
+    from facedet.data.checks import check
 
     (root,) = args.folders
     if args.output is not None and args.output.resolve().is_relative_to(root.resolve()):
@@ -48,7 +48,7 @@ def _summary(root: Path, form: str, report: "Report") -> dict[str, Any]:
 
 def _text(report: "Report", summary: dict[str, Any], output: Path | None) -> str:
     """The report for a reader."""
-    from facedet.data.checking import KINDS
+    from facedet.data.checks import KINDS
 
     lines = [f"{summary['root']} ({summary['format']})"]
     for split, one in summary["splits"].items():
@@ -81,9 +81,9 @@ def _line(finding: "Finding") -> str:
 
 def _write(output: Path, report: "Report", summary: dict[str, Any]) -> None:
     """Writes summary.json, findings.csv, face_sizes.png, samples.jpg and offenders.jpg."""
-    from facedet.data.checking import face_sizes
+    from facedet.data.checks import face_sizes
+    from facedet.files import replacing, replacing_table
     from facedet.plots import is_drawn, plot_histogram, save_picture, sheet
-    from facedet.replacing import replacing, replacing_table
 
     with replacing(output / "summary.json") as aside:
         aside.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
@@ -148,7 +148,7 @@ def _draw(one: "Listed", wrong: dict[int, str], text: str) -> Any:  # noqa: ANN4
     import cv2
 
     from facedet.data.images import read_rgb
-    from facedet.data.own_data import is_sound
+    from facedet.data.readers.own import is_sound
     from facedet.plots import FALSE_ALARM, FOUND, MISSED, Box, draw_boxes
 
     rgb = read_rgb(one.path)

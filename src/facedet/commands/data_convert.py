@@ -9,7 +9,7 @@ def run_convert(args: argparse.Namespace) -> int:
     """Converts, and says what was written and what was lost."""
     from facedet.commands.data import choose_form
     from facedet.data.converting import convert
-    from facedet.data.formats import FORMATS
+    from facedet.data.readers.formats import FORMATS
 
     if args.to is None:
         raise UsageError(f"convert wants --to, one of {', '.join(FORMATS)}")

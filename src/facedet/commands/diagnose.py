@@ -13,8 +13,8 @@ from facedet.errors import FacedetError
 if TYPE_CHECKING:
     import numpy as np
 
-    from facedet.diagnosis import Verdicts
-    from facedet.diagnosis_report import Table
+    from facedet.evaluation.diagnosis.matching import Verdicts
+    from facedet.evaluation.diagnosis.report import Table
     from facedet.structures import Record
 
 HELP = """Tell why an AP on WIDER FACE is as low as it is: which faces are not found (by height,
@@ -85,9 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Diagnoses, prints, and writes the files."""
-    from facedet.commands.diagnosis_input import read_metrics, read_truth, rounds_iou
-    from facedet.data.detection_files import read_detections
-    from facedet.diagnosis_report import as_data, page
+    from facedet.evaluation.detection_files import read_detections
+    from facedet.evaluation.diagnosis.input import read_metrics, read_truth, rounds_iou
+    from facedet.evaluation.diagnosis.report import as_data, page
 
     told = read_metrics(args.run) if args.run else {}
     args.split = args.split or told.get("split", "val")
@@ -117,8 +117,13 @@ def _diagnose(
     told: dict[str, Any],
     quirk: bool,
 ) -> _Diagnosis:
-    from facedet.commands.diagnosis_input import choose_subset, select_records
-    from facedet.diagnosis import best_f1_score, image_aps, image_faces, judge_records
+    from facedet.evaluation.diagnosis.input import choose_subset, select_records
+    from facedet.evaluation.diagnosis.matching import (
+        best_f1_score,
+        image_aps,
+        image_faces,
+        judge_records,
+    )
 
     records = select_records(args, truth, found)
     names, subset = choose_subset(args, records)
@@ -151,7 +156,7 @@ def _diagnose(
 
 def _origin(args: argparse.Namespace, told: dict[str, Any], aps: dict[Any, Any]) -> list[str]:
     """Where the detections come from, and where their evaluation had another AP."""
-    from facedet.diagnosis_report import describe_run
+    from facedet.evaluation.diagnosis.report import describe_run
 
     if not told:
         return [f"detections {(args.detections or args.run).name}"]
@@ -173,9 +178,9 @@ def _tables(
     values: np.ndarray,
 ) -> tuple[dict[str, Table], list[str]]:
     """All tables by name, in the order of the page, and the sentences above them."""
-    from facedet import diagnosis_report as report
-    from facedet.diagnosis import subset_ap
-    from facedet.diagnosis_errors import price_errors
+    from facedet.evaluation.diagnosis import report
+    from facedet.evaluation.diagnosis.errors import price_errors
+    from facedet.evaluation.diagnosis.matching import subset_ap
 
     (names, subset), (score, chosen) = subsets, operation
     ap = subset_ap(verdicts, subset)
@@ -196,8 +201,8 @@ def _tables(
 
 def _write(output: Path, one: _Diagnosis, text: str, args: argparse.Namespace) -> None:
     """Writes the page, a CSV file of every table, the AP of every picture, and the pictures."""
-    from facedet.diagnosis_plots import plot_diagnosis, plot_image_aps
-    from facedet.replacing import replacing, replacing_table
+    from facedet.evaluation.diagnosis.plots import plot_diagnosis, plot_image_aps
+    from facedet.files import replacing, replacing_table
 
     for table in one.tables.values():
         with replacing_table(output / f"{table.name}.csv") as rows:
@@ -222,10 +227,10 @@ def _draw_worst(path: Path, one: _Diagnosis, args: argparse.Namespace) -> bool:
     """Draws the pictures of lowest AP, those with more faces first; says what is not there."""
     import numpy as np
 
-    from facedet.commands.diagnosis_input import say
     from facedet.data.images import read_rgb
-    from facedet.diagnosis import judge_picture
-    from facedet.diagnosis_plots import CELL, draw_verdicts
+    from facedet.evaluation.diagnosis.input import say
+    from facedet.evaluation.diagnosis.matching import judge_picture
+    from facedet.evaluation.diagnosis.plots import CELL, draw_verdicts
     from facedet.plots import is_drawn, save_picture, sheet
 
     order = one.faces.nonzero()[0].tolist()

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
-from facedet.commands.hydra_job import run_hydra, run_job
 from facedet.config import CONF_DIR, build, plain
 from facedet.errors import FacedetError, UsageError
+from facedet.training.hydra_app import run_hydra, run_job
 
 if TYPE_CHECKING:
-    from facedet.commands.protocols import Benchmark
-    from facedet.inference import Pyramid
+    from facedet.evaluation.benchmarks import Benchmark
+    from facedet.inference.pyramid import Pyramid
     from facedet.structures import Record
-    from facedet.weights import Weights
+    from facedet.weights.store import Weights
 
 HELP = """Measure weights on a data set by a benchmark's protocol. Settings are keys of the config:
   weights=NAME | FILE   a name of `facedet weights list`, a weights file, or a checkpoint
@@ -63,10 +63,10 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     plain(config)  # says what is missing before anything is loaded
     check_limit(config.limit)
     from facedet.allocator import keep_freed_memory
-    from facedet.commands.protocols import find_benchmark
-    from facedet.commands.stamps import require_same_run, run_stamp
-    from facedet.evaluation import detect_records, save_sheet
-    from facedet.scoring import metric_report, save_report, score_records, table
+    from facedet.evaluation.benchmarks import find_benchmark
+    from facedet.evaluation.detect import detect_records, save_sheet
+    from facedet.evaluation.provenance import require_same_run, run_stamp
+    from facedet.evaluation.scoring import metric_report, save_report, score_records, table
 
     keep_freed_memory()
     settings = plain(config.protocol)
@@ -149,9 +149,9 @@ def make_pyramid(config: DictConfig) -> "tuple[Pyramid, Weights]":
         UsageError: a value of the protocol is wrong.
     """
     from facedet.api import find_device
-    from facedet.inference import Pyramid
+    from facedet.inference.pyramid import Pyramid
     from facedet.models.folding import fold
-    from facedet.weights import build_coder, build_net, read_weights
+    from facedet.weights.store import build_coder, build_net, read_weights
 
     weights = read_weights(config.weights)
     net = build_net(weights, config.weights)

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Lists, and draws where a sheet is asked for."""
     from facedet.callbacks.hard_image_mining import KEY
-    from facedet.commands.resuming import read_checkpoint
+    from facedet.training.resume import read_checkpoint
 
     content = read_checkpoint(str(args.checkpoint))
     if KEY not in content:
@@ -84,7 +84,7 @@ def hardest(scores: "Tensor", names: list[str], number: int) -> list[dict[str, A
 def draw(path: Path, rows: list[dict[str, Any]], root: Path, checkpoint: Path) -> None:
     """Draws the pictures of `rows`, as far as `root`, in WIDER FACE's layout, holds them."""
     from facedet.callbacks.hard_image_mining import save_sheet
-    from facedet.data.wider import read_wider
+    from facedet.data.readers.wider import read_wider
 
     reading = read_wider(root, "train", images="present", faceless="keep")
     records = {record.name: record for record in reading.records}

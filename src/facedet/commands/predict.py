@@ -123,8 +123,8 @@ def _say(text: str) -> None:
 
 def _detector(args: argparse.Namespace) -> "FaceDetector":
     from facedet.api import PIXEL_BUDGET, load
-    from facedet.registry import DEFAULT
-    from facedet.scales import ExtdScales
+    from facedet.inference.scales import ExtdScales
+    from facedet.weights.zoo import DEFAULT
 
     return load(
         args.weights or DEFAULT,
@@ -170,7 +170,7 @@ def _line(image: dict[str, Any]) -> str:
 
 
 def _write_table(output: Path, images: list[dict[str, Any]], kind: str) -> None:
-    from facedet.replacing import replacing, replacing_table
+    from facedet.files import replacing, replacing_table
 
     path = output / f"predictions.{kind}"
     if kind == "json":

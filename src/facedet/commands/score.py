@@ -15,7 +15,7 @@ from facedet.errors import FacedetError, UsageError
 if TYPE_CHECKING:
     import numpy as np
 
-    from facedet.commands.protocols import Benchmark
+    from facedet.evaluation.benchmarks import Benchmark
     from facedet.structures import Record
 
 HELP = """Score detection files by a benchmark's protocol. The detections are, for
@@ -73,9 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scores, prints, and writes the files asked for."""
-    from facedet.commands.protocols import find_benchmark
-    from facedet.commands.stamps import picture_digest
-    from facedet.scoring import metric_report, save_report, score_records
+    from facedet.evaluation.benchmarks import find_benchmark
+    from facedet.evaluation.provenance import picture_digest
+    from facedet.evaluation.scoring import metric_report, save_report, score_records
 
     start = time.perf_counter()
     benchmark = find_benchmark(args.protocol)
@@ -144,7 +144,7 @@ def _table(
     seconds: float,
 ) -> str:
     """The result for a reader."""
-    from facedet.scoring import label_width
+    from facedet.evaluation.scoring import label_width
 
     rows = benchmark.rows(metric, report)
     width = label_width(rows)

@@ -10,12 +10,12 @@ import hydra
 from omegaconf import DictConfig
 
 from facedet.commands.evaluate import check_limit
-from facedet.commands.hydra_job import run_hydra, run_job
 from facedet.config import CONF_DIR, plain
 from facedet.errors import UsageError
+from facedet.training.hydra_app import run_hydra, run_job
 
 if TYPE_CHECKING:
-    from facedet.raw_looks import Looks
+    from facedet.inference.raw_views import Looks
     from facedet.structures import Detections
 
 HELP = """Measure one detector under changes of a protocol. The network looks once at every picture
@@ -75,9 +75,20 @@ def study(config: DictConfig) -> dict[str, Any]:
 
 def _study_pyramid(config: DictConfig) -> dict[str, Any]:
     """AP of choices of the scales."""
-    from facedet.commands.study_runs import look_at_pictures, raw_folder, save_study, score_variants
-    from facedet.pyramid_study import choose, choose_subsets, megapixels, merge_looks, scale_names
-    from facedet.raw_looks import read_looks
+    from facedet.evaluation.pyramid_study import (
+        choose,
+        choose_subsets,
+        megapixels,
+        merge_looks,
+        scale_names,
+    )
+    from facedet.evaluation.study_runs import (
+        look_at_pictures,
+        raw_folder,
+        save_study,
+        score_variants,
+    )
+    from facedet.inference.raw_views import read_looks
 
     pictures = look_at_pictures(config)
     plan, merge = pictures.pyramid.scales, pictures.pyramid.merge
@@ -109,13 +120,13 @@ def _study_pyramid(config: DictConfig) -> dict[str, Any]:
 
 def _study_threshold(config: DictConfig) -> dict[str, Any]:
     """AP over the minimal score."""
-    from facedet.commands.study_runs import (
+    from facedet.evaluation.pyramid_study import cut, merge_looks
+    from facedet.evaluation.study_runs import (
         look_at_pictures,
         save_study,
         score_files,
         score_variants,
     )
-    from facedet.pyramid_study import cut, merge_looks
 
     limits = _thresholds(config)
     if config.detections is not None:

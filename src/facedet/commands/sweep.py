@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from facedet.commands.sweep_folder import SweepFolder
-    from facedet.commands.sweep_plan import Sweep
+    from facedet.sweeps.folder import SweepFolder
+    from facedet.sweeps.plan import Sweep
 
 # `facedet sweep report …` and their modules.
 FURTHER = {"report": "sweep_report", "export-wandb": "sweep_export"}
@@ -51,10 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plans, runs and sums up."""
     begun = time.time()
-    from facedet.commands.sweep_folder import SweepFolder
-    from facedet.commands.sweep_listing import print_plan
-    from facedet.commands.sweep_plan import read_sweep
     from facedet.errors import UsageError
+    from facedet.sweeps.folder import SweepFolder
+    from facedet.sweeps.listing import print_plan
+    from facedet.sweeps.plan import read_sweep
 
     if args.time and not args.dry_run:
         raise UsageError("--time belongs to --dry-run")
@@ -69,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
 def _run(
     sweep: "Sweep", folder: "SweepFolder", overrides: list[str], on_error: str, begun: float
 ) -> int:
-    from facedet.commands.sweep_launchers import check_launcher
-    from facedet.commands.sweep_listing import print_result, print_start
-    from facedet.commands.sweep_plan import planned_jobs, varying_keys
     from facedet.errors import FacedetError, UsageError
+    from facedet.sweeps.launchers import check_launcher
+    from facedet.sweeps.listing import print_result, print_start
+    from facedet.sweeps.plan import planned_jobs, varying_keys
 
     gpus = check_launcher(sweep.launcher, sweep.config)
     jobs = planned_jobs(sweep)
@@ -109,15 +109,15 @@ def _run(
 
 def _launch(sweep: "Sweep", folder: "SweepFolder", gpus: list[str]) -> None:
     """Hands over to Hydra: its sweeper makes the jobs, its launcher runs them."""
-    from facedet.commands.hydra_job import run_hydra
-    from facedet.commands.sweep_job import main
-    from facedet.commands.sweep_plan import search_path
-    from facedet.commands.sweep_study import register_sweeper
+    from facedet.sweeps.job import main
+    from facedet.sweeps.plan import search_path
+    from facedet.sweeps.search import register_sweeper
+    from facedet.training.hydra_app import run_hydra
 
     register_sweeper()
     place = str(folder.hydra).replace("'", "\\'")
     workers = [f"hydra.launcher.n_jobs={len(gpus)}"] if gpus else []
-    forgets = "+hydra.callbacks.forget._target_=facedet.commands.sweep_job.ForgetConfigs"
+    forgets = "+hydra.callbacks.forget._target_=facedet.sweeps.job.ForgetConfigs"
     words = [search_path(), f"hydra.sweep.dir='{place}'", forgets, *workers, *sweep.overrides]
     flags = ["--config-path", str(sweep.folder), "--config-name", sweep.name, "--multirun"]
     run_hydra(main, "train", words, flags)

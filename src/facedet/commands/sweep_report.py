@@ -7,10 +7,13 @@ from os.path import relpath
 from pathlib import Path
 from urllib.parse import quote
 
-from facedet.commands.objective import ARROWS
-from facedet.commands.sweep_ranking import Entry, Report, make_report
-from facedet.commands.sweep_reading import read_sweep, steps_done
-from facedet.commands.sweep_tables import (
+from facedet.data.readers.wider_annotations import SUBSETS
+from facedet.errors import FacedetError
+from facedet.files import replacing, replacing_table
+from facedet.sweeps.ranking import Entry, Report, make_report
+from facedet.sweeps.reading import read_sweep, steps_done
+from facedet.sweeps.statistics import Job, Spread, effects, grid_cells, pareto_front
+from facedet.sweeps.tables import (
     NOTHING,
     Section,
     Table,
@@ -22,10 +25,7 @@ from facedet.commands.sweep_tables import (
     to_markdown,
     to_text,
 )
-from facedet.data.wider_annotations import SUBSETS
-from facedet.errors import FacedetError
-from facedet.replacing import replacing, replacing_table
-from facedet.sweep_results import Job, Spread, effects, grid_cells, pareto_front
+from facedet.training.objective import ARROWS
 
 HELP = """Rank the jobs of a sweep by their objective, joined over seeds, with the effect of each
 setting and the best trade-offs of AP and cost. The jobs are only read, also while they run; the

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
-from facedet.commands.hydra_job import JobEndError, ranks_start_from, run_hydra, run_job
-from facedet.commands.objective import best_row, goal_of, measured
-from facedet.commands.run_folder import begin_afresh, is_further_process, own_folder
-from facedet.commands.signals import signals_restored
 from facedet.config import CONF_DIR, build, compose, plain
 from facedet.errors import FacedetError, InterruptedTrainingError
+from facedet.training.hydra_app import JobEndError, ranks_start_from, run_hydra, run_job
+from facedet.training.objective import best_row, goal_of, measured
+from facedet.training.run_folder import begin_afresh, is_further_process, own_folder
+from facedet.training.signals import signals_restored
 
 if TYPE_CHECKING:
     from facedet.profiling.laps import Laps
@@ -90,7 +90,7 @@ def train(config: DictConfig, laps: "Laps | None" = None) -> float | None:
     """
     values = plain(config)
     from facedet.allocator import keep_freed_memory
-    from facedet.commands.resuming import find_checkpoint
+    from facedet.training.resume import find_checkpoint
 
     quieten()
     keep_freed_memory()
@@ -115,8 +115,8 @@ def _train(
 
     from facedet.callbacks.objective_check import ObjectiveCheck
     from facedet.callbacks.part_seconds import PartSeconds
-    from facedet.commands.trainers import build_trainer
-    from facedet.scoring import require_subsets
+    from facedet.evaluation.scoring import require_subsets
+    from facedet.training.trainer import build_trainer
 
     pl.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = build(config.data)
@@ -158,8 +158,8 @@ def prepare_weights(
     Raises:
         FacedetError: a file does not fit the network, the data or the settings.
     """
-    from facedet.commands.resuming import check_data, check_resume, read_checkpoint
-    from facedet.weights import load_state, read_weights
+    from facedet.training.resume import check_data, check_resume, read_checkpoint
+    from facedet.weights.store import load_state, read_weights
 
     if resume is not None:
         content = read_checkpoint(resume)
@@ -172,7 +172,7 @@ def prepare_weights(
     if config.weights is not None:
         load_state(module.net, read_weights(config.weights).state, config.weights)
     elif config.backbone_weights is not None:
-        from facedet.pretrained import load_backbone, read_backbone_weights
+        from facedet.weights.pretrained import load_backbone, read_backbone_weights
 
         wish, mean = config.backbone_weights, module.net.mean.flatten().tolist()
         state = read_backbone_weights(wish, mean, Path(config.paths.cache))
@@ -195,7 +195,7 @@ def build_callbacks(config: DictConfig, values: dict[str, Any]) -> list:
 
 def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:  # noqa: ANN401
     """Runs the training; what ends it early becomes an error of one line."""
-    from facedet.commands.wandb_logger import end_runs
+    from facedet.loggers.wandb import end_runs
 
     last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
     how = f"ckpt_path=last paths.output={trainer.default_root_dir} goes on"
@@ -229,7 +229,7 @@ def _is_lost_process(error: RuntimeError) -> bool:
 
 def report(trainer: Any, output: Path) -> None:  # noqa: ANN401
     """Exports the weights of the best checkpoint (else the last) and says where they lie."""
-    from facedet.weights import read_weights, save_weights
+    from facedet.weights.store import read_weights, save_weights
 
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     chosen = Path(best) if best else output / "checkpoints" / "last.ckpt"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from facedet.errors import FacedetError, UsageError
 
 if TYPE_CHECKING:
-    from facedet.registry import NamedWeights
+    from facedet.weights.zoo import NamedWeights
 
 HELP = """Weights by name. Every option that takes a weights file takes a name as well.
   list     the names: size, whether they are here, parameters, what they are
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from facedet.registry import NAMED
+    from facedet.weights.zoo import NAMED
 
     for name, named in NAMED.items():
         path = named.path(args.cache)
@@ -95,7 +95,7 @@ def _measured(named: "NamedWeights") -> list[str]:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    from facedet.registry import NAMED, cache_folder, find_named
+    from facedet.weights.zoo import NAMED, cache_folder, find_named
 
     is_all = args.names == ["all"]
     released = [named for named in NAMED.values() if named.url is not None]
@@ -121,8 +121,8 @@ def fetch(named: "NamedWeights", cache: Path) -> Path:
     Raises:
         FacedetError: it cannot be downloaded, is another file, or the folder cannot be written.
     """
-    from facedet.downloading import require_file
-    from facedet.weights import read_weights, save_weights
+    from facedet.weights.downloading import require_file
+    from facedet.weights.store import read_weights, save_weights
 
     path = named.path(cache)
     if path.is_file():
@@ -140,7 +140,7 @@ def fetch(named: "NamedWeights", cache: Path) -> Path:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from facedet.registry import NAMED
+    from facedet.weights.zoo import NAMED
 
     # What ships must be there; what may be fetched need not.
     here = [
@@ -168,8 +168,8 @@ def check(wish: str | Path, cache: Path | None = None) -> Sound:
         FacedetError: they are missing, damaged, not those of the name, do not fit their network,
             or hold values that are no finite numbers.
     """
-    from facedet.registry import NAMED, locate
-    from facedet.weights import build_coder, build_net, read_weights
+    from facedet.weights.store import build_coder, build_net, read_weights
+    from facedet.weights.zoo import NAMED, locate
 
     path = locate(wish, cache)
     weights = read_weights(path)
@@ -213,7 +213,7 @@ def _each(action: Callable[[Any], str], items: Sequence[Any]) -> int:
 
 
 def _card(args: argparse.Namespace) -> int:
-    from facedet.registry import find_named
+    from facedet.weights.zoo import find_named
 
     named = find_named(args.names[0])
     card = named.card()

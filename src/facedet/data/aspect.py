@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from facedet.data.picture_size import read_size
+from facedet.data.readers.picture_size import read_size
 
 _BAR_AFTER = 2.0  # seconds
 

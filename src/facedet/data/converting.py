@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from facedet.data.formats import FORMATS
-from facedet.data.listing import Listed, Listing, refuse
 from facedet.data.new_folder import new_folder
-from facedet.data.own_data import require_sound, select_faces, select_present
-from facedet.data.picture_size import read_size
-from facedet.data.requests import check_choice
+from facedet.data.readers.formats import FORMATS
+from facedet.data.readers.listing import Listed, Listing, refuse
+from facedet.data.readers.own import require_sound, select_faces, select_present
+from facedet.data.readers.picture_size import read_size
+from facedet.data.readers.selection import check_choice
 from facedet.errors import FacedetError
 
 _BAR_AFTER = 2.0  # seconds

@@ -12,11 +12,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from facedet.data.aspect import read_wide
+from facedet.data.augmentation.pipeline import KeepImage
 from facedet.data.dataset import FaceDataset, collate
 from facedet.data.difficulty import DifficultyRule, DifficultyTable, fingerprint
 from facedet.data.loader import ResumableLoader
 from facedet.data.samplers import DifficultySampler, ShuffleSampler
-from facedet.data.transforms import KeepImage
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import Reading, Record
 

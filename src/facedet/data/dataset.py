@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from facedet.data.augmentation.pipeline import Transformed
 from facedet.data.images import read_rgb
 from facedet.data.samplers import Draw
-from facedet.data.transforms import Transformed
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import Record, Target
 

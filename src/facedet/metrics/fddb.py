@@ -14,8 +14,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from facedet.errors import UsageError
-from facedet.metrics.picture_states import first_places, stack_rows, to_state
 from facedet.metrics.regions import similarities
+from facedet.metrics.states import first_places, stack_rows, to_state
 from facedet.structures import Detections
 
 Ellipses = Literal["masks", "boxes"]

@@ -15,7 +15,7 @@ from torchmetrics import Metric
 from facedet import boxes as box_ops
 from facedet.errors import UsageError
 from facedet.metrics.functional import average_precision, judge_detections
-from facedet.metrics.picture_states import first_places, stack_rows, to_state
+from facedet.metrics.states import first_places, stack_rows, to_state
 from facedet.structures import Detections, Target
 
 

@@ -15,7 +15,7 @@ from facedet.metrics.functional import (
     normalise_scores,
     precision_recall,
 )
-from facedet.metrics.picture_states import first_places, stack_rows, to_state
+from facedet.metrics.states import first_places, stack_rows, to_state
 from facedet.structures import Detections, Target
 
 

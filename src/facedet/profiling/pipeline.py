@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageEnhance
 
-from facedet.data.crops import INTERPOLATIONS, PADDING, Window
+from facedet.data.augmentation.distortion import Step
+from facedet.data.augmentation.pipeline import ExtdAugmentation
+from facedet.data.augmentation.windows import INTERPOLATIONS, PADDING, Window
 from facedet.data.images import read_rgb
-from facedet.data.photometric import Step
-from facedet.data.transforms import ExtdAugmentation
 from facedet.errors import FacedetError
 from facedet.structures import Record
 

@@ -11,8 +11,8 @@ from facedet.criteria.difficulty import hardest_positive
 from facedet.criteria.multibox import MultiBoxLoss
 from facedet.data.difficulty import DifficultyRule, DifficultyTable
 from facedet.data.samplers import DifficultySampler
+from facedet.inference.postprocess import NmsPostprocess
 from facedet.models.folding import fold
-from facedet.postprocess import NmsPostprocess
 from facedet.profiling.timing import compare, time_calls
 from facedet.profiling.training_batches import noise_batch
 from facedet.profiling.training_speed import make_step

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from facedet.data.augmentation.pipeline import ExtdAugmentation, Transformed
 from facedet.data.dataset import collate
 from facedet.data.images import read_rgb
-from facedet.data.transforms import ExtdAugmentation, Transformed
 from facedet.profiling.pipeline import whole_resize
 from facedet.structures import Record, Target
 

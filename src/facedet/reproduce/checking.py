@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from facedet.commands.protocols import BENCHMARKS
-from facedet.data.fddb import read_fddb_ground_truth
-from facedet.data.fddb_files import read_fddb_detections
+from facedet.data.readers.fddb import read_fddb_ground_truth
+from facedet.data.readers.fddb_files import read_fddb_detections
 from facedet.errors import FacedetError
+from facedet.evaluation.benchmarks import BENCHMARKS
+from facedet.evaluation.scoring import score_records
 from facedet.metrics.fddb import FddbRoc
 from facedet.reproduce.experiments import COMPUTED, Outcome, Resources, Result, check_number
-from facedet.scoring import score_records
 
 _LIMIT = 1000
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from facedet.config import build, compose
-from facedet.data.wider import read_wider_annotations
+from facedet.data.readers.wider import read_wider_annotations
 from facedet.profiling.cost import Cost, measure_cost
 from facedet.reproduce.experiments import COMPUTED, PAPER, Outcome, Resources, Result, check_number
 from facedet.reproduce.published import (

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from facedet.markdown import pipe_table
-from facedet.replacing import replacing
+from facedet.files import replacing
 from facedet.reproduce.experiments import (
     COMPUTED,
     LISTING,
@@ -19,6 +18,7 @@ from facedet.reproduce.experiments import (
     to_plain,
     verdict,
 )
+from facedet.tables import pipe_table
 
 _HEAD = (
     "id", "experiment", "expected", "ours", "protocol", "images", "weights", "machine", "time",

@@ -8,10 +8,10 @@ from facedet.commands.evaluate import evaluate
 from facedet.config import compose
 from facedet.errors import FacedetError
 from facedet.overrides import literal
-from facedet.registry import NAMED
 from facedet.reproduce.experiments import Outcome, Resources, Result
 from facedet.reproduce.measuring import missing_pictures, settings_of
-from facedet.weights import read_weights
+from facedet.weights.store import read_weights
+from facedet.weights.zoo import NAMED
 
 _THREE = ("shipped", "shipped_large_crops", "shipped_medium_crops")
 # The experiments of each training; a part starts from the weights of the one before.

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from facedet.config import compose
-from facedet.data.wider_annotations import SUBSETS
-from facedet.diagnosis_report import SOLVED
+from facedet.data.readers.wider_annotations import SUBSETS
+from facedet.evaluation.diagnosis.report import SOLVED
 from facedet.reproduce.experiments import PAPER, RELEASE, Outcome, Resources, Result
 from facedet.reproduce.measuring import (
     WIDER_VAL_IMAGES,

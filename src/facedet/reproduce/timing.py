@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from facedet.commands.benchmark_sizes import contender_of
+from facedet.evaluation.study_files import save_csv
 from facedet.profiling.sizes import measure_sizes, noise
 from facedet.reproduce.counting import count_smallhardface
 from facedet.reproduce.experiments import Outcome, Resources, Result
-from facedet.study_files import save_csv
 
 _RUNS = 7
 _PROTOCOL = (

@@ -4,10 +4,10 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from facedet.commands.sweep_reading import read_sweep
 from facedet.errors import FacedetError
 from facedet.reproduce.experiments import PAPER, Outcome, Resources, Result
-from facedet.sweep_results import Job
+from facedet.sweeps.reading import read_sweep
+from facedet.sweeps.statistics import Job
 
 _BUDGET = "short"
 _LABEL = "short training"

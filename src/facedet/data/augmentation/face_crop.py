@@ -1,0 +1,100 @@
+"""What the training crops of all papers share: cutting a window, with its pixels distorted."""
+
+import os
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from facedet.data.augmentation import windows as crops
+
+# At import albumentations asks the network for its newest version unless this is set; the package
+# imports it here only.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+import albumentations as A  # noqa: E402
+
+
+class Distortion(Protocol):
+    """Changes the colours of a picture, in two steps: it draws how, then does it."""
+
+    def draw(self, rng: np.random.Generator) -> Any:  # noqa: ANN401
+        """How one picture is to be changed."""
+
+    def alter(self, piece: np.ndarray, drawn: Any, picture: np.ndarray) -> np.ndarray:  # noqa: ANN401
+        """A part uint8 [h, w, 3] of `picture` uint8 [H, W, 3], changed as drawn."""
+
+
+class FaceCrop(A.DualTransform):
+    """Cuts the window that a subclass chooses.
+
+    Args:
+        distortion: alters the window's pixels, before or after they are resized, whichever are
+            fewer; nearly the result of the distortion before this crop, without its work on
+            pixels that are cut away.
+        ignore_column: column of the boxes that is not zero for those no window is chosen for.
+        p: probability of the crop.
+    """
+
+    clips = False  # whether boxes are cut off at the window's edges
+    is_for_faces = True  # whether a picture without a face stays as it is
+
+    def __init__(self, distortion: Distortion | None, ignore_column: int | None, p: float) -> None:
+        super().__init__(p=p)
+        self.distortion = distortion
+        self.ignore_column = ignore_column
+
+    def choose(
+        self, picture: tuple[int, int], boxes: np.ndarray, pickable: np.ndarray
+    ) -> crops.Crop:
+        """The crop of a picture of size (height, width) with `boxes` [N, 4] in pixels."""
+        raise NotImplementedError
+
+    def get_params_dependent_on_data(
+        self, params: dict[str, Any], data: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Draws the distortion, then the window."""
+        steps = self.distortion.draw(self.random_generator) if self.distortion else ()
+        height, width = params["shape"][:2]
+        table = np.asarray(data.get("bboxes", ()), dtype=np.float64)
+        table = table.reshape(len(table), -1) if len(table) else np.zeros((0, 6))
+        pickable = np.ones(len(table), dtype=bool)
+        if self.ignore_column is not None:
+            pickable = table[:, self.ignore_column] == 0
+        crop = crops.whole_picture((height, width), len(table))
+        if pickable.any() or not self.is_for_faces:
+            pixels = table[:, :4] * (width, height, width, height)
+            crop = self.choose((height, width), pixels, pickable)
+        return {"steps": steps, "window": crop.window, "keep": crop.keep}
+
+    def apply(
+        self,
+        img: np.ndarray,
+        window: crops.Window,
+        steps: Any,  # noqa: ANN401
+        **_: Any,  # noqa: ANN401
+    ) -> np.ndarray:
+        """The window's pixels of uint8 [H, W, 3], distorted."""
+        if self.distortion is None:
+            return crops.cut_window(img, window)
+        alter = partial(self.distortion.alter, drawn=steps, picture=img)
+        return crops.cut_window(img, window, alter)
+
+    def apply_to_bboxes(
+        self,
+        bboxes: np.ndarray,
+        window: crops.Window,
+        keep: np.ndarray,
+        **_: Any,  # noqa: ANN401
+    ) -> np.ndarray:
+        """Normalised boxes [N, 4 + columns] of the picture -> those of the window that stay."""
+        if not len(bboxes):
+            return bboxes
+        boxes = crops.window_boxes(bboxes[keep, :4], (1, 1), window)
+        boxes /= (window.width, window.height, window.width, window.height)
+        if self.clips:
+            boxes = boxes.clip(0, 1)
+        return np.hstack([boxes, bboxes[keep, 4:]])
+
+    def apply_to_mask(self, mask: np.ndarray, **_: Any) -> np.ndarray:  # noqa: ANN401
+        """Refused: a mask must not be resized with a picture's filters."""
+        raise NotImplementedError(f"{type(self).__name__} crops images and boxes, not masks")

@@ -1,0 +1,197 @@
+"""What happens to a picture and its faces before the network: the papers' augmentations, and none.
+
+`Augmentation` runs albumentations transforms on boxes that may reach beyond the picture:
+`A.Compose` with `BboxParams` would clip or refuse those. The output stays uint8; the network
+subtracts the mean itself.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from facedet.data.augmentation.extd import (
+    A,
+    DataAnchorSampling,
+    PhotometricDistortion,
+    PillowResize,
+    SquareCrop,
+)
+from facedet.data.augmentation.smallhardface import HsvDistortion, ShortSideCrop
+from facedet.data.augmentation.windows import ANCHOR_SIDES
+from facedet.errors import UsageError
+
+IGNORE_COLUMN = 5  # of the boxes as the steps see them
+
+
+class Transformed(NamedTuple):
+    """A picture and its faces after a transform."""
+
+    image: np.ndarray  # [H, W, 3] uint8 RGB
+    boxes: np.ndarray  # [G, 4] float32 xyxy pixels of that image
+    rows: np.ndarray  # [G] int64: which of the boxes handed in these are
+    applied: list[tuple[str, dict[str, Any]]]  # the steps that ran, by class name, and their draws
+
+
+class Augmentation:
+    """Runs albumentations transforms on a picture whose boxes may reach beyond it.
+
+    Every draw is a function of the seed handed to the call, so the result depends neither on the
+    process nor on what was drawn before.
+
+    Args:
+        transforms: albumentations transforms in their order. Boxes reach them as rows of x1, y1,
+            x2, y2 (normalised, never clipped), row number and ignore flag.
+        needs_faces: a sample left without a face is to be replaced by another picture.
+    """
+
+    def __init__(
+        self, transforms: Sequence[A.BasicTransform] = (), needs_faces: bool = False
+    ) -> None:
+        self.sequence = A.Sequential(list(transforms), p=1.0)
+        self.needs_faces = needs_faces
+
+    def __call__(
+        self, image: np.ndarray, boxes: np.ndarray, ignore: np.ndarray, seed: int
+    ) -> Transformed:
+        """Transforms one picture.
+
+        Args:
+            image: [H, W, 3] uint8 RGB.
+            boxes: [G, 4] xyxy pixels.
+            ignore: [G] bool: faces that no crop is chosen for.
+            seed: decides every draw; at least 0.
+        """
+        height, width = image.shape[:2]
+        corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+        corners = corners / (width, height, width, height)
+        table = np.column_stack([corners, np.arange(len(corners)), ignore])
+        # Not `set_random_seed`: that gives every step a generator of its own with the same seed, so
+        # that two flips, say, always go together.
+        self.sequence.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        data = self.sequence(image=image, bboxes=table, applied_transforms=[])
+        image, table = data["image"], data["bboxes"]
+        height, width = image.shape[:2]
+        pixels = (table[:, :4] * (width, height, width, height)).astype(np.float32)
+        return Transformed(image, pixels, table[:, 4].astype(np.int64), data["applied_transforms"])
+
+
+class KeepImage(Augmentation):
+    """Leaves pictures as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class ResizeImage(Augmentation):
+    """Resizes every picture to `size` x `size`, aspect ignored; EXTD validates so.
+
+    Args:
+        size: side of the result in pixels.
+        filters: Pillow's filters to draw from, out of `FILTERS`.
+    """
+
+    def __init__(self, size: int = 640, filters: Sequence[str] = ("bilinear",)) -> None:
+        super().__init__([PillowResize(size, filters)])
+
+
+class ExtdAugmentation(Augmentation):
+    """EXTD's training augmentation (arXiv 1906.06579, after S3FD and PyramidBox).
+
+    Photometric distortion; data-anchor sampling or a square crop; resizing to `size` x `size` with
+    a random filter; mirroring with probability 0.5.
+
+    Args:
+        size: side of the network's input in pixels, 640 in the paper.
+        anchor_sampling: probability of data-anchor sampling; a square crop is taken otherwise.
+        sides: anchor sides in pixels, ascending; those above `size` are no targets.
+        side_limit: data-anchor sampling resizes to at most this squared many pixels.
+        min_scale: of the short side, for the smallest square crop.
+        tries: windows drawn, and squares in each search.
+        distortion: probability of the photometric part.
+        flip: probability of mirroring.
+    """
+
+    def __init__(
+        self,
+        size: int = 640,
+        anchor_sampling: float = 0.5,
+        sides: Sequence[int] = ANCHOR_SIDES,
+        side_limit: int = 12000,
+        min_scale: float = 0.3,
+        tries: int = 50,
+        distortion: float = 1.0,
+        flip: float = 0.5,
+    ) -> None:
+        _check_probabilities(anchor_sampling=anchor_sampling, distortion=distortion, flip=flip)
+        # Given to the crops, the distortion touches only the pixels that are used.
+        photometric = PhotometricDistortion(p=distortion)
+        anchor_window = DataAnchorSampling(
+            size,
+            sides,
+            tries=tries,
+            side_limit=side_limit,
+            distortion=photometric,
+            ignore_column=IGNORE_COLUMN,
+            p=anchor_sampling,
+        )
+        square = SquareCrop(
+            size,
+            min_scale,
+            tries,
+            distortion=photometric,
+            ignore_column=IGNORE_COLUMN,
+            p=1 - anchor_sampling,
+        )
+        # `OneOf` takes the probabilities of its transforms as weights.
+        crop = A.OneOf([anchor_window, square], p=1.0)
+        super().__init__([crop, PillowResize(size), A.HorizontalFlip(p=flip)], needs_faces=True)
+
+
+class SmallHardFaceAugmentation(Augmentation):
+    """SmallHardFace's training augmentation (arXiv 1811.11662, as in the release).
+
+    Photometric distortion on floats; resizing to a random short side; with probability `crop` a
+    rectangle around the centre of some face. Faces are clipped to the result, and dropped where
+    that leaves less than a pixel; a picture without faces stays, as background. Sizes differ from
+    sample to sample.
+
+    Args:
+        scales: short sides in pixels, to draw from.
+        long_limit: of the long side after resizing, in pixels; the short side is less then.
+        crop: probability of trying rectangles.
+        min_ratio: of the picture's sides, for the smallest rectangle.
+        tries: rectangles drawn until one holds a face's centre.
+        distortion: probability of the photometric part.
+        flip: probability of mirroring; 0 where the data set serves mirrored copies.
+    """
+
+    def __init__(
+        self,
+        scales: Sequence[int] = (400, 800, 1200),
+        long_limit: int = 2000,
+        crop: float = 0.5,
+        min_ratio: float = 0.6,
+        tries: int = 50,
+        distortion: float = 1.0,
+        flip: float = 0.0,
+    ) -> None:
+        _check_probabilities(crop=crop, distortion=distortion, flip=flip)
+        window = ShortSideCrop(
+            scales,
+            long_limit,
+            crop,
+            min_ratio,
+            tries,
+            distortion=HsvDistortion(p=distortion),
+            ignore_column=IGNORE_COLUMN,
+        )
+        super().__init__([window, A.HorizontalFlip(p=flip)])
+
+
+def _check_probabilities(**values: float) -> None:
+    """Refuses what albumentations would refuse in several lines, without the argument's name."""
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise UsageError(f"{name}={value}: a probability from 0 to 1 is wanted")

@@ -1,0 +1,236 @@
+"""The embedded data set: crowds of real small faces, made on first use in WIDER FACE's layout.
+
+Nothing is downloaded: `crowd_sources` takes faces and photographs from the scikit-image wheel,
+`crowd_painting` blends them, and this module writes the folder. A picture is a function of (seed,
+split, index) alone, so a set of other counts holds the same pictures; the bytes are the same for
+the same versions of numpy, OpenCV and Pillow.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from facedet.data.crowds.layout import Place
+from facedet.data.crowds.painting import Crowd, paint_crowd
+from facedet.data.crowds.sources import load_sources
+from facedet.data.crowds.wider_writer import write_wider
+from facedet.errors import FacedetError, UsageError
+from facedet.structures import Record
+
+STAMP = "crowds.json"
+# Raised whenever a change of the painting changes the pictures: old folders are then refused.
+_VERSION = 1
+_SPLITS = ("train", "val")
+_SMALLEST_SIZE = 128  # pixels: twice the largest face, or crowds find no room
+_JPEG_QUALITY = 92
+_STALE_SECONDS = 3600.0
+
+
+def ensure_crowds(
+    root: Path,
+    *,
+    train_images: int = 400,
+    val_images: int = 100,
+    size: int = 320,
+    seed: int = 0,
+    progress: bool = True,
+) -> Path:
+    """The folder of the embedded data set, made if it is absent (see `make_crowds`).
+
+    Raises:
+        FacedetError: the folder holds something else, or crowds made with other parameters or by
+            another version of the painting.
+    """
+    root = Path(root)
+    wanted = _parameters(train_images, val_images, size, seed)
+    if _is_vacant(root):
+        _make(root, wanted, progress)
+    _check_stamp(root, wanted)
+    return root
+
+
+def make_crowds(
+    root: Path,
+    *,
+    train_images: int = 400,
+    val_images: int = 100,
+    size: int = 320,
+    seed: int = 0,
+    progress: bool = True,
+) -> Path:
+    """Makes the embedded data set: `root` is complete afterwards, or absent.
+
+    Every picture shows 4 to 20 faces with boxes of 10 to 60 pixels, small ones most often, and as
+    many patches without a face pasted in the same way. Faces, patches and photographs of val
+    appear nowhere in train. A box (whole xyxy pixels) runs from the middle of the forehead to the
+    chin and from ear to ear; nearer patches hide at most 35 % of a face. `subsets` [G, 3] holds
+    WIDER FACE's lists: easy (height >= 32 and at most a tenth hidden: about a quarter of the
+    faces), medium (height >= 18: about three fifths), hard (all).
+
+    Args:
+        root: the folder to make; it must be absent or empty.
+        train_images: pictures of the train split.
+        val_images: pictures of the val split.
+        size: height and width of a picture, pixels.
+        seed: another seed paints other pictures.
+        progress: shows a bar on stderr where that is a terminal.
+
+    Returns:
+        `root`.
+
+    Raises:
+        UsageError: a count is below 1, `size` below 128 or `seed` below 0.
+        FacedetError: `root` holds something already, or cannot be written.
+    """
+    root = Path(root)
+    wanted = _parameters(train_images, val_images, size, seed)
+    if not _is_vacant(root):
+        raise FacedetError(f"{root}: is not empty; remove it or choose another root")
+    _make(root, wanted, progress)
+    return root
+
+
+def _parameters(train_images: int, val_images: int, size: int, seed: int) -> dict[str, int]:
+    lowest = {"train_images": 1, "val_images": 1, "size": _SMALLEST_SIZE, "seed": 0}
+    given = {"train_images": train_images, "val_images": val_images, "size": size, "seed": seed}
+    for name, value in given.items():
+        if value < lowest[name]:
+            raise UsageError(f"{name} of the crowds is {value}: give {lowest[name]} or more")
+    return {"version": _VERSION, **given}
+
+
+def _is_vacant(root: Path) -> bool:
+    try:
+        return not any(root.iterdir())
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise FacedetError(f"{root}: cannot be read ({error.strerror})") from error
+
+
+def _check_stamp(root: Path, wanted: dict[str, int]) -> None:
+    """Refuses a folder that does not hold the crowds asked for."""
+    try:
+        found = dict(json.loads((root / STAMP).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise FacedetError(
+            f"{root}: holds something else than crowds ({STAMP} is missing or unreadable); "
+            "choose another root"
+        ) from error
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            raise FacedetError(
+                f"{root}: was made with {name} {found.get(name)}, not {value}; "
+                "remove it or choose another root"
+            )
+
+
+def _make(root: Path, wanted: dict[str, int], progress: bool) -> None:
+    """Writes a sibling folder and renames it to `root`; of two processes the first one wins."""
+    with _unfinished(root) as folder:
+        total = wanted["train_images"] + wanted["val_images"]
+        with tqdm(
+            total=total,
+            desc="making crowds",
+            unit="picture",
+            mininterval=0.5,
+            disable=None if progress else True,
+        ) as bar:
+            for split in _SPLITS:
+                records = []
+                for record in _pictures(folder, split, wanted):
+                    records.append(record)
+                    bar.update()
+                write_wider(folder, split, records)
+        stamp = {**wanted, "scikit-image": version("scikit-image")}
+        (folder / STAMP).write_text(json.dumps(stamp, indent=2) + "\n")
+        try:
+            folder.rename(root)
+        except OSError:
+            # Another process filled `root` meanwhile: its pictures are the same ones.
+            if _is_vacant(root):
+                raise
+            _check_stamp(root, wanted)
+
+
+@contextmanager
+def _unfinished(root: Path) -> Iterator[Path]:
+    """A folder beside `root` that is gone when the block is left, unless it was renamed."""
+    prefix = f".{root.name}.unfinished-"
+    folder = root.parent / f"{prefix}{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True)
+        _remove_stale(root.parent, prefix)
+        yield folder
+    except OSError as error:
+        raise FacedetError(
+            f"{root}: the crowds cannot be written ({error.strerror or error}); "
+            "free the disk or choose another root"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_stale(parent: Path, prefix: str) -> None:
+    """Removes what killed processes left behind; a young folder may belong to a live one."""
+    for folder in parent.iterdir():
+        if folder.name.startswith(prefix):
+            # Its owner may rename or remove it at this very moment.
+            with suppress(FileNotFoundError):
+                if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _pictures(folder: Path, split: str, wanted: dict[str, int]) -> Iterator[Record]:
+    """Paints and writes the pictures of one split, one after the other."""
+    sources = load_sources(split)
+    for index in range(wanted[f"{split}_images"]):
+        rng = np.random.default_rng([wanted["seed"], _SPLITS.index(split), index])
+        photograph = index % len(sources.events)
+        crowd = paint_crowd(sources, photograph, wanted["size"], rng)
+        event = sources.events[photograph]
+        name = f"{event}/{event.replace('--', '_')}_{index}"
+        path = folder / f"WIDER_{split}" / "images" / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        _, encoded = cv2.imencode(".jpg", crowd.image[..., ::-1], quality)
+        # `cv2.imwrite` would say False on a full disk and not why.
+        path.write_bytes(encoded.tobytes())
+        yield _record(name, path, event, crowd)
+
+
+def _record(name: str, path: Path, event: str, crowd: Crowd) -> Record:
+    """The annotation of a painted picture, with WIDER FACE's attributes for each face."""
+    faces = [place for place in crowd.places if place.is_face]
+    boxes = np.array([face.box() for face in faces], dtype=np.float32).reshape(-1, 4)
+    heights = boxes[:, 3] - boxes[:, 1]
+    covered = np.array([face.covered for face in faces])
+    easy = (heights >= 32) & (covered <= 0.1)
+    subsets = np.stack([easy, heights >= 18, heights >= 0], axis=1)
+    tags = {"event": event, "subsets": subsets, **_attributes(faces)}
+    return Record(name, path, boxes, np.zeros(len(faces), dtype=bool), tags)
+
+
+def _attributes(faces: list[Place]) -> dict[str, np.ndarray]:
+    """WIDER FACE's attributes as int arrays [G], in its codes."""
+    none = np.zeros(len(faces), dtype=int)
+    blur = np.array([face.blur for face in faces])
+    covered = np.array([face.covered for face in faces])
+    return {
+        "blur": np.digitize(blur, [0.012, 0.025]),  # 0 clear, 1 normal, 2 heavy
+        "expression": none,
+        "illumination": np.array([int(face.slope > 0.25) for face in faces], dtype=int),
+        "occlusion": np.digitize(covered, [0.02, 0.2]),  # 0 none, 1 partial, 2 heavy
+        "pose": np.array([int(abs(face.angle) > 10) for face in faces], dtype=int),
+        "invalid": none,
+    }

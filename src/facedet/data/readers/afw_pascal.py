@@ -1,0 +1,233 @@
+"""The annotations and result files of AFW and Pascal Faces (Mathias et al., 2014).
+
+The revised annotations are a struct array `Annotations` with `imgname` and `objects`: a matrix
+[G, 4 or more] of x1, y1, x2, y2, where a sixth column says which faces to ignore. The original
+ones are text: a line `name x1 y1 x2 y2` per face, with a sixth word that is 1 for a face to ignore;
+a name alone is a picture without a face. Results are lines `name score x1 y1 x2 y2`.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from facedet.data.readers.listed_pictures import assemble, find_folder, refuse_training
+from facedet.data.readers.mat import load_mat
+from facedet.data.readers.number_rows import FARTHEST, are_within, wanted_numbers
+from facedet.data.readers.text import GatheredLines, read_text, result_texts
+from facedet.errors import FacedetError
+from facedet.evaluation.detection_files import best_first, without_suffix
+from facedet.structures import Detections, Reading, Record
+
+_FOLDERS = ("images", "testimages", "JPEGImages")
+_IGNORE = 5  # column of `objects`
+
+
+def read_test_set(root: str | Path, mat: str, title: str, split: str, **choices: str) -> Reading:
+    """Reads the pictures of AFW or Pascal Faces that are on disk.
+
+    Args:
+        root: see `read_annotations`.
+        mat: name of the file of revised annotations.
+        title: of the data set, for messages.
+        split: "val": the data sets are for testing.
+        **choices: images, zero_size and faceless, see `listed_pictures.assemble`.
+
+    Raises:
+        FacedetError: a picture or file is missing, or the annotations are malformed.
+        UsageError: an argument is none of its choices.
+    """
+    refuse_training(split, title)
+    return assemble(read_annotations(root, mat), Path(root), **choices)
+
+
+def read_annotations(path: str | Path, mat: str) -> list[Record]:
+    """Reads the annotations, revised or original.
+
+    Args:
+        path: a .mat or .txt file, or a folder that holds the file `mat` or exactly one .txt,
+            itself or in "annotations". Pictures are looked for beside it, in the folders images,
+            testimages or JPEGImages or there themselves; they need not exist.
+        mat: name of the file of revised annotations.
+
+    Returns:
+        Every listed picture, by the name of its file without folder and suffix; boxes as they are
+        in the file, `ignore` as the annotators set it.
+
+    Raises:
+        FacedetError: there is no such file, or it is malformed.
+    """
+    path = Path(path)
+    file = path if path.is_file() else _annotation_file(path, mat)
+    faces = _read_mat(file) if file.suffix == ".mat" else _read_lines(file)
+    if not faces:
+        raise FacedetError(f"{file} lists no picture")
+    pictures = find_folder(path if path.is_dir() else path.parent, _FOLDERS)
+    records: dict[str, Record] = {}
+    for picture, rows in faces.items():
+        name = picture_name(picture)
+        if name in records:
+            raise FacedetError(f"{file} lists {name} twice")
+        suffix = "" if PurePosixPath(picture).suffix else ".jpg"
+        records[name] = Record(
+            name,
+            pictures / f"{PurePosixPath(picture).name}{suffix}",
+            rows[:, :4].astype(np.float32),
+            rows[:, 4] > 0,
+            {},
+        )
+    return list(records.values())
+
+
+def picture_name(text: str) -> str:
+    """A picture's name without its folder and without .jpg, .jpeg or .png."""
+    return without_suffix(PurePosixPath(text.replace("\\", "/")).name)
+
+
+def read_scored_lines(path: str | Path) -> dict[str, np.ndarray]:
+    """Reads detections in lines `name score x1 y1 x2 y2`.
+
+    Args:
+        path: one file, a folder of files or a zip of one.
+
+    Returns:
+        By picture (without folder and suffix) float64 [N, 5] as x, y, w, h, score in pixels with
+        w = x2 - x1, in the files' order. A picture without a detection is not in it.
+
+    Raises:
+        FacedetError: there is no such file, or a line is malformed.
+    """
+    names: list[str] = []
+    rows: list[list[float]] = []
+    for source, _, text in result_texts(Path(path), "detections"):
+        for number, line in enumerate(text.splitlines(), start=1):
+            words = line.split()
+            if words:
+                names.append(picture_name(words[0]))
+                rows.append(_numbers(words[1:], (5,), f"{source}, line {number}"))
+    values = np.array(rows).reshape(-1, 5)
+    values = np.column_stack([values[:, 1:3], values[:, 3:5] - values[:, 1:3], values[:, 0]])
+    pictures, place = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    starts = np.searchsorted(place[order], np.arange(len(pictures)))
+    parts = np.split(values[order], starts)[1:]
+    return dict(zip(pictures.tolist(), parts, strict=True))
+
+
+class ScoredLines(GatheredLines):
+    """Detections of all pictures in one file of lines `name score x1 y1 x2 y2`.
+
+    Args:
+        folder: gets `detections.txt`.
+        y_shift: y1 moves down by this part of y2 - y1 + 1: S3FD's and SmallHardFace's boxes
+            begin at the hair, the data sets' ones at the forehead.
+        decimals: of the corners.
+        score_decimals: of the score.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        y_shift: float = 0.2,
+        decimals: int = 3,
+        score_decimals: int = 10,
+    ) -> None:
+        super().__init__(folder)
+        self.y_shift = y_shift
+        self.decimals = decimals
+        self.score_decimals = score_decimals
+
+    def add(self, name: str, detections: Detections) -> None:
+        """Takes the detections of a picture."""
+        boxes, scores = best_first(detections)
+        boxes[:, 1] += self.y_shift * (boxes[:, 3] - boxes[:, 1] + 1)
+        for row, score in zip(boxes.tolist(), scores, strict=True):
+            numbers = " ".join(f"{value:.{self.decimals}f}" for value in row)
+            self.lines.append(f"{name} {score:.{self.score_decimals}f} {numbers}")
+
+
+def _annotation_file(folder: Path, mat: str) -> Path:
+    """The file of annotations in a folder."""
+    for place in (folder, folder / "annotations"):
+        if (place / mat).is_file():
+            return place / mat
+        texts = sorted(place.glob("*.txt"))
+        if len(texts) == 1:
+            return texts[0]
+    raise FacedetError(f"{folder} holds neither {mat} nor exactly one .txt of annotations")
+
+
+def _read_lines(path: Path) -> dict[str, np.ndarray]:
+    """Faces [G, 5] (x1, y1, x2, y2, ignore) by picture, of a text list."""
+    faces: dict[str, list[list[float]]] = {}
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        words = line.split()
+        if not words:
+            continue
+        listed = faces.setdefault(words[0], [])
+        if len(words) > 1:
+            row = _numbers(words[1:], (4, 5), f"{path}, line {number}", FARTHEST)
+            listed.append([*row[:4], row[4] if len(row) > 4 else 0.0])
+    return {name: np.array(rows).reshape(-1, 5) for name, rows in faces.items()}
+
+
+def _numbers(
+    words: list[str], counts: Iterable[int], source: str, farthest: float = np.inf
+) -> list[float]:
+    """As many finite numbers as one of `counts`, none of them larger than `farthest`."""
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        values = []
+    if len(values) not in counts or not are_within(np.array(values), farthest):
+        wanted = f"{' or '.join(map(str, counts))} {wanted_numbers(farthest)}"
+        raise FacedetError(f"{source}: '{' '.join(words)[:80]}' is not {wanted}")
+    return values
+
+
+def _read_mat(path: Path) -> dict[str, np.ndarray]:
+    """Faces [G, 5] (x1, y1, x2, y2, ignore) by picture, of the revised annotations."""
+    items = load_mat(path, ["Annotations"])["Annotations"].ravel()
+    fields = items.dtype.names or ()
+    if not {"imgname", "objects"} <= set(fields):
+        raise FacedetError(f"{path}: Annotations has no imgname and objects, but {list(fields)}")
+    faces: dict[str, np.ndarray] = {}
+    for place, item in enumerate(items, start=1):
+        name = _unwrap(item["imgname"])
+        if not isinstance(name, np.ndarray) or name.dtype.kind != "U" or name.size != 1:
+            raise FacedetError(f"{path}: the imgname of entry {place} is no text")
+        text = str(name.ravel()[0])
+        if text.splitlines() != [text]:
+            raise FacedetError(f"{path}: the imgname of entry {place} is {text[:80]!r}")
+        if text in faces:
+            raise FacedetError(f"{path} lists {text} twice")
+        faces[text] = _face_rows(item["objects"], f"{path}: {text}")
+    return faces
+
+
+def _face_rows(objects: Any, source: str) -> np.ndarray:  # noqa: ANN401
+    """A matrix of faces, or a cell array of one row per face, as [G, 5]."""
+    value = _unwrap(objects)
+    cells = value.ravel() if value.dtype == object else [value]
+    parts = [np.atleast_2d(_unwrap(cell)) for cell in cells]
+    parts = [part for part in parts if part.size]
+    for part in parts:
+        if part.dtype.kind not in "iufb" or part.ndim != 2 or part.shape[1] < 4:
+            raise FacedetError(f"{source}: objects are {part.dtype}{list(part.shape)}, not [G, 4]")
+        if not are_within(part.astype(np.float64), FARTHEST):
+            raise FacedetError(f"{source}: an object is not {wanted_numbers(FARTHEST)}")
+    rows = [
+        [*map(float, row[:4]), float(row[_IGNORE]) if len(row) > _IGNORE else 0.0]
+        for part in parts
+        for row in part
+    ]
+    return np.array(rows).reshape(-1, 5)
+
+
+def _unwrap(value: Any) -> Any:  # noqa: ANN401
+    """What lies in cells of one entry each."""
+    while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
+        value = value.ravel()[0]
+    return value

@@ -1,0 +1,146 @@
+"""Runs a detector over annotated pictures and writes down what it found and missed."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from facedet.allocator import give_back_above
+from facedet.data.images import read_rgb
+from facedet.errors import FacedetError
+from facedet.evaluation.detection_files import EventFiles
+from facedet.plots import Box, draw_boxes, judge_boxes, save_picture, sheet
+from facedet.structures import Detections, Record
+
+log = logging.getLogger(__name__)
+
+# Pictures are decoded while the network works on the one before.
+_AHEAD = 2
+# What a sheet shows; the AP counts every score.
+_SHOWN_SCORE = 0.5
+
+
+class DetectionWriter(Protocol):
+    """Writes the detections of a data set in a benchmark's layout."""
+
+    def has(self, name: str) -> bool:
+        """Whether an earlier run has left this picture's detections, whole."""
+
+    def add(self, name: str, detections: Detections) -> None:
+        """Takes the detections of the picture of a record's name."""
+
+    def close(self) -> None:
+        """Writes what is not written yet."""
+
+
+def detect_records(
+    detect: Callable[[np.ndarray], Detections],
+    records: Sequence[Record],
+    folder: Path,
+    writer: Callable[..., DetectionWriter] = EventFiles,
+    resume: bool = False,
+    **layout: Any,  # noqa: ANN401
+) -> dict[str, str]:
+    """Writes the detections in every record's picture into files.
+
+    Args:
+        detect: RGB image uint8 [H, W, 3] to detections in its pixels.
+        records: of the pictures.
+        folder: for the detections.
+        writer: (folder, **layout) to what writes them; `folder/EVENT/IMAGE.txt` for each.
+        resume: leave out the pictures whose detections are there already.
+        **layout: rounding of the files, see the writer.
+
+    Returns:
+        By record name, the notes of pictures that were not processed plainly.
+
+    Raises:
+        FacedetError: a file cannot be written; or pictures cannot be read: each is named on
+            stderr, and the others are done first.
+    """
+    notes = {}
+    unreadable = 0
+    sink = writer(folder, **layout)
+    waiting = [record for record in records if not (resume and sink.has(record.name))]
+    bar = tqdm(_decoded(waiting), total=len(waiting), unit="picture", disable=None)
+    try:
+        for record, rgb in bar:
+            if isinstance(rgb, FacedetError):
+                unreadable += 1
+                tqdm.write(str(rgb), file=sys.stderr)
+                continue
+            found = detect(rgb)
+            give_back_above()
+            sink.add(record.name, found)
+            if found.note:
+                notes[record.name] = found.note
+    finally:
+        # What was found before an interruption is worth its time.
+        sink.close()
+    if unreadable:
+        raise FacedetError(
+            f"{unreadable:,} of {len(records):,} pictures cannot be read; the detections in the "
+            f"others are in {folder}: mend the pictures, or see what `facedet score` says of them"
+        )
+    return notes
+
+
+def _decoded(records: Sequence[Record]) -> Iterator[tuple[Record, np.ndarray | FacedetError]]:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(_read, record.path) for record in records[:_AHEAD]]
+        for position, record in enumerate(records):
+            rgb = waiting.pop(0).result()
+            if position + _AHEAD < len(records):
+                waiting.append(pool.submit(_read, records[position + _AHEAD].path))
+            yield record, rgb
+
+
+def _read(path: Path) -> np.ndarray | FacedetError:
+    try:
+        return read_rgb(path)
+    except FacedetError as error:
+        return error
+
+
+def judge(found: np.ndarray, record: Record) -> list[Box]:
+    """Boxes to draw: found faces with their scores, missed faces, false alarms.
+
+    Args:
+        found: [N, 5] detections as x, y, w, h, score.
+        record: the annotated picture. Faces to ignore, and those that count in no subset, are
+            neither missed nor drawn.
+    """
+    shown = found[found[:, 4] >= _SHOWN_SCORE]
+    boxes = torch.from_numpy(np.hstack([shown[:, :2], shown[:, :2] + shown[:, 2:4]]))
+    faces = torch.from_numpy(record.boxes.astype(np.float64))
+    subsets = record.tags.get("subsets")
+    counts = ~record.ignore if subsets is None else ~record.ignore & subsets.any(axis=1)
+    return judge_boxes(boxes, shown[:, 4].tolist(), faces, torch.from_numpy(counts))
+
+
+def save_sheet(
+    path: Path, records: Sequence[Record], found: Mapping[str, np.ndarray], pictures: int = 12
+) -> None:
+    """Writes a sheet of pictures, evenly drawn from `records`, with found and missed faces.
+
+    Green: found, with its score; red: missed; yellow: a false alarm.
+
+    Args:
+        path: of the picture to write.
+        records: the annotated pictures.
+        found: by record name, detections [N, 5] as x, y, w, h, score; no entry: none.
+        pictures: on the sheet.
+    """
+    chosen = np.linspace(0, len(records) - 1, min(pictures, len(records))).round().astype(int)
+    drawn = []
+    for position in chosen:
+        record = records[position]
+        rows = found.get(record.name, np.zeros((0, 5)))
+        drawn.append(draw_boxes(read_rgb(record.path), judge(rows, record)))
+    save_picture(path, sheet(drawn, columns=4, cell=420))

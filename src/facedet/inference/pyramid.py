@@ -1,0 +1,213 @@
+"""Runs a detector over pictures: passes, tiles, and the merging of all of them."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facedet.boxes import flip as flip_boxes
+from facedet.boxes import nms
+from facedet.errors import UsageError
+from facedet.inference.scales import Pass, Size
+from facedet.structures import Detections, Predictions
+
+# A face at a tile's border is whole in the next tile if it is not larger than this (px).
+_TILE_OVERLAP = 256
+# A tile answers for the centres on its side of the overlap's middle and for so many pixels more:
+# two tiles put one face's centre at slightly different places.
+_TILE_MARGIN = 16
+# IoU above which two detections of one tiled pass are one face.
+_TILE_IOU = 0.3
+
+
+class Merge(Protocol):
+    """Joins the detections of several passes over one picture."""
+
+    @property
+    def keep(self) -> int | None:
+        """Detections of a picture at the most; None: no limit."""
+
+    @property
+    def raw(self) -> bool:
+        """Whether it wants all candidates: then it also joins those of a single pass."""
+
+    def __call__(self, found: Detections) -> Detections:
+        """All passes' detections to the merged ones, best first."""
+
+
+class Pyramid:
+    """A detector on pictures of any size: image to detections in the picture's own pixels.
+
+    Args:
+        net: images [B, 3, H, W] in 0 … 255 to predictions; in evaluation mode.
+        postprocess: predictions to detections of each image.
+        scales: size (height, width) to passes.
+        merge: joins the detections of several passes; its `keep` holds for tiles too.
+        pixel_budget: a pass over more pixels than this is not run as a whole; None: no limit.
+        on_large: what is done then. `tile`: overlapping tiles, plus the whole picture shrunk to
+            the budget for the faces that no tile holds; `shrink`: the shrunk picture alone.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        postprocess: Callable[[Predictions], list[Detections]],
+        scales: Callable[[Size], list[Pass]],
+        merge: Merge,
+        pixel_budget: int | None = None,
+        on_large: str = "tile",
+    ) -> None:
+        if on_large not in ("tile", "shrink"):
+            raise UsageError(f"on_large={on_large!r}: use tile or shrink")
+        self.net = net
+        self.postprocess = postprocess
+        self.scales = scales
+        self.merge = merge
+        self.pixel_budget = pixel_budget
+        self.on_large = on_large
+
+    def __call__(self, image: np.ndarray) -> Detections:
+        """Faces of an RGB image, uint8 [H, W, 3]; boxes in its pixels, best first."""
+        return self.detect_many([image])[0]
+
+    # Not `inference_mode`: its tensors refuse to be changed in place by whoever gets them.
+    @torch.no_grad()
+    def detect_many(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        """Faces of RGB images, uint8 [H, W, 3]; those of one size go through the network together.
+
+        Memory grows with the batch: `pixel_budget` bounds it as well.
+        """
+        found: dict[int, Detections] = {}
+        by_size: dict[Size, list[int]] = {}
+        for position, image in enumerate(images):
+            by_size.setdefault(image.shape[:2], []).append(position)
+        for size, positions in by_size.items():
+            together = self._batch_size(size, len(positions))
+            for start in range(0, len(positions), together):
+                chosen = positions[start : start + together]
+                results = self._same_size([images[i] for i in chosen])
+                found.update(zip(chosen, results, strict=True))
+        return [found[position] for position in range(len(images))]
+
+    def _batch_size(self, size: Size, images: int) -> int:
+        if self.pixel_budget is None:
+            return images
+        largest = max(one.scale for one in self.scales(size)) ** 2 * size[0] * size[1]
+        return max(1, min(images, int(self.pixel_budget / largest)))
+
+    def _same_size(self, images: list[np.ndarray]) -> list[Detections]:
+        passes = self.scales(images[0].shape[:2])
+        looks = [self._look(images, one) for one in passes]
+        if len(passes) == 1 and not self.merge.raw:
+            return looks[0]
+        joined = [_join(parts) for parts in zip(*looks, strict=True)]
+        return [self.merge(found)._replace(note=found.note) for found in joined]
+
+    def _look(self, images: list[np.ndarray], one: Pass) -> list[Detections]:
+        """Detections of one pass over images of one size, in their pixels."""
+        height, width = images[0].shape[:2]
+        pixels = height * width * one.scale**2
+        if self.pixel_budget is None or pixels <= self.pixel_budget:
+            return [_size_filter(found, one) for found in self._run(images, one.scale, one.flip)]
+        fitting = one.scale * math.sqrt(self.pixel_budget / pixels)
+        shrunk = self._run(images, fitting, one.flip, cv2.INTER_AREA)
+        if self.on_large == "shrink":
+            note = f"reduced to {fitting:.3g} of its size (pixel budget {self.pixel_budget})"
+            return [_size_filter(found, one)._replace(note=note) for found in shrunk]
+        return [
+            _size_filter(self._tiled(image, one, overview), one)
+            for image, overview in zip(images, shrunk, strict=True)
+        ]
+
+    def _tiled(self, image: np.ndarray, one: Pass, overview: Detections) -> Detections:
+        assert self.pixel_budget is not None
+        image = _resize(image, one.scale, cv2.INTER_LINEAR)
+        side = max(int(math.sqrt(self.pixel_budget)), 2 * _TILE_OVERLAP)
+        rows, columns = (_tiles(length, side, _TILE_OVERLAP) for length in image.shape[:2])
+        # What is larger than the overlap may be cut in every tile: it comes from the overview.
+        parts = [_keep(overview, _longer(overview) * one.scale > _TILE_OVERLAP / 2)]
+        for y, top, bottom in rows:
+            for x, left, right in columns:
+                found = self._run([image[y : y + side, x : x + side]], 1.0, one.flip)[0]
+                boxes = found.boxes + torch.tensor([x, y, x, y], dtype=found.boxes.dtype)
+                centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+                # A piece that a border cuts off a face has its centre on the next tile's side.
+                own = (centres >= torch.tensor([left, top])).all(dim=1)
+                own &= (centres <= torch.tensor([right, bottom])).all(dim=1)
+                own &= _longer(found) <= _TILE_OVERLAP - 2 * _TILE_MARGIN
+                parts.append(_keep(found._replace(boxes=boxes / one.scale), own))
+        note = f"in {len(rows)} x {len(columns)} tiles (pixel budget {self.pixel_budget})"
+        joined = _join(parts)._replace(note=note)
+        if self.merge.raw:
+            return joined
+        kept = nms(joined.boxes, joined.scores, _TILE_IOU, limit=self.merge.keep)
+        return _keep(joined, kept)
+
+    def _run(
+        self, images: list[np.ndarray], scale: float, flip: bool, filtering: int = cv2.INTER_LINEAR
+    ) -> list[Detections]:
+        """One network call; boxes in the pixels of `images`."""
+        width = images[0].shape[1]
+        images = [_resize(image, scale, filtering) for image in images]
+        if flip:
+            images = [image[:, ::-1] for image in images]
+        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+        device = next(self.net.parameters()).device
+        results = []
+        for found in self.postprocess(self.net(batch.to(device))):
+            boxes = found.boxes.cpu() / scale
+            boxes = flip_boxes(boxes, width) if flip else boxes
+            results.append(Detections(boxes, found.scores.cpu()))
+        return results
+
+
+def _resize(image: np.ndarray, scale: float, filtering: int) -> np.ndarray:
+    """The image times `scale`, its sides rounded, but to no less than a pixel."""
+    if scale == 1.0:
+        return image
+    if min(image.shape[:2]) * scale > 0.5:
+        return cv2.resize(image, None, fx=scale, fy=scale, interpolation=filtering)
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=filtering)
+
+
+def _tiles(length: int, side: int, overlap: int) -> list[tuple[int, float, float]]:
+    """Tiles of `side` that cover `length` evenly and overlap by `overlap` or more.
+
+    Returns:
+        (offset, low, high) of each: it answers for the faces whose centre lies in low … high.
+    """
+    if length <= side:
+        return [(0, -math.inf, math.inf)]
+    count = math.ceil((length - overlap) / (side - overlap))
+    starts = np.linspace(0, length - side, count).round().astype(int).tolist()
+    middles = [(after + before + side) / 2 for before, after in pairwise(starts)]
+    lows = [-math.inf, *(middle - _TILE_MARGIN for middle in middles)]
+    highs = [*(middle + _TILE_MARGIN for middle in middles), math.inf]
+    return list(zip(starts, lows, highs, strict=True))
+
+
+def _longer(found: Detections) -> Tensor:
+    return (found.boxes[:, 2:] - found.boxes[:, :2]).amax(dim=1)
+
+
+def _keep(found: Detections, chosen: Tensor) -> Detections:
+    return found._replace(boxes=found.boxes[chosen], scores=found.scores[chosen])
+
+
+def _size_filter(found: Detections, one: Pass) -> Detections:
+    sides = found.boxes[:, 2:] - found.boxes[:, :2] + 1
+    wanted = (sides.amax(dim=1) > one.larger_than) & (sides.amin(dim=1) < one.smaller_than)
+    return _keep(found, wanted)
+
+
+def _join(parts: Sequence[Detections]) -> Detections:
+    boxes = torch.cat([part.boxes for part in parts])
+    scores = torch.cat([part.scores for part in parts])
+    note = next((part.note for part in parts if part.note), "")
+    return Detections(boxes, scores, note)

@@ -1,0 +1,81 @@
+"""The logged numbers as one CSV file, also where a run was interrupted and went on."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+
+from facedet.files import replacing_table
+
+
+class _Writer(ExperimentWriter):
+    """Appends to the file that is there; Lightning's would delete it."""
+
+    def _check_log_dir_exists(self) -> None:
+        """Nothing is in the way."""
+
+    def keep_below(self, step: int) -> None:
+        """Cuts the file of an earlier run down to the rows of earlier steps; none: no file."""
+        path = Path(self.metrics_file_path)
+        rows, columns = self._read() if path.is_file() else ([], [])
+        kept = [row for row in rows if _is_below(row, step)]
+        if kept:
+            self._replace(kept, columns)
+            self.metrics_keys = columns
+        else:
+            path.unlink(missing_ok=True)
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        """Gives the rows written so far the columns that have come since."""
+        self._replace(self._read()[0], fieldnames)
+
+    def _read(self) -> tuple[list[dict[str, str]], list[str]]:
+        """The rows of the file, and its columns."""
+        with Path(self.metrics_file_path).open(newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            return list(reader), list(reader.fieldnames or [])
+
+    def _replace(self, rows: list[dict[str, str]], columns: list[str]) -> None:
+        with replacing_table(Path(self.metrics_file_path)) as table:
+            table.writerow(columns)
+            table.writerows([row.get(column) for column in columns] for row in rows)
+
+
+class CsvHistory(CSVLogger):
+    """Writes `logs/metrics.csv`: a row per logged step, a column per number.
+
+    Args:
+        save_dir: the run's folder.
+        name: of the folder in it.
+    """
+
+    def __init__(self, save_dir: str, name: str = "logs") -> None:
+        super().__init__(save_dir, name=name, version="")
+        self._kept_below = 0
+        self._last: tuple[int | None, dict[str, Any]] = (None, {})
+
+    @property
+    def experiment(self) -> Any:  # noqa: ANN401
+        """The writer; made, and the file of an earlier run cut, on first use."""
+        if self._experiment is None:
+            self._experiment = _Writer(log_dir=self.log_dir)
+            self._experiment.keep_below(self._kept_below)
+        return self._experiment
+
+    def go_on(self, step: int) -> None:
+        """Keeps the rows below `step`, the optimiser steps that the checkpoint has done."""
+        self._kept_below = step
+
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Adds a row, once: for a checkpoint the trainer sends it a second time."""
+        if (step, metrics) != self._last:
+            self._last = (step, dict(metrics))
+            super().log_metrics(metrics, step)
+
+
+def _is_below(row: dict[str, str], step: int) -> bool:
+    """Whether a row is of an earlier step; one that a kill cut off says none."""
+    number = row.get("step") or ""
+    return number.isdecimal() and int(number) < step

@@ -1,0 +1,207 @@
+"""A search by Optuna as a Hydra sweeper, whose study goes on where it was killed."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from facedet.errors import UsageError
+from facedet.training.objective import DIRECTIONS, goal_of
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+
+log = logging.getLogger(__name__)
+
+TARGET = "hydra_plugins.facedet.StudySweeper"
+
+
+class StudySweeper(Sweeper):
+    """Asks Optuna's TPE for settings, runs them as jobs, and tells it their objectives.
+
+    Every trial is in the storage before its job starts: after a kill the trials that have no
+    objective yet are run again with the settings of then, and the draws go on as they would have.
+
+    Args:
+        search_space: by key `interval(a, b)`, `tag(log, interval(a, b))`, `choice(…)` or
+            `range(…)`, in Hydra's grammar.
+        n_trials: jobs in all, those of earlier starts included.
+        n_jobs: jobs that the launcher gets at a time.
+        startup: trials drawn at random before the search learns from them.
+        seed: of the draws.
+        study_name: of the study in the storage.
+        storage: URL of Optuna's; None: `study.db` in Hydra's folder of the sweep.
+        params: settings of all jobs, as for Hydra's own sweeper.
+    """
+
+    def __init__(
+        self,
+        search_space: Mapping[str, str],
+        n_trials: int,
+        n_jobs: int,
+        startup: int,
+        seed: int,
+        study_name: str,
+        storage: str | None,
+        params: Mapping[str, Any],
+    ) -> None:
+        self.words = [f"{k}={v}" for k, v in {**(params or {}), **search_space}.items()]
+        self.n_trials = n_trials
+        self.n_jobs = n_jobs
+        self.startup = startup
+        self.seed = seed
+        self.study_name = study_name
+        self.storage = storage
+        self.hydra_context: HydraContext | None = None
+        self.config: DictConfig | None = None
+        self.launcher: Launcher | None = None
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Takes what Hydra hands to every sweeper."""
+        self.hydra_context = hydra_context
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Runs what is left of the study's trials.
+
+        Args:
+            arguments: the command line's settings; those of several values extend the space.
+
+        Raises:
+            UsageError: the space is empty, or holds something that cannot be searched.
+        """
+        assert self.config is not None
+        self._check()
+        space, fixed = read_space([*self.words, *arguments])
+        study = self._study()
+        jobs, number = self._left(study, space), 0
+        while batch := [trial for _, trial in zip(range(self.n_jobs), jobs, strict=False)]:
+            words = [
+                [*fixed, *(f"{key}={value}" for key, value in settings.items())]
+                for _, settings in batch
+            ]
+            self.validate_batch_is_legal(words)
+            assert self.launcher is not None
+            returns = self.launcher.launch(words, initial_job_idx=number)
+            number += len(batch)
+            for (trial, _), job in zip(batch, returns, strict=True):
+                self._tell(study, trial, job.return_value)
+            if (Path(self.config.hydra.sweep.dir) / "stop").exists():
+                break  # a job failed, and that was to end the search
+
+    def _check(self) -> None:
+        """Refuses wrong numbers; not in the constructor, whose errors Hydra makes its own."""
+        for name in ("n_trials", "n_jobs", "startup"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise UsageError(f"hydra.sweeper.{name}={value}: at least 1 is needed")
+
+    def _study(self) -> "Study":
+        import optuna
+
+        assert self.config is not None
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        return optuna.create_study(
+            storage=self.storage or f"sqlite:///{folder / 'study.db'}",
+            study_name=self.study_name,
+            direction=DIRECTIONS[goal_of(self.config, self.config.objective)],
+            load_if_exists=True,
+        )
+
+    def _left(
+        self, study: "Study", space: Mapping[str, "BaseDistribution"]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(number, settings) of the trials that have no objective, then of new ones."""
+        from optuna.samplers import TPESampler
+        from optuna.trial import TrialState
+
+        begun = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for trial in begun:
+            if trial.params.keys() == space.keys():
+                log.info("trial %d was not finished: it is run again", trial.number)
+                yield trial.number, trial.params
+            else:  # killed while it was being drawn, or of another space
+                study.tell(trial.number, state=TrialState.FAIL)
+        while (done := self._drawn(study, space)) < self.n_trials:
+            # A sampler of its own for each draw: a study that was killed draws what it would have.
+            study.sampler = TPESampler(seed=self.seed + done, n_startup_trials=self.startup)
+            drawn = study.ask(dict(space))
+            yield drawn.number, drawn.params
+
+    def _drawn(self, study: "Study", space: Mapping[str, Any]) -> int:
+        trials = study.get_trials(deepcopy=False)
+        return sum(trial.params.keys() == space.keys() for trial in trials)
+
+    def _tell(self, study: "Study", number: int, objective: float | None) -> None:
+        from optuna.trial import TrialState
+
+        if objective is None:
+            study.tell(number, state=TrialState.FAIL)
+        else:
+            study.tell(number, float(objective))
+
+
+def register_sweeper() -> None:
+    """Makes `StudySweeper` known to Hydra, which takes sweepers of `hydra_plugins` only."""
+    Plugins.instance().class_name_to_class[TARGET] = StudySweeper
+
+
+def read_space(words: Sequence[str]) -> tuple[dict[str, "BaseDistribution"], list[str]]:
+    """The keys that are searched, and the settings of one value.
+
+    Args:
+        words: KEY=VALUE in Hydra's grammar; of several for one key the last counts.
+
+    Raises:
+        UsageError: nothing is searched, or a value is of no searchable kind.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(words))
+    last = {override.get_key_element(): override for override in parsed}
+    space = {key: _distribution(one) for key, one in last.items() if one.is_sweep_override()}
+    if not space:
+        raise UsageError("hydra.sweeper.search_space is empty: give KEY=interval(A,B)")
+    fixed = [
+        f"{key}={one.get_value_element_as_str()}"
+        for key, one in last.items()
+        if not one.is_sweep_override()
+    ]
+    return space, fixed
+
+
+def _distribution(override: Override) -> "BaseDistribution":
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    value = override.value()
+    try:
+        if isinstance(value, IntervalSweep):
+            low, high, is_log = value.start, value.end, "log" in value.tags
+            if isinstance(low, int) and isinstance(high, int):
+                return IntDistribution(low, high, log=is_log)
+            assert low is not None
+            assert high is not None
+            return FloatDistribution(float(low), float(high), log=is_log)
+        if isinstance(value, (ChoiceSweep, RangeSweep)):
+            return CategoricalDistribution(list(override.sweep_string_iterator()))
+    except ValueError as error:
+        raise UsageError(f"{override.input_line}: {error}") from error
+    raise UsageError(f"{override.input_line}: wanted interval(a,b), choice(…) or range(…)")

@@ -1,0 +1,64 @@
+"""A run's folder belongs to one run: no second one beside it, none over it by accident."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from facedet.errors import FacedetError
+from facedet.loggers.wandb import RUN_FILE
+
+_RANK_WORDS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+
+
+@contextmanager
+def own_folder(folder: Path) -> Iterator[None]:
+    """Keeps other runs out of `folder` while the block runs; a dead run's lock is no hindrance.
+
+    Of several processes of one run the first holds the lock.
+
+    Raises:
+        FacedetError: another run is writing there; says which.
+    """
+    if is_further_process():
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, owner = FileLock(folder / ".lock"), folder / ".owner"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        said = owner.read_text(encoding="utf-8").strip() if owner.is_file() else "another process"
+        raise FacedetError(
+            f"{folder}: {said} is training there: wait for it, or give another paths.output"
+        ) from error
+    try:
+        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def is_further_process() -> bool:
+    """Whether this is not the first of a run's processes, as launchers tell it."""
+    return any(os.environ.get(word, "0") not in ("", "0") for word in _RANK_WORDS)
+
+
+def begin_afresh(folder: Path, overwrite: bool) -> None:
+    """Makes `folder` ready for a run from its first step.
+
+    Raises:
+        FacedetError: a run's checkpoints lie there, and `overwrite` is false.
+    """
+    found = folder / "checkpoints" / "last.ckpt"
+    if found.exists() and not overwrite:
+        raise FacedetError(
+            f"{folder} holds a run already: ckpt_path=last goes on with it, another paths.output "
+            "begins afresh, overwrite=true replaces it"
+        )
+    # The id of a run that is being replaced is not that of the new one.
+    (folder / RUN_FILE).unlink(missing_ok=True)

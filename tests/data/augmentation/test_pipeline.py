@@ -1,0 +1,244 @@
+"""The augmentations: composition, randomness, and samples against resizing the whole picture."""
+
+import importlib.util
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data as pictures
+
+from facedet.data.augmentation.distortion import distort
+from facedet.data.augmentation.extd import (
+    FILTERS,
+    A,
+    DataAnchorSampling,
+    PhotometricDistortion,
+    PillowResize,
+    SquareCrop,
+    resize_filtered,
+)
+from facedet.data.augmentation.pipeline import (
+    Augmentation,
+    ExtdAugmentation,
+    KeepImage,
+    ResizeImage,
+)
+from facedet.data.augmentation.windows import PADDING, cut_window
+from facedet.data.readers.wider import read_wider
+from facedet.errors import UsageError
+
+SHARED = os.environ.get("FACEDET_SHARED", "")
+needs_shared = pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set")
+
+
+def load_file(path):
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+reference = load_file(Path(__file__).parents[2] / "reference" / "whole_resize.py")
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """A photograph, 400 x 512."""
+    return np.ascontiguousarray(pictures.astronaut()[:400])
+
+
+def difference(a, b):
+    return np.abs(np.asarray(a, dtype=int) - np.asarray(b, dtype=int))
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("shape", [(100, 160), (400, 512), (256, 256)])
+def test_filters_are_pillows(picture, name, shape):
+    image = picture[: shape[0], : shape[1]]
+    expected = Image.fromarray(image).resize((256, 256), Image.Resampling[name.upper()])
+    apart = difference(resize_filtered(image, 256, name), expected)
+    assert apart.max() <= 2
+    assert apart.mean() < 0.05
+
+
+def run(steps, image, boxes, seed=0, ignore=None):
+    ignore = np.zeros(len(boxes), dtype=bool) if ignore is None else ignore
+    return Augmentation(steps)(image, boxes, ignore, seed)
+
+
+def test_boxes_beyond_the_picture_survive_exactly(picture):
+    boxes = np.array([[-30.5, -7.25, 600.125, 450], [511, 399, 700, 900], [5, 6, 5, 6]], np.float32)
+    done = run([], picture, boxes)
+    np.testing.assert_array_equal(done.boxes, boxes)
+    assert done.rows.tolist() == [0, 1, 2]
+    assert done.image is picture
+    # Mirrored at 512: x1' = 512 - x2.
+    mirrored = run([A.HorizontalFlip(p=1)], picture, boxes).boxes
+    np.testing.assert_array_equal(mirrored[:, [2, 0]], 512 - boxes[:, [0, 2]])
+    # Resized to 256 x 256: x by a half, y by 0.64.
+    resized = run([PillowResize(256)], picture, boxes).boxes
+    np.testing.assert_allclose(resized, boxes * [0.5, 0.64, 0.5, 0.64], rtol=1e-6)
+
+
+def test_no_faces(picture):
+    for transform in (ExtdAugmentation(96), KeepImage(), ResizeImage(96)):
+        done = transform(picture, np.zeros((0, 4), np.float32), np.zeros(0, bool), 3)
+        assert done.boxes.shape == (0, 4)
+        assert done.boxes.dtype == np.float32
+        assert done.rows.shape == (0,)
+        if not isinstance(transform, KeepImage):
+            assert done.image.shape == (96, 96, 3)
+
+
+def test_no_crop_is_chosen_for_ignored_faces():
+    # The ignored face fills the left half; every crop must hold the small one at the right.
+    image = np.zeros((200, 400, 3), dtype=np.uint8)
+    boxes = np.array([[0.0, 0, 180, 180], [300.0, 100, 330, 130]])
+    ignore = np.array([True, False])
+    augmentation = ExtdAugmentation(128)
+    for seed in range(60):
+        assert 1 in augmentation(image, boxes, ignore, seed).rows
+    only = ExtdAugmentation(128)(image, boxes, np.array([True, True]), 0)
+    assert only.rows.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("crop", [DataAnchorSampling, SquareCrop])
+def test_distortion_inside_the_crop_is_the_one_before_it(picture, crop):
+    boxes = np.array([[220.0, 90.0, 280.0, 160.0]])
+    distorted = 0
+    for seed in range(25):
+        done = run([crop(256, distortion=PhotometricDistortion())], picture, boxes, seed)
+        draws = dict(done.applied)[crop.__name__]
+        before = cut_window(distort(picture, draws["steps"], picture), draws["window"])
+        assert difference(done.image, before).mean() < 1
+        distorted += bool(draws["steps"])
+    assert distorted > 15
+
+
+def test_squares_clip_and_drop_by_hand():
+    # A square around the first face: the second reaches out of it or in, the third is 1 px^2.
+    boxes = np.array([[0.0, 0.0, 40.0, 40.0], [30.0, 30.0, 90.0, 90.0], [5.0, 5.0, 6.0, 6.0]])
+    table = np.column_stack([boxes / 100, np.arange(3)])
+    step = SquareCrop(size=100)
+    step.set_random_seed(3)
+    out = step(image=np.zeros((100, 100, 3), dtype=np.uint8), bboxes=table)
+    assert out["bboxes"][:, :4].min() >= 0
+    assert out["bboxes"][:, :4].max() <= 1
+    # 1 px^2 in a square of at least 40 is at most (100 / 40)^2 = 6.25 px^2 at 100.
+    assert 2 not in out["bboxes"][:, 4]
+
+
+def test_albumentations_own_pipeline_takes_the_crops(picture):
+    pipeline = A.Compose(
+        [PhotometricDistortion(), SquareCrop(128), PillowResize(128), A.HorizontalFlip()],
+        bbox_params=A.BboxParams(format="pascal_voc", label_fields=["labels"]),
+        seed=1,
+    )
+    out = pipeline(image=picture, bboxes=[[220, 90, 280, 160]], labels=[7])
+    assert out["image"].shape == (128, 128, 3)
+    assert len(out["bboxes"]) == 1
+    with pytest.raises(NotImplementedError, match="not masks"):
+        SquareCrop(128)(
+            image=picture, mask=picture[..., 0], bboxes=np.array([[0.4, 0.2, 0.5, 0.4]])
+        )
+
+
+def test_the_steps_do_not_share_their_numbers(picture):
+    flips = [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
+    names = [tuple(n for n, _ in run(flips, picture, [], seed).applied) for seed in range(400)]
+    both = ("HorizontalFlip", "VerticalFlip")
+    for applied in ((), both[:1], both[1:], both):
+        assert 60 < names.count(applied) < 140  # 100 expected, standard deviation 9
+
+
+def same(a, b):
+    return (
+        np.array_equal(a.image, b.image)
+        and np.array_equal(a.boxes, b.boxes)
+        and np.array_equal(a.rows, b.rows)
+    )
+
+
+def test_a_sample_is_a_function_of_its_seed(picture):
+    boxes = np.array([[220.0, 90.0, 280.0, 160.0], [30.0, 40.0, 60.0, 80.0]])
+    ignore = np.zeros(2, dtype=bool)
+    augmentation = ExtdAugmentation(96)
+    first = [augmentation(picture, boxes, ignore, seed) for seed in range(8)]
+    np.random.seed(5)  # noqa: NPY002
+    other = pickle.loads(pickle.dumps(augmentation))
+    for seed in reversed(range(8)):
+        assert same(other(picture, boxes, ignore, seed), first[seed])
+    assert not same(first[0], first[1])
+
+
+def test_arguments_are_checked():
+    with pytest.raises(
+        UsageError, match=r"sides \[16, 32\] must ascend from one of at most size 8"
+    ):
+        DataAnchorSampling(8, sides=(16, 32))
+    with pytest.raises(UsageError, match="must ascend"):
+        ExtdAugmentation(640, sides=(32, 16))
+    with pytest.raises(UsageError, match="box.*bilinear, hamming"):
+        PillowResize(64, filters=("box",))
+    with pytest.raises(UsageError, match="interpolations"):
+        DataAnchorSampling(interpolations=())
+    with pytest.raises(UsageError, match=r"anchor_sampling=1\.5: a probability from 0 to 1"):
+        ExtdAugmentation(anchor_sampling=1.5)
+
+
+def test_importing_asks_no_network():
+    code = (
+        "import urllib.request\n"
+        "def refuse(*a, **k): raise SystemExit('network')\n"
+        "urllib.request.OpenerDirector.open = refuse\n"
+        "import facedet.data.augmentation.pipeline"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "NO_ALBUMENTATIONS_UPDATE"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+@pytest.fixture(scope="module")
+def records():
+    return read_wider(Path(SHARED) / "data" / "wider", "train", images="present").records
+
+
+@needs_shared
+@pytest.mark.data
+def test_samples_are_those_of_the_whole_resize(records):
+    augmentation, rng = ExtdAugmentation(640), np.random.default_rng(11)
+    for index in rng.integers(len(records), size=40).tolist():
+        record = records[index]
+        image = np.asarray(Image.open(record.path).convert("RGB"))
+        done = augmentation(image, record.boxes, record.ignore, index)
+        expected, boxes = reference.whole_resize(record.path, record.boxes, done.applied, 640)
+        np.testing.assert_allclose(done.boxes, boxes, atol=1e-3)
+        assert difference(done.image, expected).mean() < 1.5
+
+
+@needs_shared
+@pytest.mark.data
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_sheet_of_crops(records, share, tmp_path):
+    """Writes a sheet to look at (pytest keeps the folders of the last three runs)."""
+    augmentation, rng = ExtdAugmentation(640, anchor_sampling=share), np.random.default_rng(3)
+    tiles = []
+    for index in rng.integers(len(records), size=15).tolist():
+        record = records[index]
+        image = np.asarray(Image.open(record.path).convert("RGB"))
+        done = augmentation(image, record.boxes, record.ignore, index)
+        tile = done.image.copy()
+        for box in np.rint(done.boxes).astype(int).tolist():
+            cv2.rectangle(tile, box[:2], box[2:], (0, 255, 0), 2)
+        tiles.append(cv2.resize(tile, (240, 240), interpolation=cv2.INTER_AREA))
+    sheet = np.vstack([np.hstack(tiles[row : row + 5]) for row in (0, 5, 10)])
+    Image.fromarray(sheet).save(tmp_path / "sheet.png")
+    assert sheet.shape == (720, 1200, 3)
+    # The padding's colour covers much of the anchor windows and none of the squares.
+    padded = (sheet == PADDING).all(axis=-1).mean()
+    assert padded > 0.1 if share else padded < 0.01

@@ -1,0 +1,210 @@
+"""SmallHardFace's augmentation: samples against the whole picture resized, and its invariants."""
+
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage import data as pictures
+
+from facedet.data.augmentation.face_crop import A
+from facedet.data.augmentation.hsv_distortion import Tone, retouch
+from facedet.data.augmentation.pipeline import SmallHardFaceAugmentation
+from facedet.data.augmentation.smallhardface import HsvDistortion, ShortSideCrop
+from facedet.data.dataset import FaceDataset
+from facedet.data.images import read_rgb
+from facedet.data.readers.wider import read_wider
+from facedet.data.samplers import Draw
+from facedet.errors import UsageError
+
+BOXES = np.array([[220.0, 90.0, 280.0, 160.0], [30.0, 40.0, 60.0, 80.0]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """A photograph, 400 x 512."""
+    return np.ascontiguousarray(pictures.astronaut()[:400])
+
+
+def run(augmentation, picture, boxes=BOXES, seed=0, ignore=None):
+    ignore = np.zeros(len(boxes), dtype=bool) if ignore is None else np.array(ignore)
+    return augmentation(picture, np.asarray(boxes, np.float32), ignore, seed)
+
+
+def drawn(done):
+    return dict(done.applied)["ShortSideCrop"]
+
+
+def whole_resize(picture, draws):
+    """The sample's pixels in the order of the release: distorted, resized whole, then cut."""
+    window = draws["window"]
+    whole = cv2.resize(retouch(picture, draws["steps"]), window.resized[::-1])
+    return whole[window.top : window.top + window.height, window.left : window.left + window.width]
+
+
+def difference(a, b):
+    return np.abs(np.asarray(a, dtype=int) - np.asarray(b, dtype=int))
+
+
+def test_boxes_by_hand(picture):
+    # 400 x 512 at short side 200: a half. Nothing is cropped; the last face is clipped to 512 and
+    # 400 and then 0, and one beside the picture is dropped.
+    boxes = [[220, 90, 280, 160], [500, 390, 600, 450], [-40, 5, 0.5, 9], [1, 2, 2, 40]]
+    done = run(SmallHardFaceAugmentation(scales=(200,), crop=0.0), picture, boxes)
+    assert done.image.shape == (200, 256, 3)
+    assert done.boxes.tolist() == [[110, 45, 140, 80], [250, 195, 256, 200]]
+    assert done.rows.tolist() == [0, 1]
+    assert done.boxes.dtype == np.float32
+
+
+@pytest.mark.parametrize("scale", [150, 400, 700])
+def test_samples_are_those_of_the_whole_resize(picture, scale):
+    augmentation = SmallHardFaceAugmentation(scales=(scale,))
+    cropped = 0
+    for seed in range(20):
+        done = run(augmentation, picture, seed=seed)
+        draws = drawn(done)
+        window = draws["window"]
+        assert done.image.shape == (window.height, window.width, 3)
+        # Where the picture shrinks, rounding and cutting off come after the resizing.
+        assert difference(done.image, whole_resize(picture, draws)).mean() < 1
+        cropped += (window.height, window.width) != window.resized
+        factor = np.array([window.resized[1] / 512, window.resized[0] / 400] * 2)
+        moved = BOXES[done.rows] * factor - [window.left, window.top] * 2
+        limit = [window.width, window.height] * 2
+        np.testing.assert_allclose(done.boxes, moved.clip(0, limit), atol=1e-3)
+    assert 4 < cropped < 16
+
+
+def test_without_resizing_the_pixels_are_exact(picture):
+    augmentation = SmallHardFaceAugmentation(scales=(400,))
+    for seed in range(12):
+        done = run(augmentation, picture, seed=seed)
+        np.testing.assert_array_equal(done.image, whole_resize(picture, drawn(done)))
+
+
+def test_a_sample_is_a_function_of_its_seed(picture):
+    augmentation = SmallHardFaceAugmentation(scales=(200, 300), flip=0.5)
+    first = [run(augmentation, picture, seed=seed) for seed in range(8)]
+    copy = pickle.loads(pickle.dumps(augmentation))
+    for seed in reversed(range(8)):
+        for again in (run(augmentation, picture, seed=seed), run(copy, picture, seed=seed)):
+            np.testing.assert_array_equal(again.image, first[seed].image)
+            np.testing.assert_array_equal(again.boxes, first[seed].boxes)
+    assert len({done.image.tobytes() for done in first}) == 8
+
+
+def test_mirroring_is_left_to_the_data_set_unless_asked_for(picture):
+    plain = SmallHardFaceAugmentation(scales=(200,), crop=0.0, distortion=0.0)
+    flipped = SmallHardFaceAugmentation(scales=(200,), crop=0.0, distortion=0.0, flip=1.0)
+    images = [run(plain, picture, seed=seed).image for seed in range(5)]
+    assert all(np.array_equal(image, images[0]) for image in images)
+    done = run(flipped, picture)
+    np.testing.assert_array_equal(done.image, images[0][:, ::-1])
+    # 256 wide: 256 - 140 and 256 - 110.
+    assert done.boxes[0].tolist() == [116, 45, 146, 80]
+
+
+def test_the_distortion_can_be_left_out(picture):
+    for share, expected in ((0.0, 0), (1.0, 1)):
+        augmentation = SmallHardFaceAugmentation(scales=(50,), distortion=share)
+        tones = [drawn(run(augmentation, picture, seed=seed))["steps"] for seed in range(40)]
+        # One in sixteen distortions is none of the four: 37.5 of 40 expected.
+        assert 30 * expected <= sum(tone != Tone() for tone in tones) <= 40 * expected
+
+
+def test_pictures_without_faces_are_background(picture):
+    augmentation = SmallHardFaceAugmentation(scales=(200,))
+    assert not augmentation.needs_faces
+    for seed in range(6):
+        done = run(augmentation, picture, np.zeros((0, 4)), seed)
+        assert done.image.shape == (200, 256, 3)
+        assert done.boxes.shape == (0, 4)
+        assert done.boxes.dtype == np.float32
+    # Faces to be ignored stay, without a crop for them.
+    for seed in range(6):
+        done = run(augmentation, picture, BOXES, seed, ignore=[True, True])
+        assert done.image.shape == (200, 256, 3)
+        assert done.rows.tolist() == [0, 1]
+
+
+@settings(max_examples=60)
+@given(
+    st.tuples(st.integers(1, 150), st.integers(1, 150)),
+    st.lists(st.tuples(*[st.floats(-30, 180)] * 4), max_size=5),
+    st.integers(0, 10**6),
+)
+def test_invariants(size, listed, seed):
+    image = np.zeros((*size, 3), np.uint8)
+    corners = np.array(listed, np.float32).reshape(-1, 2, 2)
+    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+    augmentation = SmallHardFaceAugmentation(scales=(40, 80, 120), long_limit=200, flip=0.5)
+    done = run(augmentation, image, boxes, seed)
+    height, width = done.image.shape[:2]
+    assert max(done.image.shape) <= 200
+    assert min(height, width) <= 120
+    assert done.image.dtype == np.uint8
+    assert len(done.boxes) == len(done.rows) == len(set(done.rows.tolist()))
+    assert (done.boxes >= 0).all()
+    assert (done.boxes <= [width, height, width, height]).all()
+    # Single precision takes a thousandth off a pixel at most.
+    assert (done.boxes[:, 2:] - done.boxes[:, :2] >= 0.999).all()
+
+
+def test_the_steps_work_in_albumentations_own_pipeline(picture):
+    pipeline = A.Compose(
+        [HsvDistortion(), ShortSideCrop(scales=(200,)), A.HorizontalFlip()],
+        bbox_params=A.BboxParams(format="pascal_voc", label_fields=["labels"]),
+        seed=1,
+    )
+    out = pipeline(image=picture, bboxes=[[220, 90, 280, 160]], labels=[7])
+    assert min(out["image"].shape[:2]) <= 200
+    assert len(out["bboxes"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"scales": ()}, r"scales=\[\]: short sides from 1 to long_limit=2000"),
+        ({"scales": (400, 0)}, r"scales=\[400, 0\]"),
+        ({"scales": (400,), "long_limit": 300}, r"scales=\[400\]: .*long_limit=300"),
+        ({"min_ratio": 0.0}, r"min_ratio=0\.0"),
+        ({"tries": 0}, "tries=0"),
+        ({"crop": 1.5}, r"crop=1\.5: a probability"),
+        ({"distortion": -1}, "distortion=-1: a probability"),
+        ({"flip": 2}, "flip=2: a probability"),
+    ],
+)
+def test_arguments_are_checked(wrong, told):
+    with pytest.raises(UsageError, match=told):
+        SmallHardFaceAugmentation(**wrong)
+
+
+@pytest.mark.data
+def test_samples_of_real_pictures(shared):
+    records = read_wider(shared / "data" / "wider", "train", images="present").records
+    dataset = FaceDataset(records, SmallHardFaceAugmentation(), 5, mirrored_copies=True)
+    for entry in np.random.default_rng(2).integers(len(dataset), size=12).tolist():
+        image, target = dataset[Draw(1, entry)]
+        assert target.index == entry
+        height, width = target.size
+        assert tuple(image.shape) == (3, height, width)
+        assert max(height, width) <= 2000
+        assert min(height, width) >= 0.6 * 400 - 1
+        limit = np.array([width, height, width, height])
+        boxes = target.boxes.numpy()
+        assert (boxes >= 0).all()
+        assert (boxes <= limit).all()
+
+
+@pytest.mark.data
+def test_real_pixels_are_those_of_the_whole_resize(shared):
+    records = read_wider(shared / "data" / "wider", "train", images="present").records
+    augmentation, rng = SmallHardFaceAugmentation(), np.random.default_rng(11)
+    for index in rng.integers(len(records), size=10).tolist():
+        record = records[index]
+        image = read_rgb(record.path)
+        done = run(augmentation, image, record.boxes, index)
+        assert difference(done.image, whole_resize(image, drawn(done))).mean() < 1

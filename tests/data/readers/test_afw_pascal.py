@@ -1,0 +1,205 @@
+"""AFW and Pascal Faces: revised and original annotations, result lines, and complaints."""
+
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import savemat
+
+from facedet.data.readers.afw import read_afw, read_afw_ground_truth
+from facedet.data.readers.afw_pascal import ScoredLines, read_scored_lines
+from facedet.data.readers.pascal import read_pascal, read_pascal_ground_truth
+from facedet.errors import FacedetError, UsageError
+from facedet.structures import Detections
+from reference.one_face import save_picture
+
+READERS = {
+    "new_annotations_AFW.mat": (read_afw, read_afw_ground_truth),
+    "Annotations_Face_PASCALLayout_large_fixed.mat": (read_pascal, read_pascal_ground_truth),
+}
+AFW = "new_annotations_AFW.mat"
+KEEP = {"zero_size": "keep", "faceless": "keep"}
+# x1, y1, x2, y2, a column that is not used, ignore
+FACES = [[10, 20, 50, 60, 0, 0], [5, 6, 7, 8, 0, 1]]
+
+
+def write_mat(path, pictures):
+    """The revised layout: a struct array [N, 1] of `imgname` and `objects`."""
+    items = np.empty((len(pictures), 1), dtype=[("imgname", object), ("objects", object)])
+    for place, (name, objects) in enumerate(pictures):
+        items[place, 0] = (name, objects)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    savemat(path, {"Annotations": items})
+    return path
+
+
+def cells(rows):
+    """A cell array of one row per face."""
+    nested = np.empty((1, len(rows)), dtype=object)
+    for place, row in enumerate(rows):
+        nested[0, place] = np.array([row], float)
+    return nested
+
+
+@pytest.mark.parametrize("mat", READERS)
+def test_revised_annotations(tmp_path, mat):
+    pictures = [("1004.jpg", np.array(FACES, float)), ("2007_1.jpg", np.zeros((0, 6)))]
+    write_mat(tmp_path / "annotations" / mat, pictures)
+    for name in ("1004.jpg", "2007_1.jpg"):
+        save_picture(tmp_path / "images" / name)
+    read, read_truth = READERS[mat]
+    records, counts = read(tmp_path, "val", images="all", **KEEP)
+    assert [record.name for record in records] == ["1004", "2007_1"]
+    assert records[0].path == tmp_path / "images" / "1004.jpg"
+    assert records[0].boxes.tolist() == [[10, 20, 50, 60], [5, 6, 7, 8]]
+    assert records[0].ignore.tolist() == [False, True]
+    assert records[1].boxes.shape == (0, 4)
+    assert (counts["images"], counts["faces"], counts["missing_images"]) == (2, 2, 0)
+    for path in (tmp_path, tmp_path / "annotations" / mat):
+        assert [record.name for record in read_truth(path)] == ["1004", "2007_1"]
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        np.array(FACES, float)[:, :4],  # Pascal Faces has rows of four
+        np.array(FACES, np.int32)[:, :4],
+        cells([row[:4] for row in FACES]),
+        cells([FACES[0], FACES[1][:4]]),
+    ],
+)
+def test_faces_without_the_ignore_column(tmp_path, objects):
+    path = write_mat(tmp_path / AFW, [("a.jpg", objects)])
+    (record,) = read_afw_ground_truth(path)
+    assert record.boxes.tolist() == [[10, 20, 50, 60], [5, 6, 7, 8]]
+    assert record.ignore.tolist() == [False, False]
+
+
+def test_one_face(tmp_path):
+    path = write_mat(tmp_path / AFW, [("a.jpg", cells(FACES[1:])), ("b.jpg", cells([]))])
+    records = read_afw_ground_truth(path)
+    assert records[0].ignore.tolist() == [True]
+    assert len(records[1].boxes) == 0
+
+
+def test_original_lists(tmp_path):
+    text = "img/a.jpg 1 2 30.5 40\nb.png\n\nimg/a.jpg 5 6 7 8 1\nc 1 2 3 4 0\n"
+    (tmp_path / "list.txt").write_text(text)
+    save_picture(tmp_path / "testimages" / "a.jpg")
+    records = read_afw_ground_truth(tmp_path)
+    assert [record.name for record in records] == ["a", "b", "c"]
+    assert records[0].boxes.tolist() == [[1, 2, 30.5, 40], [5, 6, 7, 8]]
+    assert records[0].ignore.tolist() == [False, True]
+    assert len(records[1].boxes) == 0
+    folder = tmp_path / "testimages"
+    assert [record.path for record in records] == [
+        folder / "a.jpg",
+        folder / "b.png",
+        folder / "c.jpg",
+    ]
+    reading = read_afw(tmp_path, "val", images="present", **KEEP)
+    assert reading.counts["missing_images"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "lists no picture"),
+        ("a.jpg 1 2 3\n", "line 1: '1 2 3' is not 4 or 5 finite numbers"),
+        ("a.jpg 1 2 3 4\nb.jpg 1 2 3 x\n", "line 2: '1 2 3 x'"),
+        ("a.jpg 1 2 3 1e39\n", "line 1: '1 2 3 1e39' is not 4 or 5 finite numbers up to 1,000,000"),
+        ("a.jpg 1 2 3 inf\n", "line 1"),
+        ("x/a.jpg 1 2 3 4\ny/a.jpg 1 2 3 4\n", "lists a twice"),
+    ],
+)
+def test_malformed_lists(tmp_path, text, message):
+    (tmp_path / "list.txt").write_text(text)
+    with pytest.raises(FacedetError, match="list.txt") as caught:
+        read_afw_ground_truth(tmp_path)
+    assert message in str(caught.value)
+
+
+def test_malformed_mats(tmp_path):
+    path = tmp_path / AFW
+    for content, message in (
+        ({"Annotations": np.eye(2)}, r"no imgname and objects, but \[\]"),
+        ({"anno": np.eye(2)}, "holds no Annotations"),
+    ):
+        savemat(path, content)
+        with pytest.raises(FacedetError, match=message):
+            read_afw_ground_truth(tmp_path)
+    for pictures, message in (
+        ([(3.0, np.zeros((0, 6)))], "the imgname of entry 1 is no text"),
+        ([("a\nb.jpg", np.zeros((0, 6)))], r"the imgname of entry 1 is 'a\\nb.jpg'"),
+        ([("a.jpg", "text")], r"a\.jpg: objects are <U4\[1, 1\], not \[G, 4\]"),
+        ([("a.jpg", np.zeros((2, 3)))], r"a\.jpg: objects are float64\[2, 3\]"),
+        ([("a.jpg", np.full((1, 4), np.nan))], r"a\.jpg: an object is not finite"),
+        ([("a.jpg", np.full((1, 4), 1e39))], r"a\.jpg: an object is not .* up to 1,000,000"),
+        ([("a.jpg", np.ones((1, 4))), ("a.jpg", np.ones((1, 4)))], "lists a.jpg twice"),
+    ):
+        write_mat(path, pictures)
+        with pytest.raises(FacedetError, match=message):
+            read_afw_ground_truth(tmp_path)
+    path.write_bytes(b"MATLAB 5.0")
+    with pytest.raises(FacedetError, match="cannot be read as a MATLAB file"):
+        read_afw_ground_truth(tmp_path)
+
+
+def test_no_annotations(tmp_path):
+    with pytest.raises(FacedetError, match="holds neither new_annotations_AFW.mat nor exactly one"):
+        read_afw_ground_truth(tmp_path)
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("x\n")
+    with pytest.raises(FacedetError, match="exactly one"):
+        read_pascal_ground_truth(tmp_path)
+    with pytest.raises(UsageError, match="Pascal Faces has no train pictures"):
+        read_pascal(tmp_path, "train", images="all", **KEEP)
+
+
+LINES = "b.jpg 0.5 1 2 4 8\na 0.9 10 20 30.5 40\n\nx/b.jpg 0.25 5 6 7 8\n"
+
+
+def test_scored_lines(tmp_path):
+    file = tmp_path / "out" / "det.txt"
+    file.parent.mkdir()
+    file.write_text(LINES)
+    packed = tmp_path / "out.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(file, "det.txt")
+    for path in (file, file.parent, packed, str(packed)):
+        found = read_scored_lines(path)
+        # x, y, w, h, score with w = x2 - x1.
+        assert found["a"].tolist() == [[10, 20, 20.5, 20, 0.9]]
+        assert found["b"].tolist() == [[1, 2, 3, 6, 0.5], [5, 6, 2, 2, 0.25]]
+
+
+def test_nothing_found_is_no_line(tmp_path):
+    (tmp_path / "det.txt").write_text("\n")
+    assert read_scored_lines(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "line", ["a 0.5 1 2 3", "a 0.5 1 2 3 4 5", "a 0.5 1 2 3 x", "a", "a nan 1 2 3 4"]
+)
+def test_malformed_lines(tmp_path, line):
+    path = tmp_path / "det.txt"
+    path.write_text(f"b 0.5 1 2 4 8\n{line}\n")
+    with pytest.raises(FacedetError, match=r"det\.txt, line 2: .* is not 5 finite numbers"):
+        read_scored_lines(path)
+
+
+def test_written_lines_move_the_upper_edge(tmp_path):
+    sink = ScoredLines(tmp_path / "out", decimals=1, score_decimals=2)
+    boxes = torch.tensor([[1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 30.0, 69.0]])
+    sink.add("a", Detections(boxes, torch.tensor([0.25, 0.9])))
+    sink.add("b", Detections(torch.zeros(0, 4), torch.zeros(0)))
+    sink.close()
+    # 20 + 0.2 * (69 - 20 + 1) = 30; 2 + 0.2 * 3 = 2.6.
+    written = (tmp_path / "out" / "detections.txt").read_text()
+    assert written == "a 0.90 10.0 30.0 30.0 69.0\na 0.25 1.0 2.6 3.0 4.0\n"
+    still = ScoredLines(tmp_path / "still", y_shift=0.0, decimals=0, score_decimals=1)
+    still.add("a", Detections(boxes[:1], torch.tensor([0.5])))
+    still.close()
+    assert (tmp_path / "still" / "detections.txt").read_text() == "a 0.5 1 2 3 4\n"
+    assert boxes[0].tolist() == [1, 2, 3, 4]

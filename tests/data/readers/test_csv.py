@@ -1,0 +1,110 @@
+"""Tables of boxes: headers, rows, and what is wrong with them."""
+
+import pytest
+from own_roots import CSV, check_listed, check_malformed, csv_root, put, put_pictures
+
+from facedet.data.readers.csv import csv_splits, list_csv, read_csv
+from facedet.errors import FacedetError
+
+
+@pytest.mark.parametrize(
+    ("file", "pictures"),
+    [
+        ("{}.csv", "images/{}"),
+        ("annotations/faces_{}.csv", "{}"),
+        ("{}/_annotations.csv", "{}"),
+        ("boxes-{}.CSV", "images"),
+    ],
+)
+def test_layouts(tmp_path, file, pictures):
+    for split, text in CSV.items():
+        put(tmp_path / file.format(split), text)
+    put_pictures(tmp_path, pictures.format("train"), pictures.format("val"))
+    assert csv_splits(tmp_path) == ["train", "val"]
+    for split in ("train", "val"):
+        check_listed(list_csv(tmp_path, split), split)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image,x,y,w,h,ignore\na.jpg,10,5,10,10,0\na.jpg,0,0,4,8,1\nsub/b.png,,,,,\n",
+        "\ufeffFilename;XMin;YMin;XMax;YMax;Ignore\r\na.jpg;10;5;20;15;false\r\n"
+        "a.jpg;0;0;4;8;TRUE\r\nsub\\b.png;;;;;\r\n",
+        # The columns in any order, others among them: width and height are the picture's here.
+        "width\theight\ty2\tx2\ty1\tx1\timage\tiscrowd\n40\t20\t15\t20\t5\t10\ta.jpg\t0\n"
+        "40\t20\t8\t4\t0\t0\t./a.jpg\t1\n30\t30\t\t\t\t\tsub/b.png\t0\n",
+        'left, top, width, height, ignore, path\n10, 5, 10, 10, 0, "a.jpg"\n\n'
+        "0,0,4,8,1,a.jpg\n , , , , , sub/b.png\n",
+    ],
+)
+def test_headers(tmp_path, text):
+    put(csv_root(tmp_path) / "train.csv", text)
+    listing = list_csv(tmp_path, "train")
+    boxes = sorted(box for one in listing.pictures for box in one.boxes.tolist())
+    assert boxes == [[0, 0, 4, 8], [10, 5, 20, 15]]
+    assert {one.file for one in listing.pictures} == {"a.jpg", "sub/b.png"}
+    ignored = [one.boxes[one.ignore].tolist() for one in listing.pictures if one.ignore.any()]
+    assert ignored == [[[0, 0, 4, 8]]]
+
+
+def test_classes(tmp_path):
+    text = "image,x,y,w,h,class\na.jpg,1,1,5,5,car\na.jpg,2,2,5,5,face\nsub/b.png,,,,,\n"
+    put(csv_root(tmp_path) / "train.csv", text)
+    assert list_csv(tmp_path, "train").classes == ("car", "face")
+    reading = read_csv(tmp_path, "train", faceless="keep")
+    assert reading.counts["other_class_boxes"] == 1
+    assert reading.records[0].boxes.tolist() == [[2, 2, 7, 7]]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a.jpg,1,2,3", "4 columns, but 6 in the header"),
+        ("a.jpg,1,2,3,4,0,9", "7 columns, but 6 in the header"),
+        (",1,2,3,4,0", "image is '': a path is wanted"),
+        ("..,1,2,3,4,0", "image is '..': a path is wanted"),
+        ("a.jpg,1,2,three,4,0", "the box is '1, 2, three, 4': four numbers are wanted"),
+        ("a.jpg,1,2,,4,0", "the box is '1, 2, , 4': four numbers are wanted"),
+        ("a.jpg,1,2,3,4,maybe", "ignore is 'maybe': 0 or 1 is wanted"),
+    ],
+)
+def test_malformed_rows_are_named(tmp_path, row, message):
+    lines = CSV["train"].splitlines(keepends=True)
+    put(csv_root(tmp_path) / "train.csv", "".join([lines[0], f"{row}\n", *lines[1:]]))
+    listing = check_malformed(list_csv, tmp_path, "train.csv", f", line 2: {message}")
+    assert listing.pictures[0].places.tolist() == [3, 4]
+    check_listed(listing, "train")
+
+
+def test_a_missing_class(tmp_path):
+    text = "image,x,y,w,h,class\na.jpg,1,1,5,5,\n"
+    put(csv_root(tmp_path) / "train.csv", text)
+    check_malformed(list_csv, tmp_path, "train.csv", ", line 2: the class is missing")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", ", line 1: the columns are '': wanted image and x1, y1, x2, y2 (or x, y, w, h)"),
+        (b"a.jpg,1,2,3,4\n", ", line 1: the columns are 'a.jpg, 1, 2, 3, 4': wanted image and "),
+        (b"image,x1,y1,x2\n", ", line 1: the columns are 'image, x1, y1, x2': wanted image and "),
+        (b"image,x1,y1,x2,y2\n\xff\xfe", " cannot be read: 'utf-8' codec can't decode"),
+        (b'image,x1,y1,x2,y2\n"' + b"x" * 140_000, ", line 2: field larger than field limit"),
+    ],
+)
+def test_files_of_another_kind(tmp_path, content, message):
+    path = csv_root(tmp_path) / "train.csv"
+    path.write_bytes(content)
+    with pytest.raises(FacedetError) as caught:
+        list_csv(tmp_path, "train")
+    assert str(caught.value).startswith(f"{path}{message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_places_are_lines(tmp_path):
+    text = 'image,x1,y1,x2,y2\n"sub\n/x.jpg",1,1,2,2\na.jpg,1,nan,3,4\n'
+    put(csv_root(tmp_path) / "train.csv", text)
+    # The first row takes two lines.
+    with pytest.raises(FacedetError, match=r"'a.jpg', line 4: the box \[1.0, nan, 3.0, 4.0\]"):
+        read_csv(tmp_path, "train", images="present")

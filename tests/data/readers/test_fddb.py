@@ -1,0 +1,240 @@
+"""FDDB's readers and writer: layouts, boxes around ellipses, and complaints."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facedet.data.readers.fddb import bounding_boxes, read_fddb, read_fddb_ground_truth
+from facedet.data.readers.fddb_files import FoldFile, read_fddb_detections
+from facedet.errors import FacedetError, UsageError
+from facedet.structures import Detections
+from reference.one_face import save_picture
+
+SHARED = os.environ.get("FACEDET_SHARED", "")
+
+FIRST = "2002/08/11/big/img_591\n1\n20.5 10.0 0.0 30.0 20.0  1\n"
+SECOND = "2002/08/26/big/img_265\n2\n5 4 1.5707963267948966 40 30  1\n6 3 0 9 8 1\n"
+NAMES = ["2002/08/11/big/img_591", "2002/08/26/big/img_265"]
+KEEP = {"zero_size": "keep", "faceless": "keep"}
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two folds of one picture each, of 64 x 48 px."""
+    write(tmp_path / "FDDB-folds" / "FDDB-fold-01-ellipseList.txt", FIRST)
+    write(tmp_path / "FDDB-folds" / "FDDB-fold-02-ellipseList.txt", SECOND)
+    write(tmp_path / "FDDB-folds" / "FDDB-fold-01.txt", f"{NAMES[0]}\n")
+    for name in NAMES:
+        save_picture(tmp_path / "originalPics" / f"{name}.jpg")
+    return tmp_path
+
+
+def test_folds_are_read_together(root):
+    records, counts = read_fddb(root, "val", images="all", **KEEP)
+    assert [record.name for record in records] == NAMES
+    assert records[0].path == root / "originalPics" / f"{NAMES[0]}.jpg"
+    assert [record.tags["size"] for record in records] == [(48, 64)] * 2
+    np.testing.assert_allclose(records[0].tags["ellipses"], [[20.5, 10, 0, 30, 20]])
+    # Half axes 20.5 and 10 about (30, 20); then 5 and 4, turned by a quarter, about (40, 30).
+    np.testing.assert_allclose(records[0].boxes, [[9.5, 10, 50.5, 30]])
+    np.testing.assert_allclose(records[1].boxes, [[36, 25, 44, 35], [3, 5, 15, 11]], atol=1e-5)
+    assert not records[1].ignore.any()
+    assert counts == {
+        "images": 2, "faces": 3, "zero_size_boxes": 0, "faceless_images": 0, "missing_images": 0,
+    }  # fmt: skip
+
+
+def test_one_file_for_all_folds_and_no_pictures(tmp_path):
+    path = write(tmp_path / "ellipses.txt", FIRST + SECOND)
+    for place in (path, tmp_path, str(tmp_path)):
+        records = read_fddb_ground_truth(place)
+        assert [record.name for record in records] == NAMES
+        assert [record.tags["size"] for record in records] == [None, None]
+
+
+def test_pictures_may_lie_beside_the_ellipses(tmp_path):
+    write(tmp_path / "ellipses.txt", FIRST)
+    save_picture(tmp_path / f"{NAMES[0]}.jpg", (30, 20))
+    assert read_fddb_ground_truth(tmp_path)[0].tags["size"] == (20, 30)
+
+
+def test_missing_pictures(root):
+    (root / "originalPics" / f"{NAMES[1]}.jpg").unlink()
+    with pytest.raises(FacedetError, match=r"1 of 2 pictures are missing.*img_265\.jpg.*=present"):
+        read_fddb(root, "val", images="all", **KEEP)
+    reading = read_fddb(root, "val", images="present", **KEEP)
+    assert [record.name for record in reading.records] == NAMES[:1]
+    assert (reading.counts["images"], reading.counts["missing_images"]) == (1, 1)
+    (root / "originalPics" / f"{NAMES[0]}.jpg").unlink()
+    with pytest.raises(FacedetError, match="2 of 2 pictures are missing"):
+        read_fddb(root, "val", images="present", **KEEP)
+
+
+def test_a_name_that_no_file_can_have_is_a_missing_picture(root):
+    write(root / "FDDB-folds" / "FDDB-fold-03-ellipseList.txt", f"{'9' * 300}\n0\n")
+    assert read_fddb_ground_truth(root)[2].tags["size"] is None
+    assert read_fddb(root, "val", images="present", **KEEP).counts["missing_images"] == 1
+
+
+def test_a_picture_that_is_none(root):
+    (root / "originalPics" / f"{NAMES[1]}.jpg").write_text("no picture")
+    with pytest.raises(FacedetError, match=r"img_265\.jpg: the size of this picture"):
+        read_fddb(root, "val", images="all", **KEEP)
+
+
+def test_faces_without_area_and_pictures_without_faces(tmp_path):
+    write(
+        tmp_path / "ellipses.txt", "a/1\n2\n0 0 0 9 9 1\n5 4 0 9 9 1\na/2\n0\na/3\n1\n0 0 0 5 5 1\n"
+    )
+    for name in ("a/1", "a/2", "a/3"):
+        save_picture(tmp_path / f"{name}.jpg")
+    kept = read_fddb(tmp_path, "val", images="all", **KEEP)
+    assert [len(record.boxes) for record in kept.records] == [2, 0, 1]
+    cut = read_fddb(tmp_path, "val", images="all", zero_size="drop", faceless="drop")
+    assert [record.name for record in cut.records] == ["a/1"]
+    assert cut.records[0].tags["ellipses"].tolist() == [[5, 4, 0, 9, 9]]
+    assert cut.records[0].tags["size"] == (48, 64)
+    assert (cut.counts["zero_size_boxes"], cut.counts["faceless_images"]) == (2, 2)
+
+
+def test_wrong_choices(root):
+    with pytest.raises(UsageError, match="FDDB has no train pictures"):
+        read_fddb(root, "train", images="all", **KEEP)
+    with pytest.raises(UsageError, match="images=some is none of all, present"):
+        read_fddb(root, "val", images="some", **KEEP)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "lists no picture"),
+        ("a/1\n", "line 2: '' is no number"),
+        ("a/1\nmany\n", "line 2: 'many' is no number"),
+        ("a/1\n1\n", "line 2 promises 1 boxes, but 0 lines follow"),
+        ("a/1\n1\n5 4 0 9 9\n", "line 3: '5 4 0 9 9' is not 6 finite numbers"),
+        ("a/1\n1\n5 4 0 9 nan 1\n", "line 3"),
+        ("a/1\n1\n5 4 0 9 1e39 1\n", "line 3: '5 4 0 9 1e39 1' is not 6 finite numbers up to 1"),
+        ("a/1\n0\n5 4 0 9 9 1\n", "line 3: '5 4 0 9 9 1' is no picture"),
+        ("a/1\n0\na/1\n0\n", "line 3: a/1 is there a second time"),
+        ("a/1\n2\n5 4 0 9 9 1\n-5 4 0 9 9 1\n", "line 4: an ellipse has a half axis below 0"),
+    ],
+)
+def test_malformed_ellipses(tmp_path, text, message):
+    path = write(tmp_path / "ellipses.txt", text)
+    with pytest.raises(FacedetError, match="ellipses.txt") as caught:
+        read_fddb_ground_truth(path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_ellipses_at_all(tmp_path):
+    with pytest.raises(FacedetError, match="holds neither FDDB-fold"):
+        read_fddb_ground_truth(tmp_path)
+    with pytest.raises(FacedetError, match="nowhere holds neither"):
+        read_fddb_ground_truth(tmp_path / "nowhere")
+
+
+def test_boxes_touch_the_ellipse_and_no_more():
+    # Points of the ellipse, by its angle to the centre, reach the box and stay inside.
+    ellipse = np.array([[20.0, 7.0, 0.7, 50.0, 40.0]])
+    turn = np.linspace(0, 2 * np.pi, 100_000)
+    along, across = 20 * np.cos(turn), 7 * np.sin(turn)
+    x = 50 + along * np.cos(0.7) - across * np.sin(0.7)
+    y = 40 + along * np.sin(0.7) + across * np.cos(0.7)
+    np.testing.assert_allclose(
+        bounding_boxes(ellipse), [[x.min(), y.min(), x.max(), y.max()]], atol=1e-6
+    )
+
+
+RECTANGLES = "a/1\n2\n1 2 3 4 0.9\n5 6 7 8 0.25\na/2\n0\n"
+ELLIPSES = "a/0\n0\na/1\n1\n5 4 0.5 9 8 0.9\n"
+
+
+def test_rectangles_in_a_file_a_folder_and_a_zip(tmp_path):
+    file = write(tmp_path / "one" / "out.txt", RECTANGLES)
+    first, second = RECTANGLES.split("a/2")
+    write(tmp_path / "two" / "fold-01-out.txt", first)
+    write(tmp_path / "two" / "fold-02-out.txt", f"a/2{second}")
+    packed = tmp_path / "out.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(file, "folds/out.txt")
+    for path in (file, tmp_path / "one", tmp_path / "two", packed):
+        found = read_fddb_detections(path)
+        assert found["a/1"].tolist() == [[1, 2, 3, 4, 0.9], [5, 6, 7, 8, 0.25]]
+        assert found["a/2"].shape == (0, 5)
+
+
+def test_ellipses_have_a_column_more(tmp_path):
+    found = read_fddb_detections(write(tmp_path / "out.txt", ELLIPSES))
+    assert found["a/1"].tolist() == [[5, 4, 0.5, 9, 8, 0.9]]
+    assert found["a/0"].shape == (0, 6)
+
+
+def test_rectangles_may_begin_outside_the_picture(tmp_path):
+    path = write(tmp_path / "out.txt", "a/1\n1\n-1 -2 3 4 0.9\n")
+    assert read_fddb_detections(path)["a/1"].tolist() == [[-1, -2, 3, 4, 0.9]]
+
+
+def test_names_may_have_a_suffix(tmp_path):
+    assert list(read_fddb_detections(write(tmp_path / "a.txt", "a/b.1.jpg\n0\n"))) == ["a/b.1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a/1\n1\n1 2 3 4\n", "line 3: '1 2 3 4' is not 5 finite numbers"),
+        (RECTANGLES + "a/3\n1\n5 4 0.5 9 8 0.9\n", "line 9: '5 4 0.5 9 8 0.9' is not 5"),
+        ("a/1\n1\n5 -4 0.5 9 8 0.9\n", "out.txt, line 3: an ellipse has a half axis below 0"),
+    ],
+)
+def test_malformed_detections(tmp_path, text, message):
+    with pytest.raises(FacedetError) as caught:
+        read_fddb_detections(write(tmp_path / "out.txt", text))
+    assert message in str(caught.value)
+
+
+def test_no_detection_files(tmp_path):
+    with pytest.raises(FacedetError, match="holds no .txt of FDDB detections"):
+        read_fddb_detections(tmp_path)
+    with pytest.raises(FacedetError, match="nowhere does not exist"):
+        read_fddb_detections(tmp_path / "nowhere")
+
+
+def test_written_detections_are_read_back(tmp_path):
+    sink = FoldFile(tmp_path / "out", decimals=2, score_decimals=3)
+    boxes = torch.tensor([[1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 30.125, 40.0]])
+    sink.add("a/1", Detections(boxes, torch.tensor([0.25, 0.9])))
+    sink.add("a/2", Detections(torch.zeros(0, 4), torch.zeros(0)))
+    sink.close()
+    # Best first; w = x2 - x1 + 1.
+    assert (tmp_path / "out" / "detections.txt").read_text() == (
+        "a/1\n2\n10.00 20.00 21.12 21.00 0.900\n1.00 2.00 3.00 3.00 0.250\na/2\n0\n"
+    )
+    assert sorted(read_fddb_detections(tmp_path / "out")) == ["a/1", "a/2"]
+
+
+def test_what_cannot_be_written_is_known_at_once(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(FacedetError, match="taken"):
+        FoldFile(tmp_path / "taken")
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set")
+def test_the_whole_set():
+    folder = Path(SHARED) / "reference" / "fddb"
+    records = read_fddb_ground_truth(folder / "ellipses.txt")
+    assert (len(records), sum(len(record.boxes) for record in records)) == (2845, 5171)
+    found = read_fddb_detections(folder / "fddb_mtcnn_lqy_result.txt")
+    assert (len(found), sum(map(len, found.values()))) == (2845, 7375)
+    assert found.keys() == {record.name for record in records}

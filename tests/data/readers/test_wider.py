@@ -1,0 +1,212 @@
+"""WIDER FACE as records: a small set written by hand, and the official files."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from wider_roots import TEXT, assert_equal, mat_root, text_root
+
+from facedet.data.crowds.wider_writer import write_wider
+from facedet.data.readers.wider import read_ground_truth, read_wider, read_wider_annotations
+from facedet.data.readers.wider_annotations import ATTRIBUTES
+from facedet.errors import FacedetError, UsageError
+
+SHARED = os.environ.get("FACEDET_SHARED", "")
+needs_shared = pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set")
+
+
+def test_text_becomes_records(tmp_path):
+    records, counts = read_wider_annotations(text_root(tmp_path), "val")
+    assert [record.name for record in records] == ["0--Parade/first", "1--Handshaking/second"]
+    first = records[0]
+    assert first.path == tmp_path / "WIDER_val" / "images" / "0--Parade" / "first.jpg"
+    # x2 = 10 + 30, y2 = 20 + 40; the second box has no width.
+    assert first.boxes.tolist() == [[10, 20, 40, 60], [-1, 2, 2, 6]]
+    assert first.boxes.dtype == np.float32
+    assert first.ignore.tolist() == [False, False]
+    assert first.tags["event"] == "0--Parade"
+    tags = {key: first.tags[key].tolist() for key in ATTRIBUTES}
+    assert tags == {
+        "blur": [2, 1],
+        "expression": [1, 0],
+        "illumination": [0, 0],
+        "invalid": [1, 0],
+        "occlusion": [2, 0],
+        "pose": [1, 0],
+    }
+    assert "subsets" not in first.tags
+    assert counts == {
+        "images": 2,
+        "faces": 3,
+        "zero_size_boxes": 2,  # one, and the dummy
+        "faceless_images": 1,
+        "missing_images": 0,
+    }
+
+
+def test_faceless_and_zero_size_may_be_kept(tmp_path):
+    root = text_root(tmp_path)
+    records, counts = read_wider_annotations(root, "val", faceless="keep")
+    assert [len(record.boxes) for record in records] == [2, 0, 1]
+    assert (counts["images"], counts["faceless_images"]) == (3, 0)
+    records, counts = read_wider_annotations(root, "val", zero_size="keep")
+    assert [len(record.boxes) for record in records] == [3, 1, 1]
+    assert (counts["faces"], counts["zero_size_boxes"]) == (5, 0)
+
+
+def test_dummy_line_may_be_absent(tmp_path):
+    text = TEXT.replace("0 0 0 0 0 0 0 0 0 0\n1--", "1--")
+    records, counts = read_wider_annotations(text_root(tmp_path, text), "val", faceless="keep")
+    assert [len(record.boxes) for record in records] == [2, 0, 1]
+    assert counts["zero_size_boxes"] == 1
+
+
+def test_negative_sizes_are_zero_size(tmp_path):
+    text = TEXT.replace("5 6 0 8", "5 6 7 -8")
+    assert read_wider_annotations(text_root(tmp_path, text), "val").counts["zero_size_boxes"] == 2
+
+
+def test_a_name_that_no_file_can_have_is_a_missing_picture(tmp_path):
+    (tmp_path / "WIDER_val" / "images" / "0--Parade").mkdir(parents=True)
+    text_root(tmp_path, TEXT.replace("0--Parade/none", f"0--Parade/{'9' * 300}"))
+    with pytest.raises(FacedetError, match="3 of 3 pictures are missing"):
+        read_wider(tmp_path, "val", images="present")
+
+
+def test_mat_and_text_give_the_same(tmp_path):
+    root = mat_root(tmp_path)
+    for options in ({}, {"zero_size": "keep"}, {"faceless": "keep"}):
+        mat, txt = (
+            read_wider_annotations(root, "val", annotations=kind, **options)
+            for kind in ("mat", "txt")
+        )
+        assert mat.counts == txt.counts
+        assert_equal(mat.records, txt.records)
+
+
+def test_subsets_follow_their_boxes(tmp_path):
+    root = mat_root(tmp_path)
+    first = read_wider_annotations(root, "val").records[0]
+    # The masks of boxes 1 and 3: the zero-size box between them is gone.
+    assert first.tags["subsets"].tolist() == [[True, False, True], [False, True, True]]
+    truth = read_ground_truth(root)
+    assert [len(record.boxes) for record in truth] == [3, 1, 1]
+    assert truth[0].tags["subsets"].sum(axis=0).tolist() == [1, 1, 3]
+    assert_equal(truth, read_ground_truth(root / "ground_truth"))
+
+
+def test_auto_prefers_the_mat(tmp_path):
+    root = mat_root(tmp_path)
+    text_root(root, "not an annotation file")
+    assert len(read_wider_annotations(root, "val").records) == 2
+    with pytest.raises(FacedetError, match="line 1"):
+        read_wider_annotations(root, "val", annotations="txt")
+
+
+def put_pictures(root, *names):
+    for name in names:
+        path = root / "WIDER_val" / "images" / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_missing_pictures(tmp_path):
+    root = text_root(tmp_path)
+    with pytest.raises(FacedetError, match="3 of 3 pictures are missing") as caught:
+        read_wider(root, "val", images="present")
+    assert "data.images=present" not in str(caught.value)
+    put_pictures(root, "1--Handshaking/second")
+    with pytest.raises(FacedetError) as caught:
+        read_wider(root, "val")
+    assert str(caught.value) == (
+        f"{root}/WIDER_val/images: 2 of 3 pictures are missing, the first is 0--Parade/first.jpg; "
+        "data.images=present uses the rest"
+    )
+    records, counts = read_wider(root, "val", images="present")
+    assert [record.name for record in records] == ["1--Handshaking/second"]
+    # The other pictures' boxes are not counted at all.
+    assert counts == {
+        "images": 1,
+        "faces": 1,
+        "zero_size_boxes": 0,
+        "faceless_images": 0,
+        "missing_images": 2,
+    }
+    put_pictures(root, "0--Parade/first", "0--Parade/none")
+    assert read_wider(root, "val").counts == read_wider_annotations(root, "val").counts
+
+
+def test_present_pictures_keep_their_subsets(tmp_path):
+    root = mat_root(tmp_path)
+    put_pictures(root, "1--Handshaking/second")
+    (record,) = read_wider(root, "val", images="present").records
+    assert record.tags["subsets"].tolist() == [[True, True, True]]
+
+
+@pytest.mark.parametrize("key", ["annotations", "images", "zero_size", "faceless"])
+def test_misspelt_choices(tmp_path, key):
+    root = text_root(tmp_path)
+    put_pictures(root, "0--Parade/first", "0--Parade/none", "1--Handshaking/second")
+    with pytest.raises(UsageError, match=f"{key}=dorp is none of"):
+        read_wider(root, "val", **{key: "dorp"})
+
+
+@needs_shared
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("split", "listed", "used"),
+    [("train", (12880, 159424), (12876, 159393)), ("val", (3226, 39708), (3222, 39697))],
+)
+def test_official_counts(split, listed, used):
+    # EXTD's list of training images: arXiv 1906.06579, released code.
+    root = Path(SHARED) / "data" / "wider"
+    start = time.process_time()
+    counts = read_wider_annotations(root, split).counts
+    assert time.process_time() - start < 10
+    assert (counts["images"], counts["faces"]) == used
+    assert counts["images"] + counts["faceless_images"] == listed[0]
+    assert counts["faces"] + counts["zero_size_boxes"] == listed[1]
+
+
+@needs_shared
+@pytest.mark.data
+def test_official_subsets():
+    truth = read_ground_truth(Path(SHARED) / "data" / "wider" / "ground_truth")
+    assert len(truth) == 3226
+    kept = np.concatenate([record.tags["subsets"] for record in truth])
+    assert kept.sum(axis=0).tolist() == [7211, 13319, 31958]
+    images = np.array([record.tags["subsets"].any(axis=0) for record in truth])
+    assert images.sum(axis=0).tolist() == [2604, 3019, 3219]
+
+
+@needs_shared
+@pytest.mark.data
+def test_official_pictures():
+    root = Path(SHARED) / "data" / "wider"
+    records, counts = read_wider(root, "val", images="present")
+    assert (counts["images"], counts["missing_images"], counts["faces"]) == (243, 2983, 2737)
+    assert all(record.path.is_file() for record in records)
+    with pytest.raises(FacedetError, match="11,592 of 12,880 pictures are missing"):
+        read_wider(root, "train")
+
+
+@needs_shared
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_official_annotations_survive_writing(tmp_path, split):
+    keep = {"zero_size": "keep", "faceless": "keep"}
+    official = read_wider_annotations(Path(SHARED) / "data" / "wider", split, **keep)
+    write_wider(tmp_path, split, official.records)
+    for kind in ("mat", "txt"):
+        written = read_wider_annotations(tmp_path, split, annotations=kind, **keep)
+        assert written.counts == official.counts
+        assert_equal(
+            written.records,
+            [
+                record._replace(path=tmp_path / f"WIDER_{split}" / "images" / f"{record.name}.jpg")
+                for record in official.records
+            ],
+        )

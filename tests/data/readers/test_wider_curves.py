@@ -1,0 +1,93 @@
+"""Published curves on WIDER FACE: their files, and the values of the published table."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import savemat
+
+from facedet.data.readers.wider_curves import read_wider_curves
+from facedet.errors import FacedetError
+from facedet.metrics.functional import average_precision
+from facedet.reproduce.published import WIDER_VAL
+
+SHARED = os.environ.get("FACEDET_SHARED", "")
+SUBSETS = ("easy", "medium", "hard")
+
+
+def write(folder, method="M", subsets=SUBSETS, **content):
+    """Curves of one method, by default of two points."""
+    values = {"pr_cruve": np.array([[np.nan, 0.0], [0.75, 0.5]]), "legend_name": "A method"}
+    (folder / method).mkdir(exist_ok=True)
+    for subset in subsets:
+        path = folder / method / f"wider_pr_info_x_y_{subset}_val.mat"
+        savemat(
+            path, {key: value for key, value in (values | content).items() if value is not None}
+        )
+
+
+def test_one_method(tmp_path):
+    write(tmp_path)
+    (tmp_path / "readme.txt").write_text("no method")
+    methods = read_wider_curves(tmp_path)
+    assert list(methods) == ["M"]
+    assert list(methods["M"]) == list(SUBSETS)
+    curve = methods["M"]["hard"]
+    # Before the first detection the files have no precision.
+    assert (curve.precision.tolist(), curve.recall.tolist()) == ([0, 0.75], [0, 0.5])
+    assert curve.legend == "A method"
+    points = map(torch.from_numpy, (curve.precision, curve.recall))
+    assert average_precision(*points).item() == 0.375
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"pr_cruve": None}, "holds no pr_cruve"),
+        ({"legend_name": None}, "holds no legend_name"),
+        ({"pr_cruve": np.ones((4, 3))}, r"pr_cruve is float64\[4, 3\], not \[T, 2\]"),
+        ({"pr_cruve": "text"}, r"not \[T, 2\]"),
+        ({"pr_cruve": np.array([[1, 0.5], [1, 0.4]])}, "2 points are no curve of rising recall"),
+        ({"pr_cruve": np.zeros((0, 2))}, "0 points|holds no|not"),
+    ],
+)
+def test_malformed_curves(tmp_path, content, message):
+    write(tmp_path, **content)
+    with pytest.raises(FacedetError, match=message) as caught:
+        read_wider_curves(tmp_path)
+    assert "wider_pr_info_x_y_easy_val.mat" in str(caught.value)
+
+
+def test_incomplete_folders(tmp_path):
+    with pytest.raises(FacedetError, match="nowhere is no folder"):
+        read_wider_curves(tmp_path / "nowhere")
+    with pytest.raises(FacedetError, match="holds no folder METHOD"):
+        read_wider_curves(tmp_path)
+    write(tmp_path, subsets=SUBSETS[:1])
+    with pytest.raises(FacedetError, match="M holds no curve on medium, hard"):
+        read_wider_curves(tmp_path)
+    write(tmp_path)
+    second = tmp_path / "M" / "wider_pr_info_z_hard_val.mat"
+    second.write_bytes((tmp_path / "M" / "wider_pr_info_x_y_hard_val.mat").read_bytes())
+    with pytest.raises(FacedetError, match="z_hard_val.mat is a second curve, beside"):
+        read_wider_curves(tmp_path)
+    second.rename(tmp_path / "M" / "curve.mat")
+    with pytest.raises(FacedetError, match="curve.mat is not named wider_pr_info_"):
+        read_wider_curves(tmp_path)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set")
+def test_published_values_to_every_digit():
+    pytest.importorskip("h5py")
+    methods = read_wider_curves(Path(SHARED) / "reference" / "wider_curves" / "val")
+    values = {
+        curves["easy"].legend: tuple(
+            round(average_precision(*map(torch.from_numpy, curves[name][1:])).item(), 4)
+            for name in SUBSETS
+        )
+        for curves in methods.values()
+    }
+    assert values == WIDER_VAL

@@ -1,0 +1,178 @@
+"""Detecting over a data set, and what the sheet of pictures shows."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from facedet.errors import FacedetError
+from facedet.evaluation.detect import detect_records, judge, save_sheet
+from facedet.plots import FALSE_ALARM, FOUND, MISSED
+from facedet.structures import Detections, Record
+from reference.one_face import save_picture
+
+
+def record(folder, name, boxes=((10, 10, 30, 30),), subsets=None):
+    path = save_picture(folder / f"{name}.jpg", (64, 48))
+    boxes = np.array(boxes, dtype=np.float32).reshape(-1, 4)
+    tags = {} if subsets is None else {"subsets": np.array(subsets, dtype=bool)}
+    return Record(name, path, boxes, np.zeros(len(boxes), dtype=bool), tags)
+
+
+def at(*boxes, note=""):
+    """A detector that finds these boxes in every picture."""
+    found = Detections(torch.tensor(boxes).reshape(-1, 4), torch.full((len(boxes),), 0.75), note)
+    return lambda rgb: found
+
+
+def test_a_file_per_picture_in_order(tmp_path):
+    records = [record(tmp_path, f"event {i % 2}/a{i}") for i in range(5)]
+    seen = []
+
+    def detect(rgb):
+        seen.append(rgb.shape)
+        return at([1.0, 2.0, 11.0, 22.0])(rgb)
+
+    out = tmp_path / "out"
+    layout = {"plus_one": 1, "decimals": 1, "score_decimals": 3}
+    assert detect_records(detect, records, out, **layout) == {}
+    assert seen == [(48, 64, 3)] * 5
+    assert len(list(out.glob("*/*.txt"))) == 5
+    # w = 11 - 1 + 1, h = 22 - 2 + 1, as the release counts.
+    assert (out / "event 1" / "a3.txt").read_text() == "a3\n1\n1.0 2.0 11.0 21.0 0.750\n"
+
+
+def test_notes_by_picture(tmp_path):
+    records = [record(tmp_path, "e/a"), record(tmp_path, "e/b")]
+    notes = detect_records(at([1.0, 1.0, 5.0, 5.0], note="in tiles"), records, tmp_path / "out")
+    assert notes == {"e/a": "in tiles", "e/b": "in tiles"}
+
+
+class Sink:
+    """Takes detections, and says whether it was closed."""
+
+    def __init__(self, folder, **layout):
+        self.folder, self.layout, self.names, self.closed = folder, layout, [], False
+        Sink.last = self
+
+    def has(self, name):
+        return name == "e/there"
+
+    def add(self, name, detections):
+        self.names.append((name, len(detections.boxes)))
+
+    def close(self):
+        self.closed = True
+
+
+def test_another_layout(tmp_path):
+    records = [record(tmp_path, "e/a"), record(tmp_path, "e/b")]
+    detect_records(at([1.0, 1.0, 5.0, 5.0]), records, tmp_path / "out", Sink, decimals=2)
+    assert (Sink.last.folder, Sink.last.layout) == (tmp_path / "out", {"decimals": 2})
+    assert (Sink.last.names, Sink.last.closed) == ([("e/a", 1), ("e/b", 1)], True)
+
+
+def test_what_was_found_before_an_interruption_is_written(tmp_path):
+    def interrupted(rgb):
+        if Sink.last.names:
+            raise KeyboardInterrupt
+        return at([1.0, 1.0, 5.0, 5.0])(rgb)
+
+    records = [record(tmp_path, "e/a"), record(tmp_path, "e/b")]
+    with pytest.raises(KeyboardInterrupt):
+        detect_records(interrupted, records, tmp_path / "out", Sink)
+    assert (Sink.last.names, Sink.last.closed) == ([("e/a", 1)], True)
+
+
+def test_nothing_found_is_a_file_too(tmp_path):
+    detect_records(at(), [record(tmp_path, "e/a")], tmp_path / "out")
+    assert (tmp_path / "out" / "e" / "a.txt").read_text() == "a\n0\n"
+
+
+def test_no_records(tmp_path):
+    assert detect_records(at(), [], tmp_path / "out") == {}
+
+
+def test_unreadable_pictures_do_not_stop_the_rest(tmp_path, capsys):
+    records = [record(tmp_path, f"e/a{i}") for i in range(5)]
+    records[0].path.write_text("no picture")
+    records[4].path.unlink()
+    with pytest.raises(FacedetError, match=r"2 of 5 pictures cannot be read.*out") as caught:
+        detect_records(at(), records, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    names = sorted(path.name for path in (tmp_path / "out").rglob("*.txt"))
+    assert names == ["a1.txt", "a2.txt", "a3.txt"]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == [str(records[0].path), str(records[4].path)]
+
+
+def test_an_output_that_cannot_be_written_stops_at_once(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    seen = []
+    records = [record(tmp_path, f"e/a{i}") for i in range(3)]
+    with pytest.raises(FacedetError, match="taken"):
+        detect_records(lambda rgb: seen.append(1) or at()(rgb), records, tmp_path / "taken")
+    assert len(seen) == 1
+
+
+def colours(found, one):
+    return [(box.colour, box.text) for box in judge(np.array(found).reshape(-1, 5), one)]
+
+
+def test_judge_tells_found_missed_and_false_alarm(tmp_path):
+    one = record(tmp_path, "e/a", [(10, 10, 30, 30), (40, 10, 60, 30)])
+    found = [
+        [10, 10, 20, 20, 0.9],  # the first face exactly
+        [10, 10, 20, 10, 0.8],  # its upper half: IoU 200 / 400 = 0.5, which is enough
+        [10, 10, 20, 9, 0.7],  # 180 / 400 is not
+        [0, 40, 5, 5, 0.5],  # nowhere near
+        [40, 10, 20, 20, 0.49],  # the second face, with a score that is not shown
+    ]
+    assert colours(found, one) == [
+        (MISSED, ""),
+        (FOUND, "0.90"),
+        (FOUND, "0.80"),
+        (FALSE_ALARM, "0.70"),
+        (FALSE_ALARM, "0.50"),
+    ]
+
+
+def test_judge_without_detections_or_faces(tmp_path):
+    assert colours([], record(tmp_path, "e/a")) == [(MISSED, "")]
+    assert colours([], record(tmp_path, "e/a", [])) == []
+    assert colours([[0, 0, 5, 5, 0.9]], record(tmp_path, "e/a", [])) == [(FALSE_ALARM, "0.90")]
+
+
+def test_a_face_to_ignore_is_not_missed(tmp_path):
+    one = record(tmp_path, "e/a", [(10, 10, 30, 30), (40, 10, 60, 30)])
+    one.ignore[0] = True
+    (missed,) = judge(np.zeros((0, 5)), one)
+    assert list(missed.corners) == [40, 10, 60, 30]
+
+
+def test_a_face_that_counts_nowhere_is_not_missed(tmp_path):
+    boxes = [(10, 10, 30, 30), (40, 10, 60, 30)]
+    one = record(tmp_path, "e/a", boxes, [[0, 0, 0], [0, 0, 1]])
+    (missed,) = judge(np.zeros((0, 5)), one)
+    assert list(missed.corners) == [40, 10, 60, 30]
+    # Found all the same, it is no false alarm.
+    assert colours([[10, 10, 20, 20, 0.9], [40, 10, 20, 20, 0.9]], one) == [(FOUND, "0.90")] * 2
+
+
+def test_sheet_shows_pictures_of_the_whole_set(tmp_path):
+    records = [record(tmp_path, f"e/a{i}") for i in range(6)]
+    found = {one.name: np.zeros((0, 5)) for one in records}
+    save_sheet(tmp_path / "out" / "sheet.png", records, found, pictures=4)
+    # Four cells of 420 px in a row.
+    assert Image.open(tmp_path / "out" / "sheet.png").size == (1680, 420)
+    # A picture of which nothing is said has no detections.
+    save_sheet(tmp_path / "one.png", records[:1], {})
+    assert Image.open(tmp_path / "one.png").size == (1680, 420)
+
+
+def test_what_is_there_is_left_out_when_it_goes_on(tmp_path):
+    records = [record(tmp_path, "e/there"), record(tmp_path, "e/new")]
+    detect_records(at([1.0, 1.0, 5.0, 5.0]), records, tmp_path / "out", Sink, resume=True)
+    assert [name for name, _ in Sink.last.names] == ["e/new"]
+    detect_records(at([1.0, 1.0, 5.0, 5.0]), records, tmp_path / "out", Sink)
+    assert [name for name, _ in Sink.last.names] == ["e/there", "e/new"]

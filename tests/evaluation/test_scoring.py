@@ -1,0 +1,125 @@
+"""From detections to metrics.json and curves, without a network."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facedet import __version__
+from facedet.errors import FacedetError
+from facedet.evaluation.scoring import (
+    Row,
+    metric_report,
+    require_subsets,
+    save_report,
+    score_records,
+    table,
+)
+from facedet.metrics.wider import WiderAP
+from facedet.plots import plot_roc
+from facedet.structures import Record
+
+
+def record(name, subsets=((1, 1, 1),)):
+    subsets = np.array(subsets, dtype=bool).reshape(-1, 3)
+    boxes = np.array([[40, 20, 50, 30]], np.float32).repeat(len(subsets), axis=0)
+    return Record(name, Path(), boxes, np.zeros(len(boxes), bool), {"subsets": subsets})
+
+
+# The face of the first picture, then a false alarm of half the score; the second is not looked at.
+FOUND = {"e/1": np.array([[40, 20, 10, 10, 0.8], [0, 0, 9, 9, 0.4]])}
+RECORDS = [record("e/1"), record("e/2")]
+
+
+@pytest.fixture
+def metric():
+    return score_records(WiderAP(), RECORDS, FOUND)
+
+
+def test_boxes_are_x_y_w_h_and_missing_pictures_count(metric):
+    report = metric_report(metric, "wider_single")
+    # One of two faces at precision 1.
+    assert [report[f"wider/{name}"] for name in ("easy", "medium", "hard")] == [0.5] * 3
+    assert (report["images"], report["detections"]) == (2, 2)
+    assert report["protocol"] == "wider_single"
+    assert (report["iou"], report["thresholds"], report["integer_quirk"]) == (0.5, 1000, True)
+    assert report["versions"]["facedet"] == __version__
+    assert sorted(report["versions"]) == ["facedet", "opencv", "torch"]
+    json.dumps(report, allow_nan=False)
+
+
+def test_the_metric_given_is_the_metric_returned():
+    metric = WiderAP(integer_quirk=False)
+    assert score_records(metric, RECORDS, FOUND) is metric
+    assert metric_report(metric, "a")["integer_quirk"] is False
+
+
+def test_no_faces_and_no_detections():
+    report = metric_report(score_records(WiderAP(), [record("e/1", ())], {}), "wider")
+    assert [report[f"wider/{name}"] for name in ("easy", "medium", "hard")] == [0.0] * 3
+    assert (report["images"], report["detections"]) == (1, 0)
+
+
+COLUMNS = {"threshold": np.array([0.9, 0.5]), "hard_recall": np.array([0.25, 0.123456789])}
+
+
+def test_every_file_of_a_report(metric, tmp_path):
+    folder = tmp_path / "new" / "a b"
+    report = metric_report(metric, "wider") | {"settings": {"scales": [1.0]}}
+    save_report(folder, report, COLUMNS)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "curves.csv",
+        "curves.npz",
+        "metrics.json",
+    ]
+    assert json.loads((folder / "metrics.json").read_text()) == report
+    stored = np.load(folder / "curves.npz")
+    assert {key: stored[key].tolist() for key in stored.files} == {
+        key: values.tolist() for key, values in COLUMNS.items()
+    }
+    with (folder / "curves.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows[1] == {"threshold": "0.5", "hard_recall": "0.123457"}
+
+
+def test_a_report_replaces_the_one_before(metric, tmp_path):
+    for protocol in ("first", "second"):
+        save_report(tmp_path / "out", metric_report(metric, protocol), COLUMNS)
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["protocol"] == "second"
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_a_folder_that_cannot_be_made(metric, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(FacedetError, match="taken.*cannot be written"):
+        save_report(tmp_path / "taken", metric_report(metric, "wider"), COLUMNS)
+
+
+def test_table_for_a_reader(metric):
+    rows = [Row("easy", "AP", 0.5, 2), Row("a longer label", "TPR", 0.98765, 12345)]
+    lines = table(metric_report(metric, "wider"), "IoU 0.5", rows).splitlines()
+    assert lines == [
+        "protocol wider: IoU 0.5",
+        "  easy            AP 0.5000         2 faces",
+        "  a longer label  TPR 0.9877    12,345 faces",
+        "  2 images, 2 detections",
+    ]
+
+
+def test_roc_is_a_picture(tmp_path):
+    path = tmp_path / "out" / "roc.png"
+    plot_roc(path, np.array([9, 1, 0]), {"discrete": np.array([0.9, 0.5, 0.1])}, 10, "title")
+    assert Image.open(path).size == (720, 600)
+    plot_roc(path, np.zeros(0), {"discrete": np.zeros(0)}, 10, "nothing found")
+    assert path.is_file()
+
+
+def test_faces_that_are_in_no_list():
+    require_subsets(RECORDS, Path("here"))
+    require_subsets([], Path("here"))
+    bare = RECORDS[1]._replace(tags={})
+    with pytest.raises(FacedetError, match=r"^here: .*ground_truth/wider_\{easy,medium,hard\}_val"):
+        require_subsets([RECORDS[0], bare], Path("here"))

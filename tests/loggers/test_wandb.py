@@ -1,0 +1,491 @@
+"""`logger=wandb` against real offline runs: their files are read back record by record."""
+
+import csv
+import json
+import logging
+import os
+import struct
+import time
+
+import numpy as np
+import psutil
+import pytest
+import yaml
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from facedet.cli import main
+from facedet.config import compose, plain
+from facedet.data.crowds.dataset import make_crowds
+from facedet.errors import FacedetError, UsageError
+from facedet.loggers import wandb as wandb_logger
+from facedet.loggers.wandb import RUN_FILE, make_wandb_loggers, mode
+from facedet.loggers.wandb_run import GuardedWandbLogger
+from facedet.loggers.wandb_steps import SentSteps
+from facedet.modules.base import DetectionModule
+
+STEP = "trainer/global_step"
+BLOCK = 32_768
+SMALL = [
+    "preset=extd_ssd_32_relu", "data.prepare=null", "augmentation.size=64", "data.batch_size=2",
+    "data.num_workers=0", "trainer=cpu", "trainer.log_every_n_steps=1", "optimizer=adamw",
+    "trainer.num_sanity_val_steps=0", "trainer.limit_val_batches=2", "logger=wandb",
+]  # fmt: skip
+CALLBACKS = (
+    "callbacks=[progress,checkpoint_best,checkpoint_last,checkpoint_config,lr_monitor,"
+    "random_states]"
+)
+
+
+def records(path):
+    """The records of a `.wandb` file: 7 bytes of header, then LevelDB's log format.
+
+    Each chunk is checksum (4), length (2) and type (1), and no chunk crosses a block; a record in
+    one chunk has type 1, one in several 2, 3 … 3, 4.
+    """
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data = path.read_bytes()
+    assert data[:4] == b":W&B"
+    place, parts, found = 7, b"", []
+    while place + 7 <= len(data):
+        rest = BLOCK - place % BLOCK
+        if rest < 7:
+            place += rest
+            continue
+        _, length, kind = struct.unpack("<IHB", data[place : place + 7])
+        parts += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):
+            found.append(Record.FromString(parts))
+            parts = b""
+    return found
+
+
+class Run:
+    """What the files of a folder's run hold, in the order of their writing."""
+
+    def __init__(self, folder):
+        self.files = sorted((folder / "wandb").glob("offline-run-*/run-*.wandb"))
+        ends = time.monotonic() + 10
+        while True:
+            self.records = [record for file in self.files for record in records(file)]
+            # W&B's service closes the file a moment after it has said that all is done.
+            if len(self.of("exit")) == len(self.files) or time.monotonic() > ends:
+                break
+            time.sleep(0.05)
+
+    def of(self, kind):
+        return [getattr(r, kind) for r in self.records if r.WhichOneof("record_type") == kind]
+
+    def history(self):
+        """The rows as dicts, with nested keys joined by dots."""
+        return [items(row.item) for row in self.of("history")]
+
+    def summary(self):
+        values = {}
+        for row in self.of("summary"):
+            values |= items(row.update)
+        return values
+
+    def config(self):
+        """What was sent, without W&B's own notes."""
+        sent = [one for row in self.of("config") for one in row.update]
+        own = ("", "_wandb")  # the first one: of a nested key
+        return {one.key: json.loads(one.value_json) for one in sent if one.key not in own}
+
+
+def items(rows):
+    return {".".join(i.nested_key) or i.key: json.loads(i.value_json) for i in rows}
+
+
+def numbers(rows):
+    """The rows' plain numbers as (step, name, value), without W&B's own columns and `epoch`."""
+    return sorted(
+        (row[STEP], key, float(value))
+        for row in rows
+        for key, value in row.items()
+        if not key.startswith("_") and key not in (STEP, "epoch") and "." not in key
+    )
+
+
+def csv_numbers(folder):
+    with (folder / "logs" / "metrics.csv").open(newline="") as stream:
+        return sorted(
+            (int(row["step"]), key, float(value))
+            for row in csv.DictReader(stream)
+            for key, value in row.items()
+            if value and key not in ("step", "epoch")
+        )
+
+
+def warnings(caplog):
+    """What facedet has warned of."""
+    found = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    return [record.getMessage() for record in found if record.name.startswith("facedet.")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _offline(tmp_path_factory):
+    """W&B offline, and everything it keeps outside of a run in a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        own = tmp_path_factory.mktemp("wandb")
+        for word in ("DATA", "CACHE", "CONFIG"):
+            patch.setenv(f"WANDB_{word}_DIR", str(own))
+        patch.setenv("WANDB_MODE", "offline")
+        for word in ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_RUN_GROUP"):
+            patch.delenv(word, raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def crowds(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "crowds"
+    return make_crowds(root, train_images=6, val_images=2, size=160, progress=False)
+
+
+@pytest.fixture(scope="module")
+def sweep(crowds, tmp_path_factory):
+    """The folders of three jobs of two steps in one process."""
+    folder = tmp_path_factory.mktemp("sweeps") / "first"
+    words = [*SMALL, CALLBACKS, "mining=him", f"data.root={crowds}", "trainer.max_steps=3",
+             "trainer.val_check_interval=3", "logger.log_model=true"]  # fmt: skip
+    assert main(["train", "-m", *words, "seed=1,2,3", f"hydra.sweep.dir={folder}"]) == 0
+    return [folder / str(number) for number in range(3)]
+
+
+@pytest.fixture(scope="module")
+def runs(sweep):
+    return [Run(folder) for folder in sweep]
+
+
+def test_every_job_is_a_run_of_its_own(runs, sweep):
+    described = [run.of("run")[0] for run in runs]
+    ids = [one.run_id for one in described]
+    assert len(set(ids)) == 3
+    assert [len(run.files) for run in runs] == [1, 1, 1]
+    assert [len(run.of("exit")) for run in runs] == [1, 1, 1]
+    for seed, (one, folder) in enumerate(zip(described, sweep, strict=True), 1):
+        assert one.project == "facedet"
+        assert one.display_name.startswith("extd_ssd_32_relu augmentation.size=64 ")
+        assert one.display_name.endswith(f"seed={seed}") or len(one.display_name) == 128
+        assert one.run_group == "train first"
+        assert list(one.tags) == ["extd_ssd_32_relu", "crowds"]
+        assert (folder / RUN_FILE).read_text().split()[0] == one.run_id
+
+
+def test_the_history_is_that_of_the_csv_file(runs, sweep):
+    for run, folder in zip(runs, sweep, strict=True):
+        expected = csv_numbers(folder)
+        assert numbers(run.history()) == expected
+        names = {name for _, name, _ in expected}
+        assert {"train/loss", "lr-AdamW", "wider/medium", "mining/easy_share"} <= names
+    assert len({str(numbers(run.history())) for run in runs}) == 3
+
+
+def test_the_config_is_the_resolved_one(runs, sweep):
+    for seed, (run, folder) in enumerate(zip(runs, sweep, strict=True), 1):
+        told = run.config()
+        stored = yaml.safe_load((folder / ".hydra" / "config.yaml").read_text())
+        assert told.keys() == stored.keys() - {"hydra"}
+        assert told["seed"] == seed
+        assert told["model"]["optimizer"]["_target_"] == "torch.optim.AdamW"
+        assert "${" not in json.dumps(told)
+
+
+def test_the_x_axis_and_the_summary(runs):
+    for run in runs:
+        metrics = {one.glob_name or one.name: one for one in run.of("metric")}
+        names = {"wider/easy", "wider/medium", "wider/hard"}
+        assert metrics.keys() == {STEP, "*"} | names
+        assert {metrics[name].step_metric for name in names | {"*"}} == {STEP}
+        assert [metrics[name].summary.max for name in sorted(names)] == [True] * 3
+        assert not metrics["*"].summary.max
+        for name in names:
+            best = max(row[name] for row in run.history() if name in row)
+            assert run.summary()[name] == {"max": best}
+
+
+def test_pictures_carry_true_and_found_boxes(runs, sweep):
+    run, folder = runs[0], sweep[0]
+    (row,) = [row for row in run.history() if "validation/pictures.count" in row]
+    assert (row["validation/pictures.count"], row[STEP]) == (2, 3)
+    assert len(set(row["validation/pictures.captions"])) == 2
+    files = run.files[0].parent / "files"
+    for name, boxes in zip(
+        row["validation/pictures.filenames"], row["validation/pictures.all_boxes"], strict=True
+    ):
+        assert (files / name).stat().st_size > 0
+        layers = {key: json.loads((files / boxes[key]["path"]).read_text()) for key in boxes}
+        assert layers.keys() == {"truth", "found"}
+        assert layers["truth"]["box_data"][0]["domain"] == "pixel"
+        for found in layers["found"]["box_data"]:
+            assert 0.3 <= found["scores"]["score"] <= 1
+    assert (folder / "images" / "step_0000003.jpg").is_file()
+    assert (folder / "images" / "precision_recall.png").is_file()
+
+
+def test_curves_and_the_hardest_pictures_are_tables(runs):
+    run = runs[1]
+    folder = run.files[0].parent / "files" / "media" / "table"
+    (curves,) = [json.loads(p.read_text()) for p in folder.glob("validation/curves*.json")]
+    assert curves["columns"] == ["step", "lineKey", "lineVal"]
+    assert {row[1] for row in curves["data"]} <= {"easy", "medium", "hard"}
+    assert all(0 <= row[0] <= 1 and 0 <= row[2] <= 1 for row in curves["data"])
+    (hardest,) = [json.loads(p.read_text()) for p in folder.glob("mining/hardest*.json")]
+    assert hardest["columns"] == ["name", "score", "faces", "picture"]
+    scores = [row[1] for row in hardest["data"]]
+    assert len(scores) == 6
+    assert scores == sorted(scores)
+
+
+def test_checkpoints_are_artifacts_on_request(runs):
+    for run in runs:
+        models = [one for one in run.of("artifact") if one.type == "model"]
+        assert [one.name for one in models] == [f"model-{run.of('run')[0].run_id}"] * 2
+        assert [set(one.aliases) - {"latest"} for one in models] == [{"best"}, {"last"}]
+        paths = [content.path for one in models for content in one.manifest.contents]
+        assert paths == ["best.ckpt", "last.ckpt"]
+
+
+@pytest.fixture(scope="module")
+def resumed(crowds, tmp_path_factory):
+    """A training that dies in its fourth step, with the checkpoint of the second, and goes on."""
+    folder = tmp_path_factory.mktemp("resumed") / "run"
+    words = [*SMALL, f"data.root={crowds}", f"paths.output={folder}", "trainer.max_steps=5",
+             "trainer.val_check_interval=3", "callbacks.last.every_n_train_steps=2",
+             "logger.name=ours", "logger.tags=[mine]", "logger.group=pair"]  # fmt: skip
+    step = DetectionModule.training_step
+
+    def dying(self, batch, batch_index):
+        if self.trainer.global_step == 3:
+            raise FacedetError("the machine is on fire")
+        return step(self, batch, batch_index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DetectionModule, "training_step", dying)
+        assert main(["train", *words]) == 1
+    assert main(["train", *words, "ckpt_path=last"]) == 0
+    return folder
+
+
+def test_a_resumed_run_is_the_same_and_sends_no_step_twice(resumed):
+    run = Run(resumed)
+    first, second = run.of("run")
+    assert first.run_id == second.run_id
+    assert [one.display_name for one in (first, second)] == ["ours", "ours"]
+    assert (list(second.tags), second.run_group) == (["mine"], "pair")
+    assert [one.exit_code for one in run.of("exit")] == [1, 0]
+    found = numbers(run.history())
+    assert found == csv_numbers(resumed)
+    # Steps 0 … 2 were sent before the end, the checkpoint was of 2 steps: step 2 was done twice.
+    assert [step for step, name, _ in found if name == "train/loss"] == [0, 1, 2, 3, 4]
+    places = [row["_step"] for row in run.history()]
+    assert places == sorted(set(places)), "W&B refuses rows that go back"
+
+
+def test_the_end_of_the_service_stops_no_training(crowds, tmp_path, monkeypatch):
+    """Killed in the first of two jobs; the second one has a service of its own."""
+    step, killed = DetectionModule.training_step, []
+
+    def killing(self, batch, batch_index):
+        if self.trainer.global_step == 1 and not killed:
+            # Other tests' services have their own parents.
+            for process in psutil.Process().children(recursive=True):
+                if "wandb-core" in process.name():
+                    process.kill()
+                    killed.append(process)
+            psutil.wait_procs(killed)
+        return step(self, batch, batch_index)
+
+    monkeypatch.setattr(DetectionModule, "training_step", killing)
+    words = [*SMALL, CALLBACKS, f"data.root={crowds}", "trainer.max_steps=3",
+             "trainer.val_check_interval=3", f"hydra.sweep.dir={tmp_path}"]  # fmt: skip
+    assert main(["train", "-m", *words, "seed=1,2"]) == 0
+    assert len(killed) == 1
+    told = [job.read_text() for job in (tmp_path / "0" / "train.log", tmp_path / "1" / "train.log")]
+    warned = [[line for line in text.splitlines() if "[INFO]" not in line] for text in told]
+    assert ([len(lines) for lines in warned]) == [1, 0], warned
+    assert "W&B fails (Connection " in warned[0][0]
+    assert "): the training goes on without it; logs/metrics.csv has all" in warned[0][0]
+    for job in ("0", "1"):
+        losses = [s for s, name, _ in csv_numbers(tmp_path / job) if name == "train/loss"]
+        assert losses == [0, 1, 2]
+        assert (tmp_path / job / "weights.safetensors").is_file()
+    assert numbers(Run(tmp_path / "1").history()) == csv_numbers(tmp_path / "1")
+
+
+def make_logger(folder, how="offline", **changed):
+    settings = {
+        "described": {"project": "p", "name": "n"}, "best_of": ["wider/*"], "log_model": False,
+        "init_timeout": 1, "finish_timeout": 5,
+    }  # fmt: skip
+    return GuardedWandbLogger(str(folder), how, **settings | changed)
+
+
+def test_off_means_off(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    history, run = make_wandb_loggers(str(tmp_path / "run"), "p")
+    run.log_hyperparams({"a": 1})
+    run.log_metrics({"a": 1.0}, 0)
+    run.log_curves("c", {}, 0)
+    run.end_run(is_failed=False)
+    assert not (tmp_path / "run").exists()
+    history.log_metrics({"a": 1.0}, 0)
+    history.save()
+    assert csv_numbers(tmp_path / "run") == [(0, "a", 1.0)]
+
+
+def test_only_the_first_process_logs(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    run = make_logger(tmp_path / "run")
+    run.log_hyperparams({"a": 1})
+    run.log_metrics({"a": 1.0}, 0)
+    run.end_run(is_failed=False)
+    assert not (tmp_path / "run").exists()
+    assert warnings(caplog) == []
+
+
+def test_a_server_that_does_not_answer_makes_the_run_offline(tmp_path, caplog, monkeypatch):
+    import wandb
+
+    begin, asked = wandb.init, []
+
+    def init(**given):
+        asked.append(given["mode"])
+        if given["mode"] == "online":
+            raise wandb.errors.CommError("Timed out\nConsider increasing the init_timeout")
+        return begin(**given)
+
+    monkeypatch.setattr(wandb, "init", init)
+    run = make_logger(tmp_path, "online")
+    run.log_metrics({"a": 1.0}, 0)
+    run.log_metrics({"a": 2.0}, 1)
+    run.log_histogram("h", np.array([1, 2]), np.array([0.0, 0.5, 1.0]), 1)
+    run.log_curves("c", {"easy": (np.zeros(3), np.zeros(3))}, 1)  # nothing was found
+    run.end_run(is_failed=False)
+    assert asked == ["online", "offline"]
+    (message,) = warnings(caplog)
+    assert message.startswith("W&B cannot be reached (Timed out): the run is kept in ")
+    history = Run(tmp_path).history()
+    assert numbers(history) == [(0, "a", 1.0), (1, "a", 2.0)]
+    assert [row["h.values"] for row in history if "h.values" in row] == [[1, 2]]
+    assert [row["c_table.nrows"] for row in history if "c_table.nrows" in row] == [0]
+
+
+@pytest.mark.slow
+def test_no_server_at_all(tmp_path, caplog, monkeypatch):
+    """A port that nothing listens on, and a key; W&B's own wait is 10 s."""
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.delenv("WANDB_MODE")
+    run = make_logger(tmp_path, mode())
+    run.log_metrics({"a": 1.0}, 0)
+    run.end_run(is_failed=False)
+    assert len(warnings(caplog)) == 1
+    assert numbers(Run(tmp_path).history()) == [(0, "a", 1.0)]
+
+
+class Broken:
+    """A run all of whose calls fail."""
+
+    id = "x"
+
+    def __getattr__(self, name):
+        raise BrokenPipeError("[Errno 32] Broken pipe")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda run: run.log_hyperparams({"a": 1}),
+        lambda run: run.log_metrics({"a": 1.0}, 0),
+        lambda run: run.log_metrics({"a": 1.0}),
+        lambda run: run.log_pictures("p", [], 0),
+        lambda run: run.log_curves("c", {"easy": (np.ones(2), np.ones(2))}, 0),
+        lambda run: run.log_hardest("h", [], 0),
+        lambda run: run.log_histogram("d", [1], [0, 1], 0),
+        lambda run: run.end_run(is_failed=False),
+        lambda run: run.log_checkpoints({"last": run.file}),
+    ],
+)
+def test_no_call_fails(tmp_path, caplog, call):
+    run = make_logger(tmp_path, log_model=True)
+    run.file = tmp_path / "last.ckpt"
+    run.file.touch()
+    run._experiment, run._sent = Broken(), SentSteps(tmp_path / RUN_FILE, goes_on=False)
+    call(run)
+    run.log_metrics({"b": 1.0}, 1)
+    (message,) = warnings(caplog)
+    assert message.startswith("W&B fails ([Errno 32] Broken pipe): the training goes on")
+
+
+def test_a_row_is_sent_as_far_as_it_is_new(tmp_path):
+    sent = SentSteps(tmp_path / RUN_FILE, goes_on=False)
+    sent.note({"loss": 1.0, "epoch": 0}, 4)
+    sent.note({"ap": 0.5, "epoch": 0}, 3)
+    again = SentSteps(tmp_path / RUN_FILE, goes_on=True)
+    assert (again.id, again.rows) == (sent.id, 2)
+    assert again.unsent({"loss": 1.0, "epoch": 0}, 4) == {}
+    # Of step 4 the loss was sent, but not the AP; the epoch goes with whatever is.
+    assert again.unsent({"loss": 1.0, "ap": 0.6, "epoch": 0}, 4) == {"ap": 0.6, "epoch": 0}
+    assert again.unsent({"loss": 1.0}, 5) == {"loss": 1.0}
+    assert SentSteps(tmp_path / RUN_FILE, goes_on=False).id != sent.id
+
+
+@pytest.mark.parametrize("text", ["", "\n", "abc", "abc\n{", "abc\n[]", 'abc\n{"rows": 1}'])
+def test_a_damaged_file_says_less(tmp_path, text):
+    (tmp_path / RUN_FILE).write_text(text)
+    sent = SentSteps(tmp_path / RUN_FILE, goes_on=True)
+    assert sent.id == (text.split()[0] if text.split() else sent.id) != ""
+    assert sent.unsent({"a": 1}, 0) == {"a": 1}
+
+
+def test_mode(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("NETRC", raising=False)
+    for word in ("offline", "dryrun"):
+        monkeypatch.setenv("WANDB_MODE", word)
+        assert mode() == "offline"
+    monkeypatch.setenv("WANDB_MODE", "of")
+    with pytest.raises(UsageError, match="WANDB_MODE=of is none of online, offline, disabled"):
+        mode()
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert mode() == "offline", "there is no key"
+    monkeypatch.setenv("WANDB_API_KEY", "k")
+    assert mode() == "online"
+    monkeypatch.delenv("WANDB_API_KEY")
+    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password k\n")
+    assert mode() == "online"
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
+    assert mode() == "offline", "the key is of another server"
+    (tmp_path / "own").write_text("machine wandb.example.org login user password k\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "own"))
+    assert mode() == "online"
+
+
+def test_settings_that_are_none(tmp_path):
+    with pytest.raises(UsageError, match="logger.init_timeout=0, logger.finish_timeout=600: sec"):
+        make_wandb_loggers(str(tmp_path), "p", init_timeout=0)
+
+
+def test_the_environment_names_a_group(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_RUN_GROUP", "theirs")
+    _, run = make_wandb_loggers(str(tmp_path), "p")
+    assert run._wandb_init["group"] == "theirs"
+    _, run = make_wandb_loggers(str(tmp_path), "p", group="ours", name="n", tags=[])
+    assert [run._wandb_init[key] for key in ("group", "name", "tags")] == ["ours", "n", []]
+
+
+def test_nothing_of_a_machine_is_in_a_name():
+    words = ["paths.output=/o", "data.root=/d", "logger=wandb", "logger.name=x", "ckpt_path=last",
+             "+hydra.x=1", "seed=2", "data.batch_size=4", "loggerx=1"]  # fmt: skip
+    told = [word for word in words if not wandb_logger._is_unnamed(word)]
+    assert told == ["seed=2", "data.batch_size=4", "loggerx=1"]
+
+
+def test_the_config_file_says_the_defaults():
+    logger = plain(compose("train", ["logger=wandb"]))["logger"]
+    assert (logger["project"], logger["log_model"], logger["best_of"]) == (
+        "facedet", False, ["wider/*"]
+    )  # fmt: skip
+    assert os.path.basename(logger["save_dir"])

@@ -1,0 +1,108 @@
+"""A sweep that is killed at random moments and started again ends as one that was left in peace.
+
+FACEDET_SWEEP_KILLS=10 FACEDET_SWEEP_JOBS=6 kills more often, over more jobs.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from facedet.cli import main
+from facedet.data.crowds.dataset import make_crowds
+from facedet.weights.store import read_weights
+
+KILLS = int(os.environ.get("FACEDET_SWEEP_KILLS", "2"))
+JOBS = int(os.environ.get("FACEDET_SWEEP_JOBS", "4"))
+STEPS = 6
+SETTINGS = [
+    "preset=extd_ssd_32_relu", "data.prepare=null", "augmentation.size=64", "data.batch_size=2",
+    "trainer=cpu", "trainer.num_sanity_val_steps=0", "trainer.limit_val_batches=1",
+    f"trainer.max_steps={STEPS}", "trainer.val_check_interval=3", "trainer.precision=32-true",
+    "callbacks.last.every_n_train_steps=1", "callbacks.freeze_norm.from_step=4", f"seeds={JOBS}",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def crowds(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "crowds"
+    return make_crowds(root, train_images=3, val_images=1, size=128, progress=False)
+
+
+def words(root, folder):
+    return ["sweep", "seeds", *SETTINGS, f"data.root={root}", "--dir", str(folder)]
+
+
+def start(root, folder):
+    """The command as a user types it, in a process group of its own."""
+    with folder.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "facedet.cli", *words(root, folder)],
+            stdout=log, stderr=log, env=os.environ | {"OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+        )  # fmt: skip
+
+
+def statuses(folder):
+    """By hash, what is known of the jobs; half a moment old, but never half a file."""
+    return {
+        path.parent.name: json.loads(path.read_text()) for path in folder.glob("jobs/*/status.json")
+    }
+
+
+def finished(folder):
+    return {name: one for name, one in statuses(folder).items() if one["state"] == "finished"}
+
+
+def signs(folder):
+    """How far it has come: checkpoints change when a job takes a step."""
+    return {path: path.stat().st_mtime_ns for path in folder.glob("jobs/*/checkpoints/last.ckpt")}
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_a_sweep_ends_the_same(crowds, tmp_path):
+    whole, folder = tmp_path / "whole", tmp_path / "killed"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums in the order of the other processes
+    try:
+        assert main(words(crowds, whole)) == 0
+    finally:
+        torch.set_num_threads(threads)
+    draw, ended = random.Random(0), {}
+    for number in range(KILLS):
+        process, before = start(crowds, folder), signs(folder)
+        began = time.monotonic()
+        # Starting takes seconds in which nothing happens: the kills shall hit the trainings.
+        while process.poll() is None and (
+            signs(folder) == before or len(finished(folder)) < number * (JOBS - 1) // KILLS
+        ):
+            time.sleep(0.02)
+            assert time.monotonic() - began < 300
+        time.sleep(draw.uniform(0, 1))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        # What was finished at an earlier kill was not touched since.
+        assert ended.items() <= finished(folder).items()
+        ended = finished(folder)
+    assert start(crowds, folder).wait(timeout=300) == 0, folder.with_suffix(".log").read_text()
+    assert ended.items() <= finished(folder).items()
+    print(f"{len(ended)} of {JOBS} jobs had ended before the last start")
+    expected, found = finished(whole), finished(folder)
+    assert len(expected) == JOBS
+    assert expected.keys() == found.keys()
+    for name, status in expected.items():
+        assert found[name]["objective"] == status["objective"]
+        assert found[name]["metrics"] == status["metrics"]
+        states = [read_weights(f / "jobs" / name / "weights.safetensors").state
+                  for f in (whole, folder)]  # fmt: skip
+        assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+    # To the end each job was trained once.
+    log = folder.with_suffix(".log").read_text(errors="replace")
+    assert log.count(f"trained {STEPS} steps") <= JOBS + KILLS

@@ -1,0 +1,147 @@
+"""Sweeps to jobs: the hash that a job is known by, and what is wrong with a grid."""
+
+import copy
+
+import pytest
+from omegaconf import OmegaConf
+
+from facedet.config import SWEEPS_DIR, compose
+from facedet.errors import UsageError
+from facedet.sweeps.plan import find_sweep, job_hash, jobs_of, planned_jobs, read_sweep
+
+OWN = """
+defaults: [train, override budget: smoke, _self_]
+hydra:
+  mode: MULTIRUN
+  sweeper: {params: {seed: "1,2"}}
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A user's folder with one sweep of two seeds."""
+    folder = tmp_path / "own ü, (1)"
+    folder.mkdir()
+    (folder / "mine.yaml").write_text(OWN)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base():
+    return compose("train", ["logger=csv"])
+
+
+def changed(config, **values):
+    """The hash with other values; `__` stands for the dot in a key."""
+    other = copy.deepcopy(config)
+    for key, value in values.items():
+        OmegaConf.update(other, key.replace("__", "."), value)
+    return job_hash(other)
+
+
+def test_where_and_how_a_job_runs_is_not_in_its_hash(base):
+    assert len(job_hash(base)) == 12
+    assert job_hash(base) == changed(
+        base, paths__output="/a", paths__cache="/b", logger__name="n", ckpt_path="auto",
+        overwrite=True, data__num_workers=7,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("seed", 1), ("optimizer__lr", 0.002), ("data__root", "/x"), ("backbone__width", 48)],
+)
+def test_what_a_job_computes_is(base, key, value):
+    assert changed(base, **{key: value}) != job_hash(base)
+
+
+def test_the_same_by_other_words_is_the_same():
+    words = ["preset=extd_fpn", "backbone.width=64", "backbone.activation=relu"]
+    assert job_hash(compose("train", ["preset=extd_fpn_64_relu"])) == job_hash(
+        compose("train", words)
+    )
+
+
+def test_jobs_of_an_own_sweep(own):
+    sweep = read_sweep("mine", ["seed=1,2", "optimizer.lr=0.01,0.02", "trainer.max_steps=7"], own)
+    jobs = list(jobs_of(sweep))
+    assert [job.settings for job in jobs] == [
+        {"seed": "1", "optimizer.lr": "0.01"},
+        {"seed": "1", "optimizer.lr": "0.02"},
+        {"seed": "2", "optimizer.lr": "0.01"},
+        {"seed": "2", "optimizer.lr": "0.02"},
+    ]
+    assert {job.config.trainer.max_steps for job in jobs} == {7}
+    assert len({job.hash for job in jobs}) == 4
+
+
+def test_a_grid_that_grows_keeps_its_jobs(own):
+    few = planned_jobs(read_sweep("mine", [], own))
+    many = planned_jobs(read_sweep("mine", ["seed=range(3)"], own))
+    assert len(many) == 3
+    assert few.items() <= many.items()
+
+
+def test_equal_jobs_are_said_and_run_once(own, capsys):
+    jobs = planned_jobs(read_sweep("mine", ["seed=5,5"], own))
+    assert [settings["seed"] for settings in jobs.values()] == ["5"]
+    assert capsys.readouterr().out == "1 jobs are the same as others and not run twice: seed=5\n"
+
+
+def test_the_number_of_seeds():
+    # The number itself is no setting of a job: more seeds are the same ones and others.
+    few, more = (read_sweep("seeds", [f"seeds={n}"]) for n in (2, 3))
+    assert planned_jobs(few).items() < planned_jobs(more).items()
+    assert [settings["seed"] for settings in planned_jobs(few).values()] == ["0", "1"]
+
+
+def test_own_sweeps_win(own):
+    (own / "seeds.yaml").write_text(OWN)
+    assert find_sweep("seeds", own) == own.resolve()
+    assert find_sweep("lr", own) == SWEEPS_DIR
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("sed", [], "sed: there is no such sweep; the nearest is seeds; there are extd_activation"),
+        ("seeds", ["sead=1,2"], "sead: there is no such key"),
+        ("seeds", ["optimizer.lrr=1"], "optimizer.lrr: there is no such key"),
+        ("seeds", ["seed=range(0)"], "seed=range(0): an empty grid, there are no values in it"),
+        ("seeds", ["seed=3"], "seeds: nothing varies; give KEY=VALUE,VALUE"),
+        ("seeds", ["optimizer.lr=0.1,fast"], "optimizer.lr=fast: a number is wanted"),
+        ("seeds", ["trainer.max_steps=ten"], "trainer.max_steps=ten: a whole number is wanted"),
+        ("seeds", ["preset=glob(*)"], "preset=glob(*): glob(…) is not for sweeps"),
+        ("seeds", ["data=wider"], "data.root is not given: add data.root=VALUE"),
+        ("seeds", ["backbone=vgg17,vgg16"], "backbone=vgg17: there is no such choice"),
+        ("lr", ["seedd=interval(1,2)"], "seedd: there is no such key"),
+    ],
+)
+def test_complaints(name, words, said):
+    with pytest.raises(UsageError) as caught:
+        planned_jobs(read_sweep(name, words))
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(UsageError, match="no such folder"):
+        find_sweep("seeds", tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in SWEEPS_DIR.glob("*.yaml")))
+def test_every_sweep_is_cheap_by_default(name):
+    config = read_sweep(name, []).config
+    assert config.trainer.max_steps <= 40
+    assert (config.backbone_weights, config.augmentation.size) == (None, 96)
+
+
+def test_the_papers_budget_is_the_experiments():
+    extd = read_sweep("extd_grid", ["budget=paper", "data.root=/x"]).config
+    # EXTD §4: 480,000 steps of 16 crops of 640 px.
+    assert (extd.trainer.max_steps, extd.data.batch_size, extd.augmentation.size) == (
+        480_000, 16, 640,
+    )  # fmt: skip
+    shf = read_sweep("shf_ablation", ["budget=paper", "data.root=/x"]).config
+    assert (shf.trainer.max_steps, shf.backbone_weights) == (60_000, "imagenet")
+    assert list(shf.augmentation.scales) == [400, 800, 1200]

@@ -1,0 +1,132 @@
+"""A sweep's arithmetic, by hand: means over seeds, effects of settings, Pareto fronts."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facedet.sweeps.statistics import (
+    UNREADABLE,
+    Job,
+    Spread,
+    axes,
+    effects,
+    grid_cells,
+    pareto_front,
+    rows,
+    spread,
+)
+
+NAMES = ("width", "act", "seed")
+
+
+def job(objective, *values, state="finished", **more):
+    """A job with its width, activation and perhaps seed."""
+    settings = {name: str(value) for name, value in zip(NAMES, values, strict=False)}
+    return Job(Path("x"), state, settings, objective, "wider/medium", **more)
+
+
+GRID = [job(0.2, 32, "relu"), job(0.4, 32, "prelu"), job(0.3, 64, "relu"), job(0.7, 64, "prelu")]
+
+
+def by_value(found):
+    return {(one.axis, one.value): one for one in found}
+
+
+def test_spread_is_that_of_a_sample():
+    # Deviations -0.2, 0, 0.2: (0.04 + 0 + 0.04) / (3 - 1) = 0.04, whose root is 0.2.
+    assert spread([0.2, 0.4, 0.6]) == (pytest.approx(0.4), pytest.approx(0.2), 3)
+    assert spread([0.5]) == Spread(0.5, None, 1)
+    assert spread([]) is None
+
+
+def test_axes_are_what_varies_but_the_seed():
+    jobs = [job(0.1, 8, "relu", 0), job(0.1, 64, "relu", 1), job(0.1, 16, "relu", 2)]
+    assert axes(jobs) == {"width": ["8", "16", "64"]}
+    assert axes([*jobs, job(0.1, "auto", "relu", 0)]) == {"width": ["8", "16", "64", "auto"]}
+    assert axes([job(0.1, 8), job(0.1, 8, "relu")]) == {"act": ["", "relu"]}
+    assert axes([]) == axes(jobs[:1]) == {}
+    unknown = Job(Path("x"), UNREADABLE)
+    assert axes([jobs[0], unknown]) == {}
+
+
+def test_seeds_are_one_row():
+    jobs = [
+        job(0.1, 64, "relu", 0, metrics={"wider/hard": 0.2}, seconds=10.0),
+        job(0.4, 32, "relu", 0, metrics={"wider/hard": 0.1}, seconds=10.0),
+        job(0.6, 32, "relu", 1, metrics={"wider/hard": 0.3}, seconds=30.0),
+        job(None, 32, "relu", 2, state="failed"),
+        job(None, 48, "relu", 0, state="running"),
+        Job(Path("x"), UNREADABLE),
+    ]
+    best, other, none = rows(jobs)
+    assert best.settings == {"width": "32", "act": "relu"}
+    # Deviations of 0.1 each: (0.01 + 0.01) / 1 = 0.02. The failed one counts nowhere.
+    assert best.objective == (pytest.approx(0.5), pytest.approx(0.02**0.5), 2)
+    assert best.metrics["wider/hard"] == (pytest.approx(0.2), pytest.approx(0.02**0.5), 2)
+    assert best.seconds.mean == pytest.approx(20)
+    assert [one.state for one in best.jobs] == ["finished", "finished", "failed"]
+    assert (other.settings["width"], other.objective) == ("64", Spread(0.1, None, 1))
+    assert (none.settings["width"], none.objective, none.seconds) == ("48", None, None)
+    assert [row.settings["width"] for row in rows(jobs, "min")] == ["64", "32", "48"]
+
+
+def test_effects_of_a_whole_grid():
+    found = by_value(effects(GRID))
+    # (0.2 + 0.4) / 2, (0.3 + 0.7) / 2; (0.2 + 0.3) / 2, (0.4 + 0.7) / 2.
+    wanted = {("width", "32"): 0.3, ("width", "64"): 0.5, ("act", "relu"): 0.25}
+    for key, mean in {**wanted, ("act", "prelu"): 0.55}.items():
+        assert found[key].finished.mean == pytest.approx(mean)
+        assert found[key].paired == found[key].finished
+        assert found[key].paired.number == 2
+    assert grid_cells(GRID) == (4, 4)
+
+
+def test_only_pairs_are_compared_in_an_incomplete_grid():
+    found = by_value(effects([*GRID[:2], job(None, 64, "relu", state="running"), GRID[3]]))
+    # Of 64 only prelu is there: against 0.4, not against the mean 0.3 that relu pulls down.
+    assert found["width", "32"].finished[::2] == (pytest.approx(0.3), 2)
+    assert found["width", "32"].paired == Spread(0.4, None, 1)
+    assert found["width", "64"].finished == found["width", "64"].paired == Spread(0.7, None, 1)
+    assert found["act", "relu"].paired == Spread(0.2, None, 1)
+    assert found["act", "prelu"].paired == Spread(0.4, None, 1)
+    assert grid_cells([*GRID[:2], GRID[3]]) == (3, 4)
+
+
+def test_a_value_without_any_number_does_not_spoil_the_others():
+    found = by_value(effects([*GRID, job(None, 48, "relu", state="failed")]))
+    assert found["width", "48"][2:] == (None, None)
+    assert found["width", "64"].paired.number == 2
+
+
+def test_other_seeds_are_no_pairs():
+    found = effects([job(0.2, 32, "relu", 0), job(0.9, 64, "relu", 1)])
+    assert [one.paired for one in found] == [None, None]
+    assert [one.finished.number for one in found] == [1, 1]
+    # 2 widths x 2 seeds.
+    assert grid_cells([job(0.2, 32, "relu", 0), job(0.9, 64, "relu", 1)]) == (2, 4)
+
+
+def test_one_value_alone_has_nothing_to_be_compared_with():
+    found = by_value(effects([job(0.2, 32, "relu"), job(None, 64, "relu", state="running")]))
+    assert found["width", "32"][2:] == (Spread(0.2, None, 1), None)
+
+
+def test_pareto_front():
+    # (2, 0.4) costs more than (1, 0.5) and is worse; (3, 0.6) twice is as good as itself.
+    assert pareto_front([1, 2, 3, 3], [0.5, 0.4, 0.6, 0.6]) == [True, False, True, True]
+    assert pareto_front([1, 1], [0.5, 0.6]) == [False, True]
+    assert pareto_front([1, 2], [0.5, 0.5]) == [True, False]
+    assert pareto_front([], []) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))
+def test_whoever_is_not_on_the_front_is_beaten_by_one_who_is(points):
+    costs, values = zip(*points, strict=True)
+    front = [point for point, best in zip(points, pareto_front(costs, values), strict=True) if best]
+    assert front
+    for cost, value in set(points) - set(front):
+        assert any(c <= cost and v >= value for c, v in front)
+    for cost, value in front:
+        assert not any(c <= cost and v >= value and (c, v) != (cost, value) for c, v in front)

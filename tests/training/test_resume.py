@@ -1,0 +1,104 @@
+import copy
+import os
+
+import pytest
+import torch
+
+from facedet.callbacks.checkpoint_config import KEY
+from facedet.callbacks.hard_image_mining import KEY as MINING
+from facedet.errors import FacedetError, UsageError
+from facedet.training.resume import check_data, check_resume, find_checkpoint, read_checkpoint
+
+CONFIG = {
+    "seed": 0,
+    "mining": None,
+    "model": {"net": {"backbone": {"width": 32}}},
+    "box_coder": {"centre_variance": 0.1},
+    "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.001},
+    "data": {"root": "/a", "batch_size": 2, "num_workers": 0},
+    "paths": {"output": "x"},
+}
+
+
+def changed(**values):
+    config = copy.deepcopy(CONFIG)
+    for key, value in values.items():
+        node = config
+        *parents, last = key.split("__")
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+    return config
+
+
+def checkpoint(path, content=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(content or {KEY: {"config": CONFIG, "data": "abc"}}, path)
+    return path
+
+
+def test_the_last_of_this_folder_then_of_the_newest_beside(tmp_path):
+    assert find_checkpoint(None, tmp_path / "a") is None
+    assert find_checkpoint("auto", tmp_path / "a") is None
+    with pytest.raises(FacedetError, match=r"neither .* nor a run beside it has checkpoints/last"):
+        find_checkpoint("last", tmp_path / "a")
+    for age, name in enumerate(("older", "newer")):
+        path = checkpoint(tmp_path / name / "checkpoints" / "last.ckpt")
+        os.utime(path, (1000 + age, 1000 + age))
+    assert find_checkpoint("last", tmp_path / "a").endswith("newer/checkpoints/last.ckpt")
+    assert find_checkpoint("last", tmp_path / "older").endswith("older/checkpoints/last.ckpt")
+    assert find_checkpoint("auto", tmp_path / "a") is None  # another run's is not this one's
+
+
+def test_a_damaged_last_gives_way_to_the_one_before(tmp_path, caplog):
+    last = checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    last.write_bytes(last.read_bytes()[:-50])
+    with pytest.raises(FacedetError, match=r"last\.ckpt: the checkpoint is damaged"):
+        find_checkpoint("last", tmp_path)
+    checkpoint(tmp_path / "checkpoints" / "previous.ckpt")
+    assert find_checkpoint("last", tmp_path).endswith("previous.ckpt")
+    assert "is damaged: going on from" in caplog.text
+
+
+def test_weights_and_other_files_are_no_checkpoints(tmp_path):
+    weights = tmp_path / "a.safetensors"
+    weights.touch()
+    with pytest.raises(FacedetError, match="weights=FILE starts from them"):
+        find_checkpoint(str(weights), tmp_path)
+    other = checkpoint(tmp_path / "other.ckpt", {"state_dict": {}})
+    with pytest.raises(FacedetError, match=r"other\.ckpt: no checkpoint of `facedet train`"):
+        read_checkpoint(str(other))
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (changed(model__net__backbone__width=48), r"model\.net\.backbone\.width 32 -> 48"),
+        (changed(box_coder__centre_variance=0.2), r"box_coder\.centre_variance 0\.1 -> 0\.2"),
+        (changed(optimizer___target_="torch.optim.AdamW"), r"_target_ torch\.optim\.SGD -> torch"),
+        (changed(mining={"threshold": 0.5}), "holds no difficulty table"),
+    ],
+)
+def test_another_network_optimiser_or_mining_is_refused(now, said):
+    with pytest.raises(UsageError, match=said):
+        check_resume("last.ckpt", {KEY: {"config": CONFIG}}, now)
+
+
+def test_what_may_change_is_told_but_where_things_lie(caplog):
+    now = changed(optimizer__lr=0.01, data__root="/b", paths__output="y", data__num_workers=2)
+    check_resume("last.ckpt", {KEY: {"config": CONFIG}}, now)
+    assert caplog.messages == ["other settings than before: optimizer.lr 0.001 -> 0.01"]
+    caplog.clear()
+    mined = changed(mining={"threshold": 0.5})
+    check_resume("last.ckpt", {KEY: {"config": mined}, MINING: {}}, mined)
+    assert caplog.messages == []
+
+
+def test_other_pictures_are_refused(tmp_path):
+    content = {KEY: {"config": CONFIG, "data": "abc"}}
+    check_data("last.ckpt", content, "abc", tmp_path)
+    check_data("last.ckpt", {KEY: {"config": CONFIG}}, "new", tmp_path)  # of an earlier version
+    with pytest.raises(
+        UsageError, match=r"trained on other pictures than .* \(fingerprint abc, now d"
+    ):
+        check_data("last.ckpt", content, "def", tmp_path)

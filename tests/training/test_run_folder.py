@@ -1,0 +1,53 @@
+import subprocess
+import sys
+
+import pytest
+
+from facedet.errors import FacedetError
+from facedet.loggers.wandb import RUN_FILE
+from facedet.training.run_folder import begin_afresh, is_further_process, own_folder
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from facedet.training.run_folder import own_folder
+with own_folder(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_run_in_a_folder_is_refused_until_the_first_is_gone(tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert first.stdout.readline() == "held\n"
+    with pytest.raises(FacedetError, match=rf"process {first.pid} on .* is training there"):
+        own_folder(folder).__enter__()
+    first.kill()
+    first.wait()
+    with own_folder(folder):  # a killed run's lock is no hindrance
+        pass
+
+
+def test_further_processes_share_the_folder_of_the_first(tmp_path, monkeypatch):
+    assert not is_further_process()
+    with own_folder(tmp_path):
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        assert is_further_process()
+        with own_folder(tmp_path):
+            pass
+        monkeypatch.setenv("LOCAL_RANK", "0")
+        assert not is_further_process()
+
+
+def test_a_run_is_not_replaced_by_accident(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    begin_afresh(tmp_path, overwrite=False)
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    (tmp_path / RUN_FILE).write_text("abc")
+    with pytest.raises(FacedetError, match="holds a run already: ckpt_path=last goes on"):
+        begin_afresh(tmp_path, overwrite=False)
+    assert (tmp_path / RUN_FILE).exists()
+    begin_afresh(tmp_path, overwrite=True)
+    assert not (tmp_path / RUN_FILE).exists()

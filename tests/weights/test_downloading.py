@@ -1,0 +1,151 @@
+"""Files fetched once: whole and right, or not there at all, and one line on why."""
+
+import hashlib
+import multiprocessing
+import resource
+import threading
+
+import pytest
+
+from facedet.errors import FacedetError
+from facedet.weights import downloading
+from facedet.weights.downloading import require_file
+from reference.web_server import web_server
+
+# More than the reader takes at once.
+BODY = bytes(range(256)) * 6000
+SHA256 = hashlib.sha256(BODY).hexdigest()
+REMEDY = "remove it"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with web_server() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _direct(server, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server.asked.clear()
+
+
+def refused(path, url, *words, sha256=SHA256):
+    """It fails with one line that holds the words, and leaves nothing behind."""
+    before = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    with pytest.raises(FacedetError) as caught:
+        require_file(path, url, sha256, REMEDY)
+    text = str(caught.value)
+    assert "\n" not in text
+    for word in words:
+        assert str(word) in text, text
+    assert (sorted(path.parent.iterdir()) if path.parent.is_dir() else []) == before
+
+
+def test_a_file_is_fetched_once(server, tmp_path):
+    path = tmp_path / "new" / "folder ü" / "a.bin"
+    url = server.serve("a.bin", BODY)
+    for _ in range(2):
+        assert require_file(path, url, SHA256, REMEDY) == path
+        assert path.read_bytes() == BODY
+    assert server.asked == ["/a.bin"]
+    # No lock and no half file either.
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_was_put_there_needs_no_network(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(BODY)
+    require_file(path, "http://127.0.0.1:9/a.bin", SHA256, REMEDY)
+
+
+def test_another_file_in_its_place_is_left_alone(server, tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"precious")
+    digest = hashlib.sha256(b"precious").hexdigest()
+    refused(path, server.serve("a.bin", BODY), path, digest, SHA256, REMEDY)
+    assert path.read_bytes() == b"precious"
+    assert server.asked == []
+
+
+def test_what_is_cut_off(server, tmp_path):
+    half = len(BODY) // 2
+    url = server.serve("cut.bin", BODY[:half], says=len(BODY))
+    # 256 · 6,000 = 1,536,000 bytes.
+    words = ("768,000 of 1,536,000 bytes", f"put it at {tmp_path / 'a.bin'}")
+    refused(tmp_path / "a.bin", url, url, *words)
+
+
+def test_what_arrives_is_another_file(server, tmp_path):
+    url = server.serve("other.bin", b"<!DOCTYPE html>")
+    digest = hashlib.sha256(b"<!DOCTYPE html>").hexdigest()
+    refused(tmp_path / "a.bin", url, f"{url}: what arrived has SHA-256 {digest}", "try again")
+
+
+def test_a_page_that_is_not_there(server, tmp_path):
+    url = server.url("nowhere.bin")
+    refused(tmp_path / "a.bin", url, f"{url} cannot be fetched (Not Found)", "put it at")
+
+
+def test_without_a_network(tmp_path):
+    # Nothing listens at port 9 of this machine.
+    url = "http://127.0.0.1:9/a.bin"
+    refused(tmp_path / "a.bin", url, f"{url} cannot be fetched", "Connection refused", "put it at")
+
+
+def test_a_server_that_falls_silent(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloading, "_TIMEOUT_S", 0.05)
+    wait = threading.Event()
+    url = server.serve("silent.bin", BODY, wait=wait)
+    refused(tmp_path / "a.bin", url, f"{url} cannot be fetched (timed out)")
+    wait.set()
+
+
+def test_folders_that_cannot_be_written(server, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    url = server.serve("a.bin", BODY)
+    path = tmp_path / "taken" / "cache" / "a.bin"
+    refused(path, url, f"{path} cannot be written: ")
+    path = tmp_path / "folder.bin"
+    path.mkdir()
+    refused(path, url, f"{path} cannot be written: ")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["folder.bin", "taken"]
+
+
+def test_a_disk_that_is_full(server, tmp_path):
+    url = server.serve("a.bin", BODY)
+    path = tmp_path / "a.bin"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        refused(path, url, f"{path} cannot be written: File too large")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_an_interrupted_download_leaves_nothing(server, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(downloading, "_next_chunk", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        require_file(tmp_path / "a.bin", server.serve("a.bin", BODY), SHA256, REMEDY)
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_processes_download_once(server, tmp_path):
+    path, wait = tmp_path / "a.bin", threading.Event()
+    url = server.serve("slow.bin", BODY, wait=wait)
+    context = multiprocessing.get_context("fork")
+    words = (path, url, SHA256, REMEDY)
+    processes = [context.Process(target=require_file, args=words) for _ in range(2)]
+    for process in processes:
+        process.start()
+    # Both have had the time to begin.
+    threading.Timer(0.5, wait.set).start()
+    for process in processes:
+        process.join(20)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert server.asked == ["/slow.bin"]
+    assert path.read_bytes() == BODY
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,228 @@
+"""Weights files: what is saved is read, and what does not fit a network is refused."""
+
+import copy
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from facedet.callbacks.checkpoint_config import KEY
+from facedet.errors import FacedetError
+from facedet.weights.store import (
+    FORMAT,
+    Weights,
+    build_coder,
+    build_net,
+    file_sha256,
+    load_state,
+    model_config,
+    read_weights,
+    save_weights,
+)
+from reference.one_face import one_face_weights, save_one_face
+from reference.refused_weights import refused
+
+
+@pytest.fixture(scope="session")
+def good():
+    return one_face_weights()
+
+
+@pytest.fixture(scope="session")
+def path(tmp_path_factory):
+    return save_one_face(tmp_path_factory.mktemp("weights") / "good.safetensors")
+
+
+def test_what_is_saved_is_read(good, tmp_path):
+    path = save_weights(tmp_path / "new" / "a b ü.safetensors", good)
+    read = read_weights(path)
+    assert read.config == good.config
+    assert read.info == {**good.info, "file": path.name, "sha256": file_sha256(path)}
+    assert read.state.keys() == good.state.keys()
+    for key, value in good.state.items():
+        assert torch.equal(read.state[key], value), key
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert len(build_net(read, path).state_dict()) == len(good.state)
+    assert build_coder(read, path).size_variance == 0.2
+
+
+def test_a_changed_byte_is_noticed(path, tmp_path):
+    """A weight's last byte, and a letter of the config: both would load."""
+    data = path.read_bytes()
+    changed = tmp_path / "changed.safetensors"
+    for where in (len(data) - 1, data.index(b"iterative")):
+        changed.write_bytes(data[:where] + bytes([data[where] ^ 1]) + data[where + 1 :])
+        refused(changed, "is damaged, its content is not what was written")
+
+
+def test_files_from_before_the_checksum_are_read(good, tmp_path):
+    described = {"config": json.dumps(good.config), "info": json.dumps(good.info)}
+    save_file(good.state, tmp_path / "old.safetensors", {"format": FORMAT, **described})
+    assert read_weights(tmp_path / "old.safetensors").config == good.config
+
+
+def test_the_built_net_evaluates(path):
+    assert not build_net(read_weights(path), path).training
+
+
+def test_a_capital_suffix_is_the_same_format(path, tmp_path):
+    capital = tmp_path / "GOOD.SAFETENSORS"
+    capital.write_bytes(path.read_bytes())
+    assert read_weights(capital).config == read_weights(path).config
+
+
+def changed(good, key, value):
+    return Weights({**good.state, key: value}, good.config, {})
+
+
+def test_weights_of_another_shape(good, tmp_path):
+    key = "backbone.stem.conv.weight"
+    path = save_weights(tmp_path / "a.safetensors", changed(good, key, torch.zeros(8, 3, 3, 3)))
+    refused(path, key, "[8, 3, 3, 3]", list(good.state[key].shape))
+
+
+def test_weights_with_other_keys(good, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_weights(path, changed(good, "banana", torch.zeros(1)))
+    refused(path, "'banana' is unknown", "0 keys missing, 1 unknown")
+    state = {key: value for key, value in good.state.items() if "stem.conv" not in key}
+    save_weights(path, Weights(state, good.config, {}))
+    refused(path, "'backbone.stem.conv.weight' is missing", "1 keys missing, 0 unknown")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(good, tmp_path, value):
+    key = "head.levels.5.score.bias"
+    bad = good.state[key].clone()
+    bad[0] = value
+    path = save_weights(tmp_path / "a.safetensors", changed(good, key, bad))
+    refused(path, key, "no finite numbers")
+
+
+def test_weights_of_another_kind(good, tmp_path):
+    key = "backbone.stem.conv.weight"
+    path = save_weights(tmp_path / "a.safetensors", changed(good, key, good.state[key].long()))
+    refused(path, key)
+
+
+def test_half_precision_is_read(good):
+    state = {key: value.half() if "conv" in key else value for key, value in good.state.items()}
+    net = build_net(good._replace(state=state), "half")
+    assert net.state_dict()["backbone.stem.conv.weight"].dtype == torch.float32
+
+
+def test_nothing_is_loaded_where_something_does_not_fit(good):
+    net = build_net(good, "good")
+    before = copy.deepcopy(net.state_dict())
+    state = {key: torch.ones_like(value) for key, value in good.state.items()}
+    last = sorted(state)[-1]
+    state[last] = torch.zeros(99)
+    with pytest.raises(FacedetError, match="99"):
+        load_state(net, state, "somewhere")
+    for key, value in net.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
+def test_a_target_that_cannot_be_written(good, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(FacedetError, match="taken.*cannot be written"):
+        save_weights(tmp_path / "taken" / "a.safetensors", good)
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(FacedetError, match="folder.safetensors cannot be written"):
+        save_weights(tmp_path / "folder.safetensors", good)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.safetensors", "taken"]
+
+
+def checkpoint(tmp_path, **content):
+    path = tmp_path / "a.ckpt"
+    torch.save(content, path)
+    return path
+
+
+def test_a_checkpoint_gives_its_network(good, tmp_path):
+    state = {f"net.{key}": value for key, value in good.state.items()} | {"metric.x": torch.ones(1)}
+    rest = {key: good.config[key] for key in ("box_coder", "inference")}
+    config = {"model": {"net": good.config["net"]}, **rest}
+    path = checkpoint(tmp_path, state_dict=state, global_step=7, **{KEY: {"config": config}})
+    read = read_weights(path)
+    assert model_config(config) == read.config == good.config
+    assert read.state.keys() == good.state.keys()
+    assert (read.info["source"], read.info["steps"]) == ("training checkpoint", 7)
+    build_net(read, path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"state_dict": 3, KEY: 5},
+        {"state_dict": {}, KEY: {"config": {}}},
+        {"state_dict": {}, KEY: {"config": {"model": 3, "box_coder": {}}}},
+        {"state_dict": {3: 4}, KEY: {"config": {"model": {"net": {}}, "box_coder": {}}}},
+        {"state_dict": {"net.a": 4}, KEY: {"config": {"model": {"net": {}}, "box_coder": {}}}},
+        {"state_dict": {}, "hyper_parameters": {}},
+        {"base.0.0.weight": 1, "conf.0.weight": 2},
+        {"base.0.0.weight": torch.zeros(3), "conf.0.weight": torch.zeros(3)},
+        {
+            "base.0.0.weight": torch.zeros(3),
+            "conf.0.weight": torch.zeros(3),
+            "loc.0.weight": torch.zeros(3),
+        },
+        {
+            "base.0.0.weight": torch.zeros(3),
+            "conf.0.weight": torch.zeros(3),
+            "loc.0.weight": torch.zeros(4, 40, 3, 3),
+        },
+        {
+            "base.0.0.weight": torch.zeros(3),
+            "conf.0.weight": torch.zeros(3),
+            "loc.0.weight": torch.zeros(4, 64, 3, 3),
+            "banana": torch.zeros(3),
+        },
+        [1, 2],
+        torch.zeros(3),
+        {},
+    ],
+)
+def test_torch_files_of_something_else(tmp_path, content):
+    path = tmp_path / "other.pth"
+    torch.save(content, path)
+    refused(path)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("width", "parameters"), [(32, 62_939), (64, 162_352)])
+def test_released_files(shared, tmp_path, width, parameters):
+    source = shared / "reference" / "weights" / f"EXTD_{width}.pth"
+    weights = read_weights(source)
+    assert weights.info["source"] == f"released EXTD_{width}.pth"
+    path = save_weights(tmp_path / "a.safetensors", weights)
+    nets = [build_net(read_weights(one), one) for one in (source, path)]
+    assert sum(value.numel() for value in nets[1].parameters()) == parameters
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+    with torch.no_grad():
+        first, second = (net(images) for net in nets)
+    assert torch.equal(first.logits, second.logits)
+    assert torch.equal(first.deltas, second.deltas)
+
+
+@pytest.mark.data
+def test_a_released_name_on_another_file(shared, tmp_path):
+    path = tmp_path / "EXTD_64.pth"
+    path.write_bytes((shared / "reference" / "weights" / "EXTD_32.pth").read_bytes())
+    refused(path, "is not that of the released EXTD_64.pth")
+    # Under its own name it is anybody's training; the bytes say that it is the released one.
+    path = path.rename(tmp_path / "mine.pth")
+    assert read_weights(path).info["source"] == "released EXTD_32.pth"
+
+
+def test_equal_weights_are_equal_files(tmp_path):
+    state = {f"layer {number} ä.weight": torch.full((3,), float(number)) for number in range(9)}
+    weights = Weights(state, {"net": {"b": 1, "a": 2}}, {"z": "1", "y": "2"})
+    files = [save_weights(tmp_path / f"{number}.safetensors", weights) for number in range(8)]
+    assert len({file.read_bytes() for file in files}) == 1
+    again = read_weights(files[0])
+    assert again.config == weights.config
+    assert {key: value.tolist() for key, value in again.state.items()} == {
+        key: value.tolist() for key, value in state.items()
+    }

@@ -1,0 +1,196 @@
+"""Named weights: the table, the way from a name to a file, and model cards."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from facedet.commands.weights import check
+from facedet.errors import FacedetError, UsageError
+from facedet.weights import zoo as registry
+from facedet.weights.zoo import (
+    DEFAULT,
+    NAMED,
+    SHIPPED_DIR,
+    NamedWeights,
+    cache_folder,
+    find_named,
+    locate,
+    read_card,
+    usual_score,
+)
+from reference.named_weights import write_card
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = [named for named in NAMED.values() if named.url is None]
+
+
+def one_line(kind, action, *arguments):
+    with pytest.raises(kind) as caught:
+        action(*arguments)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACEDET_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_the_table(build_detector):
+    assert DEFAULT in NAMED
+    parameters = {
+        width: sum(value.numel() for value in build_detector("fpn", width).parameters())
+        for width in (32, 48, 64)
+    }
+    for name, named in NAMED.items():
+        width = next(width for width in parameters if f"-{width}" in name)
+        assert (named.name, named.parameters) == (name, parameters[width])
+        if named.url is not None:
+            assert named.url.endswith(f"/weights/EXTD_{width}.pth")
+            # All but the header are the values, 4 bytes each.
+            assert 4 * named.parameters < named.size < 6 * named.parameters
+            assert len(named.sha256) == 64
+
+
+def test_the_cache_is_that_of_the_config(cache, monkeypatch):
+    assert cache_folder() == cache
+    monkeypatch.delenv("FACEDET_CACHE")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert cache_folder() == Path("/home/somebody/.cache/facedet")
+
+
+def test_a_name_means_its_file(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "SHIPPED_DIR", tmp_path / "shipped")
+    for name, folder in ((DEFAULT, tmp_path / "shipped"), ("extd-released-32", cache)):
+        folder.mkdir()
+        path = folder / f"{name}.safetensors"
+        assert str(path) in one_line(FacedetError, locate, name)
+        path.touch()
+        assert locate(name) == locate(Path(name)) == path
+    other = tmp_path / "other"
+    text = one_line(FacedetError, locate, "extd-released-32", other)
+    assert f"facedet weights fetch extd-released-32 --cache {other}" in text
+
+
+def test_a_file_of_that_name_comes_first_and_a_folder_does_not(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "SHIPPED_DIR", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    shipped, own = tmp_path / f"{DEFAULT}.safetensors", tmp_path / DEFAULT
+    shipped.touch()
+    own.mkdir()
+    assert locate(DEFAULT) == shipped
+    own.rmdir()
+    own.touch()
+    assert locate(DEFAULT) == Path(DEFAULT)
+
+
+def test_what_is_neither_a_file_nor_a_name(tmp_path):
+    text = one_line(FacedetError, locate, "extd-fpn-65-prelu")
+    assert all(name in text for name in NAMED)
+    for path in ("a.pth", str(tmp_path / "extd-fpn-65-prelu")):
+        assert one_line(FacedetError, locate, path) == f"{path}: no such weights file"
+    assert "is a folder" in one_line(FacedetError, locate, tmp_path)
+    assert all(name in one_line(UsageError, find_named, "a.pth") for name in NAMED)
+    assert find_named(DEFAULT) is NAMED[DEFAULT]
+
+
+MEASURED = """measured:
+  - {protocol: wider_single, pictures: 243 of WIDER val, ap: {easy: 0.9, hard: 0.75}}
+"""
+
+
+def test_a_card(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "SHIPPED_DIR", tmp_path)
+    named = NamedWeights("a", 3, "nobody's", "an a")
+    assert named.card() is None
+    path = write_card(tmp_path / "a.md", MEASURED, "a" * 64)
+    card = named.card()
+    assert card.sha256 == "a" * 64
+    assert card.measured == [
+        {
+            "protocol": "wider_single",
+            "pictures": "243 of WIDER val",
+            "ap": {"easy": 0.9, "hard": 0.75},
+        }
+    ]
+    assert card.text == path.read_text(encoding="utf-8")
+    without = read_card(write_card(path, sha256="a" * 64))
+    assert (without.measured, without.score) == ([], 0.5)
+
+
+def test_the_score_of_shipped_weights_is_that_of_their_card(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "SHIPPED_DIR", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert usual_score(DEFAULT) == usual_score("extd-released-64") == usual_score("a.pth") == 0.5
+    write_card(tmp_path / f"{DEFAULT}.md", "score: 0.75\n", "a" * 64)
+    assert usual_score(DEFAULT) == usual_score(Path(DEFAULT)) == 0.75
+    # A file of that name is somebody else's.
+    (tmp_path / DEFAULT).touch()
+    assert usual_score(DEFAULT) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("head", "sha256", "words"),
+    [
+        ("", "a" * 63, "wanted are 64 digits"),
+        ("measured: .9\n", "a" * 64, "protocol, pictures and ap"),
+        ("measured: [.9]\n", "a" * 64, "protocol, pictures and ap"),
+        ("measured: [{protocol: a, pictures: b}]\n", "a" * 64, "protocol, pictures and ap"),
+        ("measured: [{protocol: a, ap: {easy: .9}}]\n", "a" * 64, "protocol, pictures and ap"),
+        (MEASURED.replace("0.9", "90.0"), "a" * 64, "numbers in 0 … 1"),
+        (MEASURED.replace("0.9", "high"), "a" * 64, "numbers in 0 … 1"),
+        ("score: high\n", "a" * 64, "wanted is a number in 0 … 1"),
+        ("score: 80.0\n", "a" * 64, "wanted is a number in 0 … 1"),
+        ("a: b: c\n", "a" * 64, "not a readable model card"),
+    ],
+)
+def test_cards_that_are_none(tmp_path, head, sha256, words):
+    path = write_card(tmp_path / "a.md", head, sha256)
+    text = one_line(FacedetError, read_card, path)
+    assert str(path) in text
+    assert words in text
+
+
+def test_files_that_are_no_cards(tmp_path):
+    path = tmp_path / "a.md"
+    for content in (b"# a\n", b"", b"---\n- 3\n---\n", b"\xff\xfe---"):
+        path.write_bytes(content)
+        assert str(path) in one_line(FacedetError, read_card, path)
+    assert "not a readable model card" in one_line(FacedetError, read_card, tmp_path / "no.md")
+
+
+@pytest.mark.parametrize("named", SHIPPED, ids=lambda named: named.name)
+def test_shipped_files_are_small_and_sound(named):
+    path = named.path()
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    assert path.stat().st_size < 1_000_000
+    assert check(named.name).parameters == named.parameters
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_what_is_shipped(tmp_path):
+    pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
+    # A copy: nothing may appear in the checkout, and a stand-in is to be found.
+    for part in ("src", "conf", "sweeps"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, tmp_path)
+    shipped = tmp_path / "src" / "facedet" / "shipped"
+    shipped.mkdir(exist_ok=True)
+    for suffix in ("safetensors", "md"):
+        (shipped / f"stand-in.{suffix}").touch()
+    build = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
+    command = [sys.executable, "-c", build, str(tmp_path / "dist")]
+    subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {"facedet/shipped/stand-in.safetensors", "facedet/shipped/stand-in.md"} <= names
+    assert {f"facedet/shipped/{path.name}" for path in SHIPPED_DIR.glob("*")} <= names
+    assert "facedet/conf/paths/default.yaml" in names
