@@ -44,6 +44,7 @@ _LISTED = 12  # more choices than these are no help in a line
 _OTHER_PRESETS = (
     "smallhardface", "smallhardface_plain", "smallhardface_three_level",
     "s3fd_vgg16", "s3fd_mobilefacenet",
+    "extd_plain_32", "extd_plain_48", "extd_plain_64",
 )  # fmt: skip
 
 

@@ -45,6 +45,12 @@ S3FD = {
     "s3fd_vgg16": (22_459_110, 128_540_505_600, 127_826_496_000),
     "s3fd_mobilefacenet": (1_123_276, 7_340_179_200, 7_164_268_800),
 }
+# Plain convolutions in the shared body, before folding: parameters and multiply-adds.
+PLAIN = {
+    "extd_plain_32": (50_838, 988_212_800),
+    "extd_plain_48": (104_270, 2_127_650_400),
+    "extd_plain_64": (171_550, 3_557_225_600),
+}
 
 
 def net_of(preset):
@@ -52,7 +58,7 @@ def net_of(preset):
 
 
 def test_every_preset_is_here():
-    others = SMALLHARDFACE.keys() | S3FD.keys()
+    others = SMALLHARDFACE.keys() | S3FD.keys() | PLAIN.keys()
     assert set(presets()) == {f"extd_{name}" for name, _, _ in CELLS} | others
     assert len(CELLS) == 18
 
@@ -119,6 +125,22 @@ def test_vgg16_alone():
 def test_one_word_changes_smallhardface(overrides, parameters):
     net = build(compose("train", ["preset=smallhardface", *overrides]).model.net)
     assert measure_cost(net, (64, 64)).parameters == parameters
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_cost_of_plain(name):
+    # Not a paper's network: nothing to count the paper's way.
+    assert measure_cost(net_of(name), (640, 640)) == Cost(*PLAIN[name], None)
+
+
+def test_cost_of_plain_adds_up():
+    width, stem = 64, 24
+    cells = 25_600 + 6_400 + 1_600 + 400 + 100 + 25  # of the six maps
+    backbone = 9 * 3 * stem * 320 * 320 + 9 * stem * width * 160 * 160
+    backbone += 9 * width**2 * (2 * cells + cells - 25_600)
+    neck = (9 * width + width**2) * (cells - 25)
+    heads = 9 * width * (8 * 25_600 + 6 * (cells - 25_600))
+    assert backbone + neck + heads == PLAIN["extd_plain_64"][1]
 
 
 @pytest.mark.parametrize("name", S3FD)

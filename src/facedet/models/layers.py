@@ -123,6 +123,25 @@ class InvertedResidual(nn.Module):
         return x + y if self.has_residual else y
 
 
+class ResidualBlock(nn.Module):
+    """ResNet's basic block: two plain 3x3 convolutions, the input added, then the activation.
+
+    Args:
+        channels: of input and output.
+        act: name of the activation.
+    """
+
+    def __init__(self, channels: int, act: str) -> None:
+        super().__init__()
+        self.first = ConvNormAct(channels, channels, 3, act=act)
+        self.second = ConvNormAct(channels, channels, 3)
+        self.act = activation(act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to the same shape."""
+        return self.act(x + self.second(self.first(x)))
+
+
 class L2Norm(nn.Module):
     """Gives the features of every cell one length, then weighs the channels (S3FD §3.1).
 
