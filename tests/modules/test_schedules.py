@@ -2,12 +2,12 @@ import pytest
 import torch
 
 from facedet.errors import UsageError
-from facedet.modules.schedules import WarmupCosine
+from facedet.modules.schedules import FlatCosine, WarmupCosine
 
 
-def rates(total, steps, **settings):
+def rates(total, steps, kind=WarmupCosine, **settings):
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
-    schedule = WarmupCosine(optimizer, total, **settings)
+    schedule = kind(optimizer, total, **settings)
     values = []
     for _ in range(steps):
         values.append(optimizer.param_groups[0]["lr"])
@@ -32,3 +32,28 @@ def test_short_trainings_have_a_rate(total):
 def test_a_share_out_of_range_is_refused():
     with pytest.raises(UsageError, match="scheduler.warmup=1.5"):
         rates(10, 1, warmup=1.5)
+
+
+def test_flat_cosine_by_hand():
+    # Rises over 2 steps from 0.5, is flat to step 6, falls over 4: half-way, at step 8, it is 0.5.
+    settings = {"warmup_steps": 2, "decay_steps": 4, "start": 0.5}
+    values = rates(10, 12, FlatCosine, **settings)
+    assert values[:7] == pytest.approx([1.0, 1.5] + [2.0] * 5)
+    assert values[8] == pytest.approx(1.0)
+    assert values[10:] == pytest.approx([0.0, 0.0], abs=1e-12)
+    # With more steps nothing changes before the fall.
+    assert rates(100, 6, FlatCosine, **settings) == pytest.approx(values[:6])
+
+
+def test_flat_cosine_without_a_fall():
+    assert rates(3, 5, FlatCosine, warmup_steps=0, decay_steps=0)[:3] == [2.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("total", [1, 150, 500, 2000])
+def test_flat_cosine_has_a_rate_at_every_step(total):
+    assert all(0 < value <= 2 for value in rates(total, total, FlatCosine))
+
+
+def test_flat_cosine_refuses_negative_steps():
+    with pytest.raises(UsageError, match="scheduler.decay_steps=-1"):
+        rates(10, 1, FlatCosine, decay_steps=-1)
