@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+# Under this key a training checkpoint carries {"config": …, "data": …}.
+CHECKPOINT_KEY = "facedet"
+
 
 class Record(NamedTuple):
     """One annotated picture on disk, as every reader in `facedet.data` gives it."""

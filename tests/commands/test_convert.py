@@ -3,7 +3,7 @@
 import torch
 
 import facedet
-from facedet.callbacks.checkpoint_config import KEY
+from facedet.structures import CHECKPOINT_KEY
 from facedet.weights.store import read_weights
 from reference.one_face import one_face_weights
 
@@ -12,7 +12,7 @@ def checkpoint(path):
     stored = one_face_weights()
     config = {"model": {"net": stored.config["net"]}, "box_coder": stored.config["box_coder"]}
     state = {f"net.{key}": value for key, value in stored.state.items()}
-    torch.save({"state_dict": state, "global_step": 7, KEY: {"config": config}}, path)
+    torch.save({"state_dict": state, "global_step": 7, CHECKPOINT_KEY: {"config": config}}, path)
     return path
 
 

@@ -3,9 +3,9 @@ import json
 import pytest
 import torch
 
-from facedet.callbacks.checkpoint_config import KEY
 from facedet.callbacks.hard_image_mining import KEY as MINING
 from facedet.data.crowds.dataset import make_crowds
+from facedet.structures import CHECKPOINT_KEY
 
 CONFIG = {"model": {"net": {}}, "data": {"root": "nowhere"}}
 
@@ -14,7 +14,7 @@ def save(path, names, scores, easy, entries=(), begun=()):
     table = {"scores": torch.tensor(scores), "easy": torch.tensor(easy)}
     begun = {"entries": torch.tensor(entries, dtype=torch.long), "scores": torch.tensor(begun)}
     mining = {"table": table, "names": names, "history": [{}, {}], **begun}
-    torch.save({KEY: {"config": CONFIG, "data": ""}, MINING: mining}, path)
+    torch.save({CHECKPOINT_KEY: {"config": CONFIG, "data": ""}, MINING: mining}, path)
     return str(path)
 
 
@@ -62,7 +62,7 @@ def test_a_sheet_of_pictures_plain_and_mirrored(cli, tmp_path):
 
 
 def test_a_checkpoint_without_difficulties_is_said(cli, tmp_path):
-    torch.save({KEY: {"config": CONFIG, "data": ""}}, tmp_path / "plain.ckpt")
+    torch.save({CHECKPOINT_KEY: {"config": CONFIG, "data": ""}}, tmp_path / "plain.ckpt")
     result = cli("hardest", str(tmp_path / "plain.ckpt"))
     assert result.code == 1
     assert (

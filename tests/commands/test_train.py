@@ -12,8 +12,8 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from facedet.callbacks.checkpoint_config import KEY
 from facedet.errors import UsageError
+from facedet.structures import CHECKPOINT_KEY
 from facedet.training.trainer import build_trainer, precision
 from facedet.weights.store import read_weights
 
@@ -115,7 +115,7 @@ def test_a_short_training_leaves_everything(trained):
     assert {"checkpoints", "logs", "weights.safetensors", ".hydra"} <= names
     content = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
     assert content["global_step"] == 2
-    assert content[KEY]["config"]["backbone"]["width"] == 32
+    assert content[CHECKPOINT_KEY]["config"]["backbone"]["width"] == 32
     assert read_weights(trained / "weights.safetensors").info["steps"] == 2
 
 

@@ -4,9 +4,9 @@ import os
 import pytest
 import torch
 
-from facedet.callbacks.checkpoint_config import KEY
 from facedet.callbacks.hard_image_mining import KEY as MINING
 from facedet.errors import FacedetError, UsageError
+from facedet.structures import CHECKPOINT_KEY
 from facedet.training.resume import check_data, check_resume, find_checkpoint, read_checkpoint
 
 CONFIG = {
@@ -33,7 +33,7 @@ def changed(**values):
 
 def checkpoint(path, content=None):
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(content or {KEY: {"config": CONFIG, "data": "abc"}}, path)
+    torch.save(content or {CHECKPOINT_KEY: {"config": CONFIG, "data": "abc"}}, path)
     return path
 
 
@@ -81,23 +81,25 @@ def test_weights_and_other_files_are_no_checkpoints(tmp_path):
 )
 def test_another_network_optimiser_or_mining_is_refused(now, said):
     with pytest.raises(UsageError, match=said):
-        check_resume("last.ckpt", {KEY: {"config": CONFIG}}, now)
+        check_resume("last.ckpt", {CHECKPOINT_KEY: {"config": CONFIG}}, now)
 
 
 def test_what_may_change_is_told_but_where_things_lie(caplog):
     now = changed(optimizer__lr=0.01, data__root="/b", paths__output="y", data__num_workers=2)
-    check_resume("last.ckpt", {KEY: {"config": CONFIG}}, now)
+    check_resume("last.ckpt", {CHECKPOINT_KEY: {"config": CONFIG}}, now)
     assert caplog.messages == ["other settings than before: optimizer.lr 0.001 -> 0.01"]
     caplog.clear()
     mined = changed(mining={"threshold": 0.5})
-    check_resume("last.ckpt", {KEY: {"config": mined}, MINING: {}}, mined)
+    check_resume("last.ckpt", {CHECKPOINT_KEY: {"config": mined}, MINING: {}}, mined)
     assert caplog.messages == []
 
 
 def test_other_pictures_are_refused(tmp_path):
-    content = {KEY: {"config": CONFIG, "data": "abc"}}
+    content = {CHECKPOINT_KEY: {"config": CONFIG, "data": "abc"}}
     check_data("last.ckpt", content, "abc", tmp_path)
-    check_data("last.ckpt", {KEY: {"config": CONFIG}}, "new", tmp_path)  # of an earlier version
+    check_data(
+        "last.ckpt", {CHECKPOINT_KEY: {"config": CONFIG}}, "new", tmp_path
+    )  # of an earlier version
     with pytest.raises(
         UsageError, match=r"trained on other pictures than .* \(fingerprint abc, now d"
     ):

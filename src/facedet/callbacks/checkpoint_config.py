@@ -4,8 +4,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-# Under this key a checkpoint carries {"config": …, "data": …}.
-KEY = "facedet"
+from facedet.structures import CHECKPOINT_KEY
 
 
 class CheckpointConfig(pl.Callback):
@@ -24,4 +23,4 @@ class CheckpointConfig(pl.Callback):
         """Adds the config, and the fingerprint of the data."""
         if self.config is not None:
             data = trainer.datamodule.fingerprint()  # type: ignore[attr-defined]
-            checkpoint[KEY] = {"config": self.config, "data": data}
+            checkpoint[CHECKPOINT_KEY] = {"config": self.config, "data": data}

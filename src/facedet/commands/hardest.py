@@ -100,6 +100,6 @@ def draw(path: Path, rows: list[dict[str, Any]], root: Path, checkpoint: Path) -
 
 
 def _data(content: dict[str, Any]) -> dict[str, Any]:
-    from facedet.callbacks.checkpoint_config import KEY
+    from facedet.structures import CHECKPOINT_KEY
 
-    return content[KEY]["config"]["data"]
+    return content[CHECKPOINT_KEY]["config"]["data"]

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facedet.callbacks.checkpoint_config import KEY
 from facedet.callbacks.checkpoint_io import is_whole
 from facedet.callbacks.hard_image_mining import KEY as MINING
 from facedet.errors import FacedetError, UsageError
+from facedet.structures import CHECKPOINT_KEY
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        content[KEY]["config"]["model"]["net"]
+        content[CHECKPOINT_KEY]["config"]["model"]["net"]
     except Exception as error:  # the unpickler raises almost anything
         raise FacedetError(f"{path}: no checkpoint of `facedet train`") from error
     return content
@@ -93,7 +93,7 @@ def check_resume(path: str, content: Mapping[str, Any], config: Mapping[str, Any
     Raises:
         UsageError: names the keys that differ, with both values.
     """
-    then, now = _flat(content[KEY]["config"]), _flat(config)
+    then, now = _flat(content[CHECKPOINT_KEY]["config"]), _flat(config)
     differing = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
     told = [f"{key} {then.get(key)} -> {now.get(key)}" for key in differing if _is_in(key, _FIXED)]
     if told:
@@ -125,7 +125,7 @@ def check_data(path: str, content: Mapping[str, Any], fingerprint: str, root: Pa
     Raises:
         UsageError: the checkpoint has been trained on other pictures.
     """
-    before = content[KEY].get("data")
+    before = content[CHECKPOINT_KEY].get("data")
     if before not in (None, fingerprint):
         raise UsageError(
             f"{path} was trained on other pictures than {root} holds (fingerprint {before[:12]}, "

@@ -13,11 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from facedet.callbacks.checkpoint_config import KEY
 from facedet.config import build_untrusted, compose, plain
 from facedet.errors import FacedetError
 from facedet.files import replacing
 from facedet.models.folding import fold
+from facedet.structures import CHECKPOINT_KEY
 from facedet.weights.released_extd import (
     KNOWN_FILES,
     import_released_extd,
@@ -213,7 +213,7 @@ def _read_torch(path: Path) -> Weights:
     except Exception as error:
         text = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
         raise FacedetError(f"{path}: not a readable PyTorch file ({text})") from error
-    if isinstance(content, dict) and KEY in content and "state_dict" in content:
+    if isinstance(content, dict) and CHECKPOINT_KEY in content and "state_dict" in content:
         return _from_checkpoint(content, path)
     if isinstance(content, dict) and is_released_extd(content):
         return _from_release(content, path)
@@ -230,7 +230,7 @@ def _from_checkpoint(content: dict[str, Any], path: Path) -> Weights:
             for key, value in content["state_dict"].items()
             if key.startswith("net.")
         }
-        config = model_config(content[KEY]["config"])
+        config = model_config(content[CHECKPOINT_KEY]["config"])
     except (AttributeError, KeyError, TypeError) as error:
         raise FacedetError(f"{path}: the checkpoint does not describe a network") from error
     return Weights(
