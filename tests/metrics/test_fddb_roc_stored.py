@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from facedet.data.readers.fddb import read_fddb_ground_truth
-from facedet.data.readers.fddb_files import read_fddb_detections
 from facedet.evaluation.benchmarks import BENCHMARKS
+from facedet.evaluation.detection_lists import read_fddb_detections
 from facedet.evaluation.scoring import score_records
 from facedet.metrics.fddb import FddbRoc
 

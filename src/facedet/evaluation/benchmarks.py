@@ -13,14 +13,18 @@ import numpy as np
 import torch
 
 from facedet.data.readers.afw import read_afw_ground_truth
-from facedet.data.readers.afw_pascal import ScoredLines, read_scored_lines
 from facedet.data.readers.fddb import bounding_boxes, read_fddb_ground_truth
-from facedet.data.readers.fddb_files import FoldFile, read_fddb_detections
 from facedet.data.readers.pascal import read_pascal_ground_truth
 from facedet.data.readers.wider import count_all_faces, read_ground_truth, subset_names
 from facedet.errors import FacedetError, UsageError
 from facedet.evaluation.detect import DetectionWriter
 from facedet.evaluation.detection_files import EventFiles, read_detections
+from facedet.evaluation.detection_lists import (
+    FoldFile,
+    ScoredLines,
+    read_fddb_detections,
+    read_scored_lines,
+)
 from facedet.evaluation.scoring import Feed, Row, feed_wider, require_subsets, to_detections
 from facedet.metrics.fddb import EllipseDetections, EllipseTarget, FddbRoc
 from facedet.metrics.voc import VocAP

@@ -6,7 +6,6 @@ A text file is `DIR/EVENT/IMAGE.txt`: the image's name, the number of boxes, the
 offsets[i]:offsets[i + 1].
 """
 
-import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -17,13 +16,12 @@ from typing import Any
 import numpy as np
 
 from facedet.data.readers.number_rows import parse_rows
-from facedet.data.readers.text import Text, read_text, zip_texts
+from facedet.data.readers.text import Text, read_text, without_suffix, zip_texts
 from facedet.errors import FacedetError
 from facedet.files import replacing
 from facedet.structures import Detections
 
 _COLUMNS = 5
-_PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def read_detections(path: str | Path) -> dict[str, np.ndarray]:
@@ -79,12 +77,6 @@ def _image_names(keys: list[str], source: str) -> list[str]:
         if len(part) != wanted or (wanted == 3 and part[0] != parts[0][0]) or ".." in part:
             raise FacedetError(f"{source}: {key} is not EVENT/IMAGE.txt like the other text files")
     return [f"{part[-2]}/{without_suffix(part[-1].removesuffix('.txt'))}" for part in parts]
-
-
-def without_suffix(name: str) -> str:
-    """An image's name without .jpg, .jpeg or .png; other dots belong to the name."""
-    stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in _PICTURE_SUFFIXES else name
 
 
 def _collect(texts: Iterable[Text]) -> dict[str, np.ndarray]:

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from facedet.data.readers.fddb import read_fddb_ground_truth
-from facedet.data.readers.fddb_files import read_fddb_detections
 from facedet.errors import FacedetError
 from facedet.evaluation.benchmarks import BENCHMARKS
+from facedet.evaluation.detection_lists import read_fddb_detections
 from facedet.evaluation.scoring import score_records
 from facedet.metrics.fddb import FddbRoc
 from facedet.reproduce.experiments import COMPUTED, Outcome, Resources, Result, check_number

@@ -1,17 +1,12 @@
-"""AFW and Pascal Faces: revised and original annotations, result lines, and complaints."""
-
-import zipfile
+"""AFW and Pascal Faces: revised and original annotations, and complaints."""
 
 import numpy as np
 import pytest
-import torch
 from scipy.io import savemat
 
 from facedet.data.readers.afw import read_afw, read_afw_ground_truth
-from facedet.data.readers.afw_pascal import ScoredLines, read_scored_lines
 from facedet.data.readers.pascal import read_pascal, read_pascal_ground_truth
 from facedet.errors import FacedetError, UsageError
-from facedet.structures import Detections
 from reference.one_face import save_picture
 
 READERS = {
@@ -155,51 +150,3 @@ def test_no_annotations(tmp_path):
         read_pascal_ground_truth(tmp_path)
     with pytest.raises(UsageError, match="Pascal Faces has no train pictures"):
         read_pascal(tmp_path, "train", images="all", **KEEP)
-
-
-LINES = "b.jpg 0.5 1 2 4 8\na 0.9 10 20 30.5 40\n\nx/b.jpg 0.25 5 6 7 8\n"
-
-
-def test_scored_lines(tmp_path):
-    file = tmp_path / "out" / "det.txt"
-    file.parent.mkdir()
-    file.write_text(LINES)
-    packed = tmp_path / "out.zip"
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.write(file, "det.txt")
-    for path in (file, file.parent, packed, str(packed)):
-        found = read_scored_lines(path)
-        # x, y, w, h, score with w = x2 - x1.
-        assert found["a"].tolist() == [[10, 20, 20.5, 20, 0.9]]
-        assert found["b"].tolist() == [[1, 2, 3, 6, 0.5], [5, 6, 2, 2, 0.25]]
-
-
-def test_nothing_found_is_no_line(tmp_path):
-    (tmp_path / "det.txt").write_text("\n")
-    assert read_scored_lines(tmp_path) == {}
-
-
-@pytest.mark.parametrize(
-    "line", ["a 0.5 1 2 3", "a 0.5 1 2 3 4 5", "a 0.5 1 2 3 x", "a", "a nan 1 2 3 4"]
-)
-def test_malformed_lines(tmp_path, line):
-    path = tmp_path / "det.txt"
-    path.write_text(f"b 0.5 1 2 4 8\n{line}\n")
-    with pytest.raises(FacedetError, match=r"det\.txt, line 2: .* is not 5 finite numbers"):
-        read_scored_lines(path)
-
-
-def test_written_lines_move_the_upper_edge(tmp_path):
-    sink = ScoredLines(tmp_path / "out", decimals=1, score_decimals=2)
-    boxes = torch.tensor([[1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 30.0, 69.0]])
-    sink.add("a", Detections(boxes, torch.tensor([0.25, 0.9])))
-    sink.add("b", Detections(torch.zeros(0, 4), torch.zeros(0)))
-    sink.close()
-    # 20 + 0.2 * (69 - 20 + 1) = 30; 2 + 0.2 * 3 = 2.6.
-    written = (tmp_path / "out" / "detections.txt").read_text()
-    assert written == "a 0.90 10.0 30.0 30.0 69.0\na 0.25 1.0 2.6 3.0 4.0\n"
-    still = ScoredLines(tmp_path / "still", y_shift=0.0, decimals=0, score_decimals=1)
-    still.add("a", Detections(boxes[:1], torch.tensor([0.5])))
-    still.close()
-    assert (tmp_path / "still" / "detections.txt").read_text() == "a 0.5 1 2 3 4\n"
-    assert boxes[0].tolist() == [1, 2, 3, 4]

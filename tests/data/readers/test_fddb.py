@@ -1,17 +1,13 @@
-"""FDDB's readers and writer: layouts, boxes around ellipses, and complaints."""
+"""FDDB's annotations: layouts, boxes around ellipses, and complaints."""
 
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from facedet.data.readers.fddb import bounding_boxes, read_fddb, read_fddb_ground_truth
-from facedet.data.readers.fddb_files import FoldFile, read_fddb_detections
 from facedet.errors import FacedetError, UsageError
-from facedet.structures import Detections
 from reference.one_face import save_picture
 
 SHARED = os.environ.get("FACEDET_SHARED", "")
@@ -156,85 +152,9 @@ def test_boxes_touch_the_ellipse_and_no_more():
     )
 
 
-RECTANGLES = "a/1\n2\n1 2 3 4 0.9\n5 6 7 8 0.25\na/2\n0\n"
-ELLIPSES = "a/0\n0\na/1\n1\n5 4 0.5 9 8 0.9\n"
-
-
-def test_rectangles_in_a_file_a_folder_and_a_zip(tmp_path):
-    file = write(tmp_path / "one" / "out.txt", RECTANGLES)
-    first, second = RECTANGLES.split("a/2")
-    write(tmp_path / "two" / "fold-01-out.txt", first)
-    write(tmp_path / "two" / "fold-02-out.txt", f"a/2{second}")
-    packed = tmp_path / "out.zip"
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.write(file, "folds/out.txt")
-    for path in (file, tmp_path / "one", tmp_path / "two", packed):
-        found = read_fddb_detections(path)
-        assert found["a/1"].tolist() == [[1, 2, 3, 4, 0.9], [5, 6, 7, 8, 0.25]]
-        assert found["a/2"].shape == (0, 5)
-
-
-def test_ellipses_have_a_column_more(tmp_path):
-    found = read_fddb_detections(write(tmp_path / "out.txt", ELLIPSES))
-    assert found["a/1"].tolist() == [[5, 4, 0.5, 9, 8, 0.9]]
-    assert found["a/0"].shape == (0, 6)
-
-
-def test_rectangles_may_begin_outside_the_picture(tmp_path):
-    path = write(tmp_path / "out.txt", "a/1\n1\n-1 -2 3 4 0.9\n")
-    assert read_fddb_detections(path)["a/1"].tolist() == [[-1, -2, 3, 4, 0.9]]
-
-
-def test_names_may_have_a_suffix(tmp_path):
-    assert list(read_fddb_detections(write(tmp_path / "a.txt", "a/b.1.jpg\n0\n"))) == ["a/b.1"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a/1\n1\n1 2 3 4\n", "line 3: '1 2 3 4' is not 5 finite numbers"),
-        (RECTANGLES + "a/3\n1\n5 4 0.5 9 8 0.9\n", "line 9: '5 4 0.5 9 8 0.9' is not 5"),
-        ("a/1\n1\n5 -4 0.5 9 8 0.9\n", "out.txt, line 3: an ellipse has a half axis below 0"),
-    ],
-)
-def test_malformed_detections(tmp_path, text, message):
-    with pytest.raises(FacedetError) as caught:
-        read_fddb_detections(write(tmp_path / "out.txt", text))
-    assert message in str(caught.value)
-
-
-def test_no_detection_files(tmp_path):
-    with pytest.raises(FacedetError, match="holds no .txt of FDDB detections"):
-        read_fddb_detections(tmp_path)
-    with pytest.raises(FacedetError, match="nowhere does not exist"):
-        read_fddb_detections(tmp_path / "nowhere")
-
-
-def test_written_detections_are_read_back(tmp_path):
-    sink = FoldFile(tmp_path / "out", decimals=2, score_decimals=3)
-    boxes = torch.tensor([[1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 30.125, 40.0]])
-    sink.add("a/1", Detections(boxes, torch.tensor([0.25, 0.9])))
-    sink.add("a/2", Detections(torch.zeros(0, 4), torch.zeros(0)))
-    sink.close()
-    # Best first; w = x2 - x1 + 1.
-    assert (tmp_path / "out" / "detections.txt").read_text() == (
-        "a/1\n2\n10.00 20.00 21.12 21.00 0.900\n1.00 2.00 3.00 3.00 0.250\na/2\n0\n"
-    )
-    assert sorted(read_fddb_detections(tmp_path / "out")) == ["a/1", "a/2"]
-
-
-def test_what_cannot_be_written_is_known_at_once(tmp_path):
-    (tmp_path / "taken").write_text("a file")
-    with pytest.raises(FacedetError, match="taken"):
-        FoldFile(tmp_path / "taken")
-
-
 @pytest.mark.data
 @pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set")
 def test_the_whole_set():
     folder = Path(SHARED) / "reference" / "fddb"
     records = read_fddb_ground_truth(folder / "ellipses.txt")
     assert (len(records), sum(len(record.boxes) for record in records)) == (2845, 5171)
-    found = read_fddb_detections(folder / "fddb_mtcnn_lqy_result.txt")
-    assert (len(found), sum(map(len, found.values()))) == (2845, 7375)
-    assert found.keys() == {record.name for record in records}

@@ -3,7 +3,7 @@
 The revised annotations are a struct array `Annotations` with `imgname` and `objects`: a matrix
 [G, 4 or more] of x1, y1, x2, y2, where a sixth column says which faces to ignore. The original
 ones are text: a line `name x1 y1 x2 y2` per face, with a sixth word that is 1 for a face to ignore;
-a name alone is a picture without a face. Results are lines `name score x1 y1 x2 y2`.
+a name alone is a picture without a face.
 """
 
 from collections.abc import Iterable
@@ -15,10 +15,9 @@ import numpy as np
 from facedet.data.readers.listed_pictures import assemble, find_folder, refuse_training
 from facedet.data.readers.mat import load_mat
 from facedet.data.readers.number_rows import FARTHEST, are_within, wanted_numbers
-from facedet.data.readers.text import GatheredLines, read_text, result_texts
+from facedet.data.readers.text import read_text, without_suffix
 from facedet.errors import FacedetError
-from facedet.evaluation.detection_files import best_first, without_suffix
-from facedet.structures import Detections, Reading, Record
+from facedet.structures import Reading, Record
 
 _FOLDERS = ("images", "testimages", "JPEGImages")
 _IGNORE = 5  # column of `objects`
@@ -85,69 +84,6 @@ def picture_name(text: str) -> str:
     return without_suffix(PurePosixPath(text.replace("\\", "/")).name)
 
 
-def read_scored_lines(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads detections in lines `name score x1 y1 x2 y2`.
-
-    Args:
-        path: one file, a folder of files or a zip of one.
-
-    Returns:
-        By picture (without folder and suffix) float64 [N, 5] as x, y, w, h, score in pixels with
-        w = x2 - x1, in the files' order. A picture without a detection is not in it.
-
-    Raises:
-        FacedetError: there is no such file, or a line is malformed.
-    """
-    names: list[str] = []
-    rows: list[list[float]] = []
-    for source, _, text in result_texts(Path(path), "detections"):
-        for number, line in enumerate(text.splitlines(), start=1):
-            words = line.split()
-            if words:
-                names.append(picture_name(words[0]))
-                rows.append(_numbers(words[1:], (5,), f"{source}, line {number}"))
-    values = np.array(rows).reshape(-1, 5)
-    values = np.column_stack([values[:, 1:3], values[:, 3:5] - values[:, 1:3], values[:, 0]])
-    pictures, place = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
-    order = np.argsort(place, kind="stable")
-    starts = np.searchsorted(place[order], np.arange(len(pictures)))
-    parts = np.split(values[order], starts)[1:]
-    return dict(zip(pictures.tolist(), parts, strict=True))
-
-
-class ScoredLines(GatheredLines):
-    """Detections of all pictures in one file of lines `name score x1 y1 x2 y2`.
-
-    Args:
-        folder: gets `detections.txt`.
-        y_shift: y1 moves down by this part of y2 - y1 + 1: S3FD's and SmallHardFace's boxes
-            begin at the hair, the data sets' ones at the forehead.
-        decimals: of the corners.
-        score_decimals: of the score.
-    """
-
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        y_shift: float = 0.2,
-        decimals: int = 3,
-        score_decimals: int = 10,
-    ) -> None:
-        super().__init__(folder)
-        self.y_shift = y_shift
-        self.decimals = decimals
-        self.score_decimals = score_decimals
-
-    def add(self, name: str, detections: Detections) -> None:
-        """Takes the detections of a picture."""
-        boxes, scores = best_first(detections)
-        boxes[:, 1] += self.y_shift * (boxes[:, 3] - boxes[:, 1] + 1)
-        for row, score in zip(boxes.tolist(), scores, strict=True):
-            numbers = " ".join(f"{value:.{self.decimals}f}" for value in row)
-            self.lines.append(f"{name} {score:.{self.score_decimals}f} {numbers}")
-
-
 def _annotation_file(folder: Path, mat: str) -> Path:
     """The file of annotations in a folder."""
     for place in (folder, folder / "annotations"):
@@ -168,12 +104,12 @@ def _read_lines(path: Path) -> dict[str, np.ndarray]:
             continue
         listed = faces.setdefault(words[0], [])
         if len(words) > 1:
-            row = _numbers(words[1:], (4, 5), f"{path}, line {number}", FARTHEST)
+            row = parse_numbers(words[1:], (4, 5), f"{path}, line {number}", FARTHEST)
             listed.append([*row[:4], row[4] if len(row) > 4 else 0.0])
     return {name: np.array(rows).reshape(-1, 5) for name, rows in faces.items()}
 
 
-def _numbers(
+def parse_numbers(
     words: list[str], counts: Iterable[int], source: str, farthest: float = np.inf
 ) -> list[float]:
     """As many finite numbers as one of `counts`, none of them larger than `farthest`."""

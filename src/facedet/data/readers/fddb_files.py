@@ -5,18 +5,13 @@ faces, and as many rows of numbers. Blocks follow each other in one file or in o
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
 from facedet.data.readers.number_rows import parse_rows
-from facedet.data.readers.text import GatheredLines, Text, result_texts
+from facedet.data.readers.text import Text, without_suffix
 from facedet.errors import FacedetError
-from facedet.evaluation.detection_files import best_first, without_suffix
-from facedet.structures import Detections
 
-# A rectangle with its score, or an ellipse with its score or, in the annotations, a 1.
-_RESULT_COLUMNS = (5, 6)
 _ELLIPSE_COLUMNS = 6
 
 
@@ -69,52 +64,3 @@ def read_blocks(
     # What comes before the first row does not know how wide rows are.
     nothing = np.zeros((0, wanted or columns[0]))
     return {name: rows if len(rows) else nothing for name, rows in blocks.items()}
-
-
-def read_fddb_detections(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads detections in FDDB's result layout.
-
-    Args:
-        path: one file, a folder of files (one per fold) or a zip of one.
-
-    Returns:
-        By picture, float64 [N, 5] as x, y, w, h, score for rectangles, or [N, 6] as ra, rb,
-        theta, cx, cy, score for ellipses (half axes px, radians), all of them alike.
-
-    Raises:
-        FacedetError: there is no such file, or a line is malformed.
-    """
-    return read_blocks(result_texts(Path(path), "FDDB detections"), _RESULT_COLUMNS)
-
-
-class FoldFile(GatheredLines):
-    """Detections of all pictures in one file in FDDB's result layout, as rectangles.
-
-    Args:
-        folder: gets `detections.txt`.
-        plus_one: added to x2 - x1 and y2 - y1.
-        decimals: of x, y, w, h.
-        score_decimals: of the score.
-    """
-
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        plus_one: float = 1.0,
-        decimals: int = 3,
-        score_decimals: int = 10,
-    ) -> None:
-        super().__init__(folder)
-        self.plus_one = plus_one
-        self.decimals = decimals
-        self.score_decimals = score_decimals
-
-    def add(self, name: str, detections: Detections) -> None:
-        """Takes the detections of a picture."""
-        boxes, scores = best_first(detections)
-        sizes = boxes[:, 2:] - boxes[:, :2] + self.plus_one
-        self.lines += [name, str(len(boxes))]
-        for row, score in zip(np.hstack([boxes[:, :2], sizes]).tolist(), scores, strict=True):
-            numbers = " ".join(f"{value:.{self.decimals}f}" for value in row)
-            self.lines.append(f"{numbers} {score:.{self.score_decimals}f}")

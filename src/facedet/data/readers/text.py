@@ -1,49 +1,38 @@
-"""The text files of a result: one file, those of a folder, or those of a zip."""
+"""Text files, and names of pictures in them."""
 
+import codecs
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from facedet.errors import FacedetError
-from facedet.files import replacing
 
 # A text file of 750 boxes takes 25 kB; a zip entry that unpacks to more than this is no result.
 _MAX_ENTRY_BYTES = 64 * 2**20
 
-Text = tuple[str, str, str]
+_PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+Text = tuple[str, str, str]  # source for messages, name, text
 
 
 def read_text(path: Path) -> str:
     """A file's text; raises `FacedetError` where it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return decode(path.read_bytes())
     except (OSError, UnicodeDecodeError) as error:
         raise FacedetError(f"{path} cannot be read: {error}") from error
 
 
-def result_texts(path: Path, wanted: str) -> Iterator[Text]:
-    """Yields (source, name, text) of a .txt file, of those in a folder or of those in a zip.
-
-    Args:
-        path: the file, folder or zip; folders in it are searched.
-        wanted: what the files hold, for the message.
+def decode(data: bytes) -> str:
+    """The text of a file in UTF-8 or, where a byte order mark says so, UTF-16.
 
     Raises:
-        FacedetError: there is no such file, or one cannot be read.
+        UnicodeDecodeError: it is in another encoding.
     """
-    if path.is_dir():
-        files = sorted(path.rglob("*.txt"))
-        if not files:
-            raise FacedetError(f"{path} holds no .txt of {wanted}")
-        for file in files:
-            yield str(file), file.relative_to(path).as_posix(), read_text(file)
-    elif not path.is_file():
-        raise FacedetError(f"{path} does not exist: name a file, a folder or a zip of {wanted}")
-    elif zipfile.is_zipfile(path):
-        yield from zip_texts(path, list, f"no .txt of {wanted}")
-    else:
-        yield str(path), path.name, read_text(path)
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if is_utf16 else "utf-8-sig")
 
 
 def zip_texts(path: Path, rename: Callable[[list[str]], list[str]], nothing: str) -> Iterator[Text]:
@@ -74,7 +63,7 @@ def zip_texts(path: Path, rename: Callable[[list[str]], list[str]], nothing: str
                 source = f"{path}: {entry.filename}"
                 if entry.file_size > _MAX_ENTRY_BYTES:
                     raise FacedetError(f"{source} unpacks to {entry.file_size:,} bytes")
-                yield source, name, archive.read(entry).decode("utf-8")
+                yield source, name, decode(archive.read(entry))
     # An encrypted entry is a RuntimeError, an unknown compression a NotImplementedError.
     except (
         zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeDecodeError,
@@ -82,26 +71,7 @@ def zip_texts(path: Path, rename: Callable[[list[str]], list[str]], nothing: str
         raise FacedetError(f"{path} cannot be read as a zip: {error}") from error
 
 
-class GatheredLines:
-    """A text file of all pictures' detections, written when all are there.
-
-    Args:
-        folder: gets `detections.txt`.
-
-    Raises:
-        FacedetError: it cannot be written.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        self.path = Path(folder) / "detections.txt"
-        self.lines: list[str] = []
-        self.close()  # what cannot be written is known before the work begins
-
-    def has(self, name: str) -> bool:
-        """No: the file is written at the end, for all pictures."""
-        return False
-
-    def close(self) -> None:
-        """Writes the file; raises `FacedetError` where it cannot."""
-        with replacing(self.path) as aside:
-            aside.write_text("".join(f"{line}\n" for line in self.lines), encoding="utf-8")
+def without_suffix(name: str) -> str:
+    """An image's name without .jpg, .jpeg or .png; other dots belong to the name."""
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in _PICTURE_SUFFIXES else name
