@@ -21,13 +21,12 @@ from scipy.io import loadmat, savemat
 from wider_roots import TEXT, mat_root, text_root
 
 from facedet.data.readers.afw import read_afw_ground_truth
-from facedet.data.readers.afw_pascal import read_scored_lines
 from facedet.data.readers.fddb import read_fddb_ground_truth
-from facedet.data.readers.fddb_files import read_fddb_detections
 from facedet.data.readers.formats import FORMATS
 from facedet.data.readers.wider import read_wider_annotations
 from facedet.errors import FacedetError
 from facedet.evaluation.detection_files import read_detections
+from facedet.evaluation.detection_lists import read_fddb_detections, read_scored_lines
 from facedet.structures import Reading
 
 EXAMPLES = int(os.environ.get("FACEDET_FUZZ", "40"))
