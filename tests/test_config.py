@@ -8,7 +8,6 @@ from facedet.config import (
     CONF_DIR,
     SWEEPS_DIR,
     build,
-    build_untrusted,
     compose,
     extd_cells,
     plain,
@@ -132,13 +131,6 @@ def test_build_passes_arguments_and_plain_values_on():
     built = build(node, c=3)
     assert built == {"a": [1, {"b": 2}], "c": 3}
     assert type(built["a"]) is list
-
-
-def test_build_untrusted_builds_what_is_trusted():
-    coder = {"_target_": "facedet.box_coder.SsdBoxCoder", "size_variance": 0.5}
-    assert build_untrusted(coder, "here").size_variance == 0.5
-    with pytest.raises(FacedetError, match="here: its config wants to build 'builtins.dict'"):
-        build_untrusted({"_target_": "builtins.dict"}, "here")
 
 
 def test_plain_is_data_only():

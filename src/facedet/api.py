@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from facedet.config import build_untrusted
 from facedet.data.images import PIXEL_LIMIT, read_image, to_rgb_array
 from facedet.errors import FacedetError, UsageError
 from facedet.inference.postprocess import NmsMerge, NmsPostprocess
@@ -17,6 +16,7 @@ from facedet.inference.scales import FixedScales, Mirrored, Pass
 from facedet.models.folding import fold
 from facedet.structures import Detections
 from facedet.weights.store import Weights, build_coder, build_net, read_weights
+from facedet.weights.trusted import build_untrusted
 from facedet.weights.zoo import DEFAULT, usual_score
 
 Picture = str | Path | np.ndarray | Image.Image

@@ -2,8 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,19 +24,6 @@ _PACKAGE = Path(__file__).resolve().parent
 _ROOT = _PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parents[1]
 CONF_DIR = _ROOT / "conf"
 SWEEPS_DIR = _ROOT / "sweeps"
-
-# A config out of a file may only build what belongs to a network and its decoding.
-_TRUSTED = (
-    "facedet.models.",
-    "facedet.box_coder.",
-    "facedet.inference.postprocess.",
-    "facedet.inference.scales.",
-)
-# Where these classes were when older weights were written.
-_MOVED = {
-    "facedet.postprocess.": "facedet.inference.postprocess.",
-    "facedet.scales.": "facedet.inference.scales.",
-}
 
 _LISTED = 12  # more choices than these are no help in a line
 
@@ -138,77 +124,6 @@ def build(node: Any, **arguments: Any) -> Any:  # noqa: ANN401
         target = re.search(r"target '(?:[^']*\.)?([^'.]+)'", str(error))
         where = f"{target[1]}: " if target else ""
         raise UsageError(f"{where}{_first_line(cause)}") from error
-
-
-def build_untrusted(node: Any, source: str) -> Any:  # noqa: ANN401
-    """Builds a node that came out of a weights file: only classes of networks and decoding.
-
-    Args:
-        node: plain config with `_target_`.
-        source: the file, for the message.
-
-    Raises:
-        FacedetError: the node wants something else, or its class refuses the arguments.
-    """
-    if not isinstance(node, dict) or "_target_" not in node:
-        raise FacedetError(f"{source}: its config does not say what to build")
-    node = _moved(node)
-    for target in _targets(node):
-        if not _is_trusted(target):
-            raise FacedetError(f"{source}: its config wants to build {target!r}, which is refused")
-    try:
-        return build(OmegaConf.create(node))
-    except FacedetError as error:
-        raise FacedetError(f"{source}: its config cannot be built: {error}") from error
-
-
-def _moved(node: Any) -> Any:  # noqa: ANN401
-    """The node with the `_target_`s of older files where the classes are now."""
-    if isinstance(node, list):
-        return [_moved(value) for value in node]
-    if not isinstance(node, Mapping):
-        return node
-    node = {key: _moved(value) for key, value in node.items()}
-    target = str(node.get("_target_", ""))
-    for old, new in _MOVED.items():
-        if target.startswith(old):
-            node["_target_"] = new + target.removeprefix(old)
-    return node
-
-
-def _is_trusted(target: str) -> bool:
-    """Whether a dotted name is a class that one of the trusted modules defines itself.
-
-    What a module has only imported is reached by the same kind of name, `….torch.hub.load` say.
-    """
-    module, _, name = target.rpartition(".")
-    if not target.startswith(_TRUSTED):
-        return False
-    try:
-        found = getattr(import_module(module), name, None)
-    except ImportError:
-        return False
-    return isinstance(found, type) and found.__module__ == module
-
-
-def _targets(node: Any) -> Iterable[str]:  # noqa: ANN401
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if (
-                isinstance(key, str)
-                and key.startswith("_")
-                and key not in ("_target_", "_partial_")
-            ):
-                yield f"{key}={value}"
-            elif key == "_target_":
-                yield str(value)
-            else:
-                yield from _targets(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _targets(value)
-    elif isinstance(node, str) and "${" in node:
-        yield node
 
 
 def explain(error: Exception, name: str, overrides: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from facedet.errors import FacedetError
 from facedet.weights.store import FORMAT
+from facedet.weights.trusted import build_untrusted
 from reference.one_face import one_face_weights, save_one_face
 from reference.refused_weights import build_all, forged, refused
 
@@ -208,3 +209,10 @@ def test_safetensors_of_others(tmp_path):
     bare = tmp_path / "bare.safetensors"
     save_file({"a": torch.zeros(1)}, bare)
     refused(bare, "None", FORMAT)
+
+
+def test_build_untrusted_builds_what_is_trusted():
+    coder = {"_target_": "facedet.box_coder.SsdBoxCoder", "size_variance": 0.5}
+    assert build_untrusted(coder, "here").size_variance == 0.5
+    with pytest.raises(FacedetError, match="here: its config wants to build 'builtins.dict'"):
+        build_untrusted({"_target_": "builtins.dict"}, "here")

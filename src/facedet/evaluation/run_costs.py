@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from facedet.config import build_untrusted
 from facedet.profiling.cost import measure_cost
 from facedet.profiling.sizes import network_latency
 from facedet.weights.store import build_net, read_weights
+from facedet.weights.trusted import build_untrusted
 
 # (height, width) px: the size at which the papers count.
 SIZE = (640, 640)

@@ -193,8 +193,8 @@ def _costs(
     problems: list[str],
 ) -> list[tuple[Cost | None, Timing | None]]:
     """Cost and latency of each row's network; equal networks are measured once."""
-    from facedet.config import build_untrusted
     from facedet.profiling.cost import measure_cost
+    from facedet.weights.trusted import build_untrusted
 
     known: dict[str, tuple[Cost | None, Timing | None]] = {"null": (None, None)}
     found = []

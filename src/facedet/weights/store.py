@@ -13,7 +13,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from facedet.config import build_untrusted, compose, plain
 from facedet.errors import FacedetError
 from facedet.files import replacing
 from facedet.models.folding import fold
@@ -24,6 +23,7 @@ from facedet.weights.released_extd import (
     is_released_extd,
     released_width,
 )
+from facedet.weights.trusted import build_untrusted
 from facedet.weights.zoo import locate
 
 FORMAT = "facedet-1"
@@ -256,6 +256,8 @@ def _from_release(content: dict[str, Tensor], path: Path) -> Weights:
     known = KNOWN_FILES.get(digest)
     source = f"released {known[0]}" if known else "state dict in the layout of the EXTD release"
     overrides = [f"backbone.width={width}", "backbone.activation=prelu", "neck=top_down"]
+    from facedet.config import compose, plain  # Hydra takes a second, which other files save
+
     config = plain(compose("train", ["preset=extd_fpn", *overrides]))
     info = {"source": source, "origin_sha256": digest}
     return Weights(state, model_config(config), info)

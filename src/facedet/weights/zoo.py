@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 
-from facedet.config import CONF_DIR
 from facedet.errors import FacedetError, UsageError
 from facedet.weights.released_extd import KNOWN_FILES
 
@@ -115,6 +114,8 @@ NAMED = {
 
 def cache_folder() -> Path:
     """The folder of files that are fetched once: $FACEDET_CACHE, else ~/.cache/facedet."""
+    from facedet.config import CONF_DIR
+
     paths = OmegaConf.load(CONF_DIR / "paths" / "default.yaml")
     return Path(str(OmegaConf.select(paths, "cache"))).expanduser()
 
