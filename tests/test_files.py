@@ -1,9 +1,21 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and locks."""
+
+import subprocess
+import sys
 
 import pytest
 
 from facedet.errors import FacedetError
-from facedet.files import replacing
+from facedet.files import is_locked, locked, replacing
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from facedet.files import locked
+with locked(Path(sys.argv[1])) as is_ours:
+    print(is_ours, flush=True)
+    time.sleep(60)
+"""
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -27,11 +39,34 @@ def test_an_error_leaves_the_old_file(tmp_path):
     with pytest.raises(ValueError, match="stopped"):
         fail()
     assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+    assert [one for one in tmp_path.iterdir() if one.is_file()] == [path]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "taken").write_text("a file")
     write = replacing(tmp_path / "taken" / "file.txt")
     with pytest.raises(FacedetError, match="taken/file.txt cannot be written"), write:
+        pass
+
+
+def test_a_lock_ends_with_its_process(tmp_path):
+    path = tmp_path / "new" / ".lock"
+    process = subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"True\n"
+    assert is_locked(path)
+    with locked(path, timeout=0.1) as is_ours:
+        assert not is_ours
+    process.kill()
+    process.wait()
+    assert not is_locked(path)
+    with locked(path) as is_ours:
+        assert is_ours
+        assert is_locked(path)
+    assert not is_locked(path)
+    assert not is_locked(tmp_path / "none" / ".lock")
+
+
+def test_a_lock_whose_folder_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FacedetError, match="cannot be made"), locked(tmp_path / "file" / "lock"):
         pass

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and locks that end with their process."""
 
 import csv
 import os
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from facedet.errors import FacedetError
 
@@ -55,6 +57,48 @@ def replacing_table(path: Path, errors: str = "strict") -> Iterator[Any]:
         aside.open("w", newline="", encoding="utf-8", errors=errors) as stream,
     ):
         yield csv.writer(stream)
+
+
+@contextmanager
+def locked(path: Path, timeout: float = 1.0) -> Iterator[bool]:
+    """Holds a lock file while the block runs; that of a killed process is free at once.
+
+    Args:
+        path: the lock file; parent folders are made.
+        timeout: s to wait for it. Above 0, since `is_locked` takes it for a moment.
+
+    Yields:
+        Whether the lock is ours; False: another process holds it, and the block runs without.
+
+    Raises:
+        FacedetError: the file cannot be made.
+    """
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=timeout, poll_interval=0.05)
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise FacedetError(f"{path} cannot be made: {error.strerror or error}") from error
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds the lock file; False for one that cannot be opened."""
+    try:
+        if path.exists():
+            with FileLock(path, timeout=0):
+                pass
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _sync_folder(folder: Path) -> None:
