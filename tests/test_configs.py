@@ -35,6 +35,8 @@ def composed(group, name):
         root.append("preset=smallhardface")
     if name in SSD_LIKE.get(group, ()):
         root.append("preset=extd_ssd_64_prelu")
+    if group == "variant":
+        root.append("preset=extd_plain_32")
     if group == "protocol":
         return compose("evaluate", [f"{group}={choice}", "weights=a", *root])
     return compose("train", [f"{group}={choice}", *root])

@@ -80,3 +80,23 @@ def test_more_than_one_anchor_per_cell_is_refused():
 def test_as_many_maps_as_levels():
     with pytest.raises(ValueError, match="argument 2 is longer"):
         constant_head()([torch.zeros(1, 1, 2, 2)] * 3)
+
+
+def test_one_pair_for_all_levels():
+    head = constant_head(levels=3, shared=True, max_out=2)
+    # One channel: a box of 4 and a score of 2 + 1 outputs, each with 9 weights and a bias.
+    assert parameters(head) == (4 + 3) * 10
+    head.levels[0].score.bias.data = torch.tensor([1.0, 5.0, 2.0])
+    logits, deltas = head([torch.zeros(1, 1, side, side) for side in (3, 2, 1)])
+    assert logits[0].tolist() == [[5, 2]] * (9 + 4 + 1)
+    assert deltas.shape == (1, 14, 4)
+    with pytest.raises(UsageError, match="maps of one width"):
+        MultiBoxHead([1, 2], [1, 1], shared=True)
+
+
+def test_the_first_score_is_the_prior():
+    head = constant_head(max_out=1, prior=0.01)
+    logits, _ = head([torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)])
+    assert logits.softmax(dim=2)[0, :, 1].tolist() == pytest.approx([0.01, 0.01])
+    with pytest.raises(UsageError, match="head.prior=0"):
+        constant_head(prior=0)

@@ -86,3 +86,27 @@ def test_parameters(width, expected):
 def test_maps_of_different_widths_cannot_be_added():
     with pytest.raises(UsageError, match=r"of one width, not of \[32, 64\]"):
         TopDown([32, 64], [4, 8])
+
+
+def test_weighted_by_hand():
+    neck = TopDown([1, 1], [4, 8], weighted=True).eval()
+    nn.init.dirac_(neck.up[0].depthwise.weight)
+    nn.init.dirac_(neck.up[0].pointwise.conv.weight)
+    maps = [torch.full((1, 1, 2, 2), 2.0), torch.full((1, 1, 1, 1), 8.0)]
+    # Alike at first: half of each.
+    assert neck(maps)[0].unique().tolist() == pytest.approx([5.0], rel=1e-3)
+    neck.weights.data[0] = torch.tensor([3.0, 1.0])
+    assert neck(maps)[0].unique().tolist() == pytest.approx([0.75 * 2 + 0.25 * 8], rel=1e-3)
+    # A negative weight counts as 0.
+    neck.weights.data[0] = torch.tensor([1.0, -1.0])
+    assert neck(maps)[0].unique().tolist() == pytest.approx([2.0], rel=1e-3)
+
+
+def test_plain_filters():
+    neck = TopDown([4, 4, 4], [4, 8, 16], filter="plain")
+    # Two steps: a dense 3x3 without a bias, and two numbers of normalisation for each channel.
+    assert parameters(neck) == 2 * (9 * 4 * 4 + 2 * 4)
+    maps = [torch.zeros(1, 4, side, side) for side in (5, 3, 2)]
+    assert [x.shape for x in neck.eval()(maps)] == [x.shape for x in maps]
+    with pytest.raises(UsageError, match="neck.filter=dense is none of separable, plain"):
+        TopDown([4, 4], [4, 8], filter="dense")

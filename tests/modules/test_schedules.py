@@ -46,7 +46,8 @@ def test_flat_cosine_by_hand():
 
 
 def test_flat_cosine_without_a_fall():
-    assert rates(3, 5, FlatCosine, warmup_steps=0, decay_steps=0)[:3] == [2.0, 2.0, 2.0]
+    assert rates(3, 5, FlatCosine, warmup_steps=0, decay_steps=0) == [2.0] * 5
+    assert rates(-1, 3, FlatCosine, warmup_steps=0, decay_steps=0) == [2.0] * 3
 
 
 @pytest.mark.parametrize("total", [1, 150, 500, 2000])

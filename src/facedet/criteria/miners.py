@@ -37,6 +37,15 @@ class HardNegativeRatio:
 
 
 @dataclass(frozen=True)
+class AllAnchors:
+    """Keeps every anchor that is positive or background: for losses that weigh by themselves."""
+
+    def __call__(self, losses: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Chooses anchors; arguments and result as of `HardNegativeRatio`."""
+        return positive | negative
+
+
+@dataclass(frozen=True)
 class OnlineHardExamples:
     """Keeps a fixed number of anchors per image, those that the detector gets most wrong.
 

@@ -1,20 +1,21 @@
-"""The multibox criterion: matching, mining, and the two losses of SSD, S3FD and EXTD."""
+"""The multibox criterion: matching, mining, and two losses, by default those of SSD and EXTD."""
 
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from facedet.box_coder import FasterRcnnBoxCoder, SsdBoxCoder
 from facedet.boxes import iou
+from facedet.criteria.box_losses import OverlapLoss, SmoothL1
+from facedet.criteria.classification_losses import CrossEntropy, Focal
 from facedet.criteria.difficulty import hardest_positive
 from facedet.criteria.matchers import BACKGROUND
 from facedet.structures import Losses, Predictions, Target
 
 
 class MultiBoxLoss:
-    """Smooth-L1 on the positives' boxes and cross-entropy on positives and mined negatives.
+    """A box loss on the positives and a classification loss on positives and mined negatives.
 
     Both are sums over the batch divided by the number of its positive anchors (at least 1), so a
     batch without any face gives a finite loss.
@@ -24,6 +25,10 @@ class MultiBoxLoss:
         miner: classification losses, positives and negatives [B, A] to anchors that count [B, A].
         box_coder: makes the regression targets.
         box_weight: factor of the box loss.
+        classification_loss: logits [B, A, 2] and positives [B, A] to losses [B, A]; the miner
+            ranks by them.
+        box_loss: codes, boxes and anchors [P, 4] of the P positives of an image and the box coder
+            to losses [P].
     """
 
     def __init__(
@@ -32,11 +37,15 @@ class MultiBoxLoss:
         miner: Callable[[Tensor, Tensor, Tensor], Tensor],
         box_coder: SsdBoxCoder | FasterRcnnBoxCoder,
         box_weight: float = 1.0,
+        classification_loss: CrossEntropy | Focal = CrossEntropy(),  # noqa: B008, frozen
+        box_loss: SmoothL1 | OverlapLoss = SmoothL1(),  # noqa: B008, frozen
     ) -> None:
         self.matcher = matcher
         self.miner = miner
         self.box_coder = box_coder
         self.box_weight = box_weight
+        self.classification_loss = classification_loss
+        self.box_loss = box_loss
 
     def __call__(self, predictions: Predictions, targets: Sequence[Target]) -> Losses:
         """Losses of a batch of B images.
@@ -49,9 +58,7 @@ class MultiBoxLoss:
             matches = torch.stack([self.match(predictions.anchors, t) for t in targets])
         positive = matches >= 0
         total = positive.sum().clamp(min=1)
-        anchor_losses = F.cross_entropy(
-            predictions.logits.transpose(1, 2), positive.long(), reduction="none"
-        )
+        anchor_losses = self.classification_loss(predictions.logits, positive)
         counted = self.miner(anchor_losses, positive, matches == BACKGROUND)
         classification = anchor_losses[counted].sum() / total
         box = self._box_loss(predictions, targets, matches) / total
@@ -72,6 +79,6 @@ class MultiBoxLoss:
         losses = [predictions.deltas.sum() * 0]
         for deltas, target, match in zip(predictions.deltas, targets, matches, strict=True):
             chosen = match >= 0
-            code = self.box_coder.encode(target.boxes[match[chosen]], predictions.anchors[chosen])
-            losses.append(F.smooth_l1_loss(deltas[chosen], code, reduction="sum"))
+            boxes, anchors = target.boxes[match[chosen]], predictions.anchors[chosen]
+            losses.append(self.box_loss(deltas[chosen], boxes, anchors, self.box_coder).sum())
         return torch.stack(losses).sum()

@@ -50,7 +50,8 @@ class FlatCosine(LambdaLR):
         optimizer: its rate is the highest.
         total_steps: of the whole training; afterwards the rate stays at its end.
         warmup_steps: steps that rise.
-        decay_steps: last steps, those that fall; at most those after the rise.
+        decay_steps: last steps, those that fall, at most all after the rise; 0: none, whatever
+            the number of steps.
         start: factor of the first step.
         end: factor of the last.
     """
@@ -74,6 +75,8 @@ class FlatCosine(LambdaLR):
         def factor(step: int) -> float:
             if step < warmup_steps:
                 return start + (1 - start) * step / warmup_steps
+            if decay_steps == 0:
+                return 1.0
             share = min(1.0, max(0, step - falling) / max(1, total_steps - falling))
             return end + (1 - end) * (1 + math.cos(math.pi * share)) / 2
 
