@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from facedet.data.images import PIXEL_LIMIT, read_image, to_rgb_array
+from facedet.data.images import PIXEL_LIMIT, read_image
+from facedet.data.pixels import to_rgb_array
 from facedet.errors import FacedetError, UsageError
 from facedet.inference.postprocess import NmsMerge, NmsPostprocess
 from facedet.inference.pyramid import Pyramid

@@ -6,6 +6,7 @@ import importlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -72,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not argv or argv[0] not in COMMANDS:
         return _without_command(argv)
     name = argv[0]
+    _quiet_libraries()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A file name may hold bytes that the terminal's encoding has no letters for.
@@ -94,6 +96,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = 130
     _settle_output()
     return code
+
+
+def _quiet_libraries() -> None:
+    """Silences warnings about single files: what matters comes as an error that names the file."""
+    warnings.filterwarnings("ignore", module="PIL")
+    warnings.filterwarnings("ignore", "Detected pickle protocol")  # of `torch.load`
 
 
 def _without_command(argv: list[str]) -> int:

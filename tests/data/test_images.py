@@ -3,14 +3,19 @@
 import io
 import os
 import struct
+import sys
+import warnings
 import zlib
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from facedet.data.images import read_image, read_rgb, to_rgb_array
+from facedet.data import images
+from facedet.data.images import PICTURE_SUFFIXES, read_image, read_rgb
+from facedet.data.pixels import to_rgb_array
 from facedet.errors import FacedetError
 
 READERS = [read_image, read_rgb]
@@ -200,12 +205,41 @@ def test_pixel_limit(tmp_path, reader):
         reader(path, pixel_limit=3071)
 
 
-def test_pictures_beyond_pillows_own_limit_are_read(tmp_path, monkeypatch):
+def test_nothing_of_the_process_is_changed_while_pictures_are_read(tmp_path, monkeypatch):
+    """Pillow's limit holds for the host's own pictures, and its warnings stay as they are."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    path = saved(tmp_path, photo(64, 48), "a.png")
-    assert read_image(path).rgb.shape == (48, 64, 3)
-    assert read_rgb(path).shape == (48, 64, 3)
-    assert Image.MAX_IMAGE_PIXELS == 100
+    png, jpg = (saved(tmp_path, photo(64, 48), name) for name in ("a.png", "a.jpg"))
+    before = list(warnings.filters)
+    seen = []
+    convert = images.to_rgb
+    monkeypatch.setattr(
+        images,
+        "to_rgb",
+        lambda *a: seen.append((Image.MAX_IMAGE_PIXELS, list(warnings.filters))) or convert(*a),
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        inside = list(warnings.filters)
+        assert read_image(png).rgb.shape == read_rgb(jpg).shape == (48, 64, 3)
+    assert (caught, seen) == ([], [(100, inside)])
+    assert (Image.MAX_IMAGE_PIXELS, list(warnings.filters)) == (100, before)
+
+
+@pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES - {".heic", ".heif", ".hif"}))
+def test_every_suffix_is_one_of_pillow_s(suffix):
+    Image.init()
+    assert suffix in Image.registered_extensions()
+
+
+def test_heic_needs_its_plug_in_and_uses_it(tmp_path, monkeypatch):
+    path = tmp_path / "phone.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(FacedetError, match=r"phone.heic: .* pip install pillow-heif"):
+        read_image(path)
+    plugin = SimpleNamespace(HeifImageFile=lambda stream: Image.new("RGB", (3, 2), "red"))
+    monkeypatch.setitem(sys.modules, "pillow_heif", plugin)
+    assert read_image(path).rgb[1, 2].tolist() == [255, 0, 0]
 
 
 @pytest.mark.parametrize("reader", READERS)

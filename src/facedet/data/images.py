@@ -1,4 +1,4 @@
-"""Pictures as the network wants them: RGB `uint8 [H, W, 3]`, from files and from memory.
+"""Picture files as the network needs them: RGB `uint8 [H, W, 3]`.
 
 `read_image` takes whatever people hand in and says how it was read; `read_rgb` is the quick way to
 a data set's own files. Annotations belong to the raster as it is stored, so `read_rgb` never turns
@@ -6,28 +6,29 @@ a picture upright.
 """
 
 import io
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import struct
+from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from facedet.data.pixels import LoadedImage, to_rgb
 from facedet.errors import FacedetError
 
 PIXEL_LIMIT = 200_000_000  # decoded, 600 MB: no camera makes more, and a forged header may claim it
-_EXIF_ORIENTATION = 0x0112
+# Files of a folder that are taken for pictures. A file that is named itself may be called anything.
+PICTURE_SUFFIXES = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".gif", ".tif",
+    ".tiff", ".webp", ".avif", ".avifs", ".heic", ".heif", ".hif", ".jp2", ".j2k", ".j2c", ".jpc",
+    ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".icb", ".vda", ".vst", ".pcx",
+    ".dcx", ".qoi", ".sgi", ".rgb", ".rgba", ".bw", ".ras", ".ico", ".cur", ".icns", ".dds", ".psd",
+    ".xbm", ".xpm",
+))  # fmt: skip
 _JPEG_END = b"\xff\xd9"
-
-
-class LoadedImage(NamedTuple):
-    """A decoded picture and how it came to be."""
-
-    rgb: np.ndarray  # [H, W, 3] uint8
-    note: str  # what was done beyond plain decoding, "" for nothing
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 def read_image(
@@ -51,15 +52,29 @@ def read_image(
         stream = path.open("rb")
     except OSError as error:
         raise FacedetError(f"{path}: cannot be opened ({error.strerror})") from error
-    with stream, _own_pixel_limit():
-        image = _open(path, stream, pixel_limit)
-        try:
-            return _convert(image, upright)
-        except FacedetError as error:
-            raise FacedetError(f"{path}: {error}") from error
-        # Pillow's decoders raise almost anything on damaged files, struct.error and KeyError too.
-        except Exception as error:
-            raise FacedetError(f"{path}: the picture is damaged ({_one_line(error)})") from error
+    with stream:
+        return decode_image(stream, str(path), upright, pixel_limit)
+
+
+def decode_image(
+    stream: BinaryIO, name: str, upright: bool = True, pixel_limit: int = PIXEL_LIMIT
+) -> LoadedImage:
+    """Decodes a picture from an open file or from memory; arguments and errors as `read_image`.
+
+    Args:
+        stream: can be read from any place.
+        name: of the picture, for messages.
+        upright: turn the picture as its EXIF orientation asks.
+        pixel_limit: refuse pictures of more pixels.
+    """
+    image = _open(name, stream, pixel_limit)
+    try:
+        return to_rgb(image, upright)
+    except FacedetError as error:
+        raise FacedetError(f"{name}: {error}") from error
+    # Pillow's decoders raise almost anything on damaged files, struct.error and KeyError too.
+    except Exception as error:
+        raise FacedetError(f"{name}: the picture is damaged ({_one_line(error)})") from error
 
 
 def read_rgb(path: str | Path, pixel_limit: int = PIXEL_LIMIT) -> np.ndarray:
@@ -80,8 +95,7 @@ def read_rgb(path: str | Path, pixel_limit: int = PIXEL_LIMIT) -> np.ndarray:
         data = path.read_bytes()
     except OSError as error:
         raise FacedetError(f"{path}: cannot be opened ({error.strerror})") from error
-    with _own_pixel_limit():
-        header = _open(path, io.BytesIO(data), pixel_limit)
+    header = _open(str(path), io.BytesIO(data), pixel_limit)
     plain = header.format == "JPEG" and header.mode in ("RGB", "L")
     # Before version 5 OpenCV fills what a truncated file lacks with grey and only warns.
     if plain and data.rstrip(b"\0").endswith(_JPEG_END):
@@ -93,34 +107,6 @@ def read_rgb(path: str | Path, pixel_limit: int = PIXEL_LIMIT) -> np.ndarray:
         if bgr is not None:
             return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
     return read_image(path, upright=False, pixel_limit=pixel_limit).rgb
-
-
-def to_rgb_array(image: np.ndarray | Image.Image) -> np.ndarray:
-    """A picture in memory as contiguous RGB uint8 [H, W, 3].
-
-    Args:
-        image: uint8 RGB [H, W, 3] or grey [H, W] or [H, W, 1] array, or a Pillow image of any mode
-            (turned upright like a file).
-
-    Raises:
-        FacedetError: another type, shape or dtype. Floats are refused, for their range is not
-            known: multiply by 255 or not, and convert to uint8.
-    """
-    if isinstance(image, Image.Image):
-        return _convert(image, upright=True).rgb
-    if not isinstance(image, np.ndarray):
-        kind = type(image).__name__
-        raise FacedetError(f"an image must be a NumPy array or a Pillow image, not {kind}")
-    if image.dtype != np.uint8:
-        raise FacedetError(f"an image array must be uint8 in 0..255, not {image.dtype}")
-    if image.ndim == 2:
-        image = image[:, :, None]
-    if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
-        shape = list(image.shape)
-        raise FacedetError(f"an image array must be [H, W, 3] RGB or [H, W] grey, not {shape}")
-    if image.shape[2] == 1:
-        image = np.repeat(image, 3, axis=2)
-    return np.ascontiguousarray(image)
 
 
 def _regular_file(path: str | Path) -> Path:
@@ -137,98 +123,55 @@ def _regular_file(path: str | Path) -> Path:
     return path
 
 
-@contextmanager
-def _own_pixel_limit() -> Iterator[None]:
-    """Switches off Pillow's own limit, which is lower and cannot name the file."""
-    before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns of broken EXIF and the like; what matters comes as an error.
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
-
-
-def _open(path: Path, stream: BinaryIO, pixel_limit: int) -> Image.Image:
+def _open(name: str, stream: BinaryIO, pixel_limit: int) -> Image.Image:
     """Reads the header only."""
     try:
-        image = Image.open(stream)
-    except UnidentifiedImageError as error:
-        raise FacedetError(f"{path}: not a picture of a format that Pillow reads") from error
+        image = _identify(stream)
+    except FacedetError as error:
+        raise FacedetError(f"{name}: {error}") from error
     except Exception as error:
-        raise FacedetError(f"{path}: the header is damaged ({_one_line(error)})") from error
+        raise FacedetError(f"{name}: the header is damaged ({_one_line(error)})") from error
     width, height = image.size
     if width * height > pixel_limit:
         raise FacedetError(
-            f"{path}: {width} x {height} pixels are {width * height / 1e6:.0f} million, "
+            f"{name}: {width} x {height} pixels are {width * height / 1e6:.0f} million, "
             f"the limit is {pixel_limit / 1e6:.0f} million"
         )
     return image
 
 
-def _convert(image: Image.Image, upright: bool) -> LoadedImage:
-    """Decodes, turns and converts an opened image."""
-    notes = []
-    frames = getattr(image, "n_frames", 1)
-    image.load()
-    if frames > 1:
-        notes.append(f"first of {frames} frames")
-    if upright:
-        image, turned = _turn_upright(image)
-        notes += turned
-    image, converted = _to_rgb(image)
-    notes += converted
-    rgb = np.array(image)  # asarray would be read-only
-    if 0 in rgb.shape:
-        raise FacedetError(f"the picture has no pixels ({rgb.shape[1]} x {rgb.shape[0]})")
-    return LoadedImage(rgb, "; ".join(notes))
+def _identify(stream: BinaryIO) -> Image.Image:
+    """The picture as the first of Pillow's plug-ins opens it that can.
 
-
-def _turn_upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """The image as its EXIF orientation wants it, and a note where that changed it."""
-    try:
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-        turned = ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
-    except Exception:  # a broken EXIF block says nothing of the pixels
-        return image, ["EXIF unreadable, not turned"]
-    if turned is image:
-        return image, []
-    return turned, [f"turned upright (EXIF orientation {orientation})"]
-
-
-def _to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """An 8-bit RGB image of any Pillow mode, with notes on what was lost."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep_grey(image)
-    if image.mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        if np.asarray(rgba.getchannel("A")).min() < 255:
-            white = Image.new("RGBA", rgba.size, "white")
-            over_white = Image.alpha_composite(white, rgba).convert("RGB")
-            return over_white, ["transparency shown over white"]
-        return rgba.convert("RGB"), []
-    notes = ["converted from CMYK"] if image.mode == "CMYK" else []
-    return (image if image.mode == "RGB" else image.convert("RGB")), notes
-
-
-def _from_deep_grey(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """Grey of 16 bits, or of floats in 0..1, scaled to 8 bits.
-
-    Pillow's own conversion clips at 255 and turns nearly every such picture white.
+    `Image.open` does the same, but with a limit of 179 million pixels, which can only be changed
+    for the whole process.
     """
-    values = np.asarray(image).astype(np.float64)
-    low, high = values.min(), values.max()
-    if image.mode == "F":
-        if not (low >= 0 and high <= 1):  # also refuses NaN
-            raise FacedetError(f"float pixels must lie in 0..1, these in {low:g}..{high:g}")
-        grey, note = values * 255, "floats scaled to 8 bits"
-    else:
-        if low < 0 or high > 65535:
-            raise FacedetError(f"grey must have 8 or 16 bits, this lies in {low:.0f}..{high:.0f}")
-        grey, note = values / 257, "16 bits scaled to 8"
-    return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB"), [note]
+    prefix = stream.read(16)
+    for load_plugins in (Image.preinit, Image.init):  # the usual formats, then all
+        load_plugins()
+        for name in Image.ID:
+            factory, accept = Image.OPEN[name]
+            stream.seek(0)
+            try:
+                # A text instead of a truth value says why the plug-in cannot read its format.
+                accepted = accept is None or accept(prefix)
+                if accepted and not isinstance(accepted, str):
+                    return factory(stream, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                continue
+    if prefix[4:8] == b"ftyp" and prefix[8:12] in _HEIF_BRANDS:
+        return _open_heif(stream)
+    raise FacedetError("not a picture of a format that Pillow reads")
+
+
+def _open_heif(stream: BinaryIO) -> Image.Image:
+    # Without registering its plug-in, which would change Pillow for the whole process.
+    try:
+        plugin = import_module("pillow_heif")
+    except ImportError as error:
+        raise FacedetError("HEIC pictures need a plug-in: pip install pillow-heif") from error
+    stream.seek(0)
+    return plugin.HeifImageFile(stream)
 
 
 def _one_line(error: Exception) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import pickle
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -203,9 +202,7 @@ def _read_safetensors(path: Path) -> Weights:
 
 def _read_torch(path: Path) -> Weights:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickle protocols; what matters comes as an error
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = "holds more than tensors, or is no PyTorch file; nothing in it was run"
         raise FacedetError(f"{path}: {reason}") from error

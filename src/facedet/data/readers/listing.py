@@ -11,11 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from facedet.data.images import PICTURE_SUFFIXES
 from facedet.errors import FacedetError
 
-PICTURE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-)
 # A class of this name marks what is neither a face nor a false alarm.
 IGNORE_CLASS = "ignore"
 

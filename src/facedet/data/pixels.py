@@ -1,0 +1,117 @@
+"""Pillow images and arrays of every mode as RGB `uint8 [H, W, 3]`."""
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from facedet.errors import FacedetError
+
+_EXIF_ORIENTATION = 0x0112
+
+
+class LoadedImage(NamedTuple):
+    """A decoded picture and how it came to be."""
+
+    rgb: np.ndarray  # [H, W, 3] uint8
+    note: str  # what was done beyond plain decoding, "" for nothing
+
+
+def to_rgb_array(image: np.ndarray | Image.Image) -> np.ndarray:
+    """A picture in memory as contiguous RGB uint8 [H, W, 3].
+
+    Args:
+        image: uint8 RGB [H, W, 3] or grey [H, W] or [H, W, 1] array, or a Pillow image of any mode
+            (turned upright like a file).
+
+    Raises:
+        FacedetError: another type, shape or dtype. Floats are refused, for their range is not
+            known: multiply by 255 or not, and convert to uint8.
+    """
+    if isinstance(image, Image.Image):
+        return to_rgb(image, upright=True).rgb
+    if not isinstance(image, np.ndarray):
+        kind = type(image).__name__
+        raise FacedetError(f"an image must be a NumPy array or a Pillow image, not {kind}")
+    if image.dtype != np.uint8:
+        raise FacedetError(f"an image array must be uint8 in 0..255, not {image.dtype}")
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
+        shape = list(image.shape)
+        raise FacedetError(f"an image array must be [H, W, 3] RGB or [H, W] grey, not {shape}")
+    if image.shape[2] == 1:
+        image = np.repeat(image, 3, axis=2)
+    return np.ascontiguousarray(image)
+
+
+def to_rgb(image: Image.Image, upright: bool) -> LoadedImage:
+    """Decodes, turns and converts an opened image.
+
+    Args:
+        image: of any mode.
+        upright: turn it as its EXIF orientation asks.
+
+    Raises:
+        FacedetError: it has no pixels, or grey values beyond 16 bits.
+        Exception: whatever Pillow's decoders raise on damaged files.
+    """
+    notes = []
+    frames = getattr(image, "n_frames", 1)
+    image.load()
+    if frames > 1:
+        notes.append(f"first of {frames} frames")
+    if upright:
+        image, turned = _turn_upright(image)
+        notes += turned
+    image, converted = _drop_mode(image)
+    notes += converted
+    rgb = np.array(image)  # asarray would be read-only
+    if 0 in rgb.shape:
+        raise FacedetError(f"the picture has no pixels ({rgb.shape[1]} x {rgb.shape[0]})")
+    return LoadedImage(rgb, "; ".join(notes))
+
+
+def _turn_upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    """The image as its EXIF orientation wants it, and a note where that changed it."""
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        turned = ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+    except Exception:  # a broken EXIF block says nothing of the pixels
+        return image, ["EXIF unreadable, not turned"]
+    if turned is image:
+        return image, []
+    return turned, [f"turned upright (EXIF orientation {orientation})"]
+
+
+def _drop_mode(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    """An 8-bit RGB image of any Pillow mode, with notes on what was lost."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_deep_grey(image)
+    if image.mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        if np.asarray(rgba.getchannel("A")).min() < 255:
+            white = Image.new("RGBA", rgba.size, "white")
+            over_white = Image.alpha_composite(white, rgba).convert("RGB")
+            return over_white, ["transparency shown over white"]
+        return rgba.convert("RGB"), []
+    notes = ["converted from CMYK"] if image.mode == "CMYK" else []
+    return (image if image.mode == "RGB" else image.convert("RGB")), notes
+
+
+def _from_deep_grey(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    """Grey of 16 bits, or of floats in 0..1, scaled to 8 bits.
+
+    Pillow's own conversion clips at 255 and turns nearly every such picture white.
+    """
+    values = np.asarray(image).astype(np.float64)
+    low, high = values.min(), values.max()
+    if image.mode == "F":
+        if not (low >= 0 and high <= 1):  # also refuses NaN
+            raise FacedetError(f"float pixels must lie in 0..1, these in {low:g}..{high:g}")
+        grey, note = values * 255, "floats scaled to 8 bits"
+    else:
+        if low < 0 or high > 65535:
+            raise FacedetError(f"grey must have 8 or 16 bits, this lies in {low:.0f}..{high:.0f}")
+        grey, note = values / 257, "16 bits scaled to 8"
+    return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB"), [note]
