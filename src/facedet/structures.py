@@ -24,6 +24,7 @@ class Record(NamedTuple):
     boxes: np.ndarray  # [G, 4] float32, xyxy pixels of the file
     ignore: np.ndarray  # [G] bool: neither a face to find nor a false alarm
     tags: dict[str, Any]  # per face: "subsets" [G, S] bool, "blur" [G], … ; per image: "event"
+    upright: bool = True  # boxes are of the picture turned as its EXIF orientation asks
 
 
 class Reading(NamedTuple):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facedet.commands.picture_files import find_pictures, names_to_draw
-from facedet.data.readers.listing import PICTURE_SUFFIXES
+from facedet.data.images import PICTURE_SUFFIXES
 from facedet.plots import save_picture as save_drawn
 from reference.one_face import save_picture as save_photo
 

@@ -179,6 +179,25 @@ def test_single_images_need_no_sizes(reader, tmp_path):
     assert len(data.train_dataloader()) == 5
 
 
+def test_annotated_pictures_are_turned_as_exif_asks(reader, tmp_path):
+    """A picture stored on its side, 64 x 48 px, is 48 x 64 px to whoever annotates it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+
+    def read(*where, **how):
+        reading = reader.read(*where, **how)
+        for record in reading.records:
+            Image.new("RGB", (64, 48)).save(record.path, exif=exif)
+        return reading
+
+    for upright, expected in ((True, (64, 48)), (False, (48, 64))):
+        sideways = SimpleNamespace(read=read)
+        data = make(sideways, tmp_path, upright=upright, augmentation=KeepImage())
+        sizes = {tuple(images.shape[2:]) for images, _ in data.train_dataloader()}
+        sizes |= {target.size for _, targets in data.val_dataloader() for target in targets}
+        assert sizes == {expected}
+
+
 def test_kinds_that_fill_no_batch_are_told(reader, tmp_path, caplog):
     make(reader, tmp_path, group_by_aspect=True, batch_size=3).setup("fit")
     assert "the 2 wide training pictures fill no batch and are never drawn" in caplog.text

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from facedet.data import images
-from facedet.data.images import PICTURE_SUFFIXES, read_image, read_rgb
+from facedet.data.images import PICTURE_SUFFIXES, read_image, read_rgb, read_size
 from facedet.data.pixels import to_rgb_array
 from facedet.errors import FacedetError
 
@@ -164,12 +164,28 @@ def test_exif_orientation(tmp_path):
     assert raw.note == ""
 
 
-def test_data_sets_are_read_in_the_stored_raster(tmp_path):
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_all_ways_of_reading_turn_a_picture_alike(tmp_path, orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     path = saved(tmp_path, photo(64, 48), "a.jpg", exif=exif)
-    assert read_rgb(path).shape == (48, 64, 3)
-    assert read_image(path).rgb.shape == (64, 48, 3)
+    expected = read_image(path).rgb
+    assert expected.shape == ((64, 48, 3) if orientation > 4 else (48, 64, 3))
+    assert np.abs(read_rgb(path).astype(int) - expected).max() <= 1
+    assert read_size(path) == expected.shape[:2]
+    assert read_rgb(path, upright=False).shape == (48, 64, 3)
+    assert read_size(path, upright=False) == (48, 64)
+
+
+def test_the_size_comes_from_the_header(tmp_path):
+    path = saved(tmp_path, photo(64, 48), "a.png")
+    path.write_bytes(path.read_bytes()[:60])  # cut off in the pixels
+    assert read_size(path) == (48, 64)
+    for content, why in ((b"text", "not a picture"), (b"", "empty")):
+        path.write_bytes(content)
+        with pytest.raises(FacedetError, match=rf"a\.png: .*{why}") as caught:
+            read_size(path)
+        assert str(caught.value).count("a.png") == 1
 
 
 @pytest.mark.parametrize("reader", READERS)

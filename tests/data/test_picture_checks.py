@@ -41,9 +41,9 @@ def test_a_sound_picture(tmp_path):
     assert len(facts.fingerprint) == 16
 
 
-def test_orientation_and_size_are_those_of_the_file(tmp_path):
+def test_orientation_and_upright_size(tmp_path):
     facts = examine(save_picture(tmp_path / "a.jpg", (40, 30), exif=TURNED))
-    assert (facts.size, facts.orientation) == ((30, 40), 6)
+    assert (facts.size, facts.orientation) == ((40, 30), 6)
     broken = TURNED[:20] + b"\xff" * 12
     assert examine(save_picture(tmp_path / "b.jpg", (40, 30), exif=broken)).orientation == 1
 

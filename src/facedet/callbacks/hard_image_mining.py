@@ -209,7 +209,7 @@ def save_sheet(path: Path, drawn: list[tuple[Any, bool, float]]) -> None:
     """
     pictures = []
     for record, is_mirrored, score in drawn:
-        picture, boxes = read_rgb(record.path), record.boxes
+        picture, boxes = read_rgb(record.path, record.upright), record.boxes
         if is_mirrored:
             picture, boxes = mirror(picture, boxes)
         texts = [f"{score:.2f}", *[""] * len(boxes)]

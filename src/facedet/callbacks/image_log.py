@@ -172,7 +172,7 @@ class ImageLog(pl.Callback):
         hardest = []
         for entry, score in data.difficulty.hardest(_HARDEST):
             record, is_mirrored = data.record_of(entry)
-            rgb, boxes = read_rgb(record.path), record.boxes
+            rgb, boxes = read_rgb(record.path, record.upright), record.boxes
             if is_mirrored:
                 rgb, boxes = mirror(rgb, boxes)
             nothing = Detections(torch.zeros(0, 4), torch.zeros(0))

@@ -243,7 +243,7 @@ def _draw_worst(path: Path, one: _Diagnosis, args: argparse.Namespace) -> bool:
     for place in there:
         record = one.records[place]
         try:
-            rgb = read_rgb(record.path)
+            rgb = read_rgb(record.path, record.upright)
         except FacedetError as error:
             say(f"not on the sheet: {error}")
             continue

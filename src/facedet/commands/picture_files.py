@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from facedet.data.readers.listing import PICTURE_SUFFIXES
+from facedet.data.images import PICTURE_SUFFIXES
 from facedet.plots import is_drawn
 
 

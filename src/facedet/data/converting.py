@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from facedet.data.images import read_size
 from facedet.data.new_folder import new_folder
 from facedet.data.readers.formats import FORMATS
 from facedet.data.readers.listing import Listed, Listing, refuse
 from facedet.data.readers.own import require_sound, select_faces, select_present
-from facedet.data.readers.picture_size import read_size
 from facedet.data.readers.selection import check_choice
 from facedet.errors import FacedetError
 

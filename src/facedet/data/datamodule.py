@@ -10,11 +10,12 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
-from facedet.data.aspect import read_wide
 from facedet.data.augmentation.pipeline import KeepImage
 from facedet.data.dataset import FaceDataset, collate
 from facedet.data.difficulty import DifficultyRule, DifficultyTable, fingerprint
+from facedet.data.images import read_size
 from facedet.data.loader import ResumableLoader
 from facedet.data.samplers import DifficultySampler, ShuffleSampler
 from facedet.errors import FacedetError, UsageError
@@ -41,6 +42,8 @@ class FaceDataModule(pl.LightningDataModule):
         mirrored_copies: serve every training picture a second time, mirrored.
         group_by_aspect: training batches of several images are all wide or all tall.
         faceless: `drop` or `keep` the training pictures without a face, which are background.
+        upright: boxes are of the pictures turned as their EXIF orientation asks, as labelling
+            tools show them; false: of the raster as stored, as in the official benchmarks.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class FaceDataModule(pl.LightningDataModule):
         mirrored_copies: bool = False,
         group_by_aspect: bool = False,
         faceless: str = "drop",
+        upright: bool = True,
     ) -> None:
         super().__init__()
         if batch_size < 1 or num_workers < 0:
@@ -78,6 +82,7 @@ class FaceDataModule(pl.LightningDataModule):
         self.mirrored_copies = mirrored_copies
         self.group_by_aspect = group_by_aspect
         self.faceless = faceless
+        self.upright = upright
         self._readings: dict[str, Reading] = {}
 
     def prepare_data(self) -> None:
@@ -105,7 +110,8 @@ class FaceDataModule(pl.LightningDataModule):
         )
         counts = ", ".join(f"{n:,} {what}" for what, n in reading.counts.items())
         log.info("%s: %s", split, counts.replace("_", " "))
-        return reading
+        records = [record._replace(upright=self.upright) for record in reading.records]
+        return reading._replace(records=records)
 
     @cached_property
     def difficulty(self) -> DifficultyTable | None:
@@ -188,7 +194,10 @@ class FaceDataModule(pl.LightningDataModule):
         """Which training entries are wide [entries]; None where that is of no matter."""
         if not self.group_by_aspect or self.batch_size == 1:
             return None
-        wide = read_wide([record.path for record in self.reading("train").records])
+        records = self.reading("train").records
+        bar = tqdm(records, "picture sizes", unit="picture", delay=2, disable=None)
+        sizes = np.array([read_size(record.path, record.upright) for record in bar])
+        wide = sizes[:, 1] >= sizes[:, 0]
         return np.tile(wide, 1 + self.mirrored_copies)
 
     def _check_batches(self) -> None:

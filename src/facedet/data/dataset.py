@@ -96,7 +96,7 @@ class FaceDataset(Dataset):
     def _transformed(self, index: int, seed: int) -> tuple[Tensor, Target] | None:
         """The sample of one entry; None where a face is needed and none is left."""
         record, is_mirrored = self.record_of(index)
-        picture, boxes = read_rgb(record.path), record.boxes
+        picture, boxes = read_rgb(record.path, record.upright), record.boxes
         if is_mirrored:
             picture, boxes = mirror(picture, boxes)
         done = self.transform(picture, boxes, record.ignore, seed)

@@ -1,8 +1,8 @@
 """Picture files as the network needs them: RGB `uint8 [H, W, 3]`.
 
 `read_image` takes whatever people hand in and says how it was read; `read_rgb` is the quick way to
-a data set's own files. Annotations belong to the raster as it is stored, so `read_rgb` never turns
-a picture upright.
+a data set's own files. Both turn a picture as its EXIF orientation asks, which is how people and
+labelling tools see it; official benchmarks annotate the raster as stored (`upright=False`).
 """
 
 import io
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from facedet.data.pixels import LoadedImage, to_rgb
+from facedet.data.pixels import LoadedImage, exif_orientation, to_rgb
 from facedet.errors import FacedetError
 
 PIXEL_LIMIT = 200_000_000  # decoded, 600 MB: no camera makes more, and a forged header may claim it
@@ -77,14 +77,15 @@ def decode_image(
         raise FacedetError(f"{name}: the picture is damaged ({_one_line(error)})") from error
 
 
-def read_rgb(path: str | Path, pixel_limit: int = PIXEL_LIMIT) -> np.ndarray:
-    """Decodes a file of a data set to RGB uint8 [H, W, 3], in the raster the boxes belong to.
+def read_rgb(path: str | Path, upright: bool = True, pixel_limit: int = PIXEL_LIMIT) -> np.ndarray:
+    """Decodes a file of a data set to RGB uint8 [H, W, 3].
 
     A sound RGB or grey JPEG goes through OpenCV, about a third faster than Pillow; everything else
     is left to `read_image`.
 
     Args:
         path: the file.
+        upright: turn the picture as its EXIF orientation asks; else the raster as stored.
         pixel_limit: refuse pictures of more pixels, from the header, before decoding.
 
     Raises:
@@ -96,7 +97,8 @@ def read_rgb(path: str | Path, pixel_limit: int = PIXEL_LIMIT) -> np.ndarray:
     except OSError as error:
         raise FacedetError(f"{path}: cannot be opened ({error.strerror})") from error
     header = _open(str(path), io.BytesIO(data), pixel_limit)
-    plain = header.format == "JPEG" and header.mode in ("RGB", "L")
+    is_turned = upright and exif_orientation(header) != 1
+    plain = header.format == "JPEG" and header.mode in ("RGB", "L") and not is_turned
     # Before version 5 OpenCV fills what a truncated file lacks with grey and only warns.
     if plain and data.rstrip(b"\0").endswith(_JPEG_END):
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -106,7 +108,26 @@ def read_rgb(path: str | Path, pixel_limit: int = PIXEL_LIMIT) -> np.ndarray:
             bgr = None
         if bgr is not None:
             return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
-    return read_image(path, upright=False, pixel_limit=pixel_limit).rgb
+    return read_image(path, upright, pixel_limit).rgb
+
+
+def read_size(path: str | Path, upright: bool = True) -> tuple[int, int]:
+    """(height, width) of a picture, from the header of its file; `upright` as for `read_rgb`.
+
+    Raises:
+        FacedetError: the file is missing or is no picture.
+    """
+    path = _regular_file(path)
+    try:
+        with path.open("rb") as stream:
+            image = _open(str(path), stream, PIXEL_LIMIT)
+            is_sideways = upright and exif_orientation(image) >= 5
+    except OSError as error:
+        raise FacedetError(f"{path}: cannot be opened ({error.strerror})") from error
+    width, height = image.size
+    if not (height and width):
+        raise FacedetError(f"{path}: the picture has no pixels ({width} x {height})")
+    return (width, height) if is_sideways else (height, width)
 
 
 def _regular_file(path: str | Path) -> Path:

@@ -35,7 +35,7 @@ class PictureFacts(NamedTuple):
     """What one picture is like."""
 
     problem: str = ""  # why it cannot be decoded, in one line; "" for a sound picture
-    size: tuple[int, int] = (0, 0)  # (height, width) as it is stored
+    size: tuple[int, int] = (0, 0)  # (height, width), turned as EXIF asks
     orientation: int = UPRIGHT  # EXIF's number, 1 … 8
     digest: str = ""  # SHA-256 of the file
     fingerprint: bytes = b""  # 128 bits that survive resizing; b"" for a picture without contrast

@@ -72,15 +72,27 @@ def to_rgb(image: Image.Image, upright: bool) -> LoadedImage:
     return LoadedImage(rgb, "; ".join(notes))
 
 
-def _turn_upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """The image as its EXIF orientation wants it, and a note where that changed it."""
+def exif_orientation(image: Image.Image) -> int:
+    """EXIF's number of how a picture is to be turned or mirrored, 1 to 8.
+
+    1 is upright; 5 to 8 exchange height and width. A broken EXIF block says nothing, so 1.
+    """
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-        turned = ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
-    except Exception:  # a broken EXIF block says nothing of the pixels
-        return image, ["EXIF unreadable, not turned"]
-    if turned is image:
+    except Exception:  # Pillow raises almost anything on it
+        return 1
+    return orientation if orientation in range(2, 9) else 1
+
+
+def _turn_upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    """The image as its EXIF orientation asks, and a note where that changed it."""
+    orientation = exif_orientation(image)
+    if orientation == 1:
         return image, []
+    try:
+        turned = ImageOps.exif_transpose(image)
+    except Exception:  # the rest of the block is broken
+        return image, ["EXIF unreadable, not turned"]
     return turned, [f"turned upright (EXIF orientation {orientation})"]
 
 

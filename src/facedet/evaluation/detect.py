@@ -93,17 +93,17 @@ def detect_records(
 
 def _decoded(records: Sequence[Record]) -> Iterator[tuple[Record, np.ndarray | FacedetError]]:
     with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(_read, record.path) for record in records[:_AHEAD]]
+        waiting = [pool.submit(_read, record) for record in records[:_AHEAD]]
         for position, record in enumerate(records):
             rgb = waiting.pop(0).result()
             if position + _AHEAD < len(records):
-                waiting.append(pool.submit(_read, records[position + _AHEAD].path))
+                waiting.append(pool.submit(_read, records[position + _AHEAD]))
             yield record, rgb
 
 
-def _read(path: Path) -> np.ndarray | FacedetError:
+def _read(record: Record) -> np.ndarray | FacedetError:
     try:
-        return read_rgb(path)
+        return read_rgb(record.path, record.upright)
     except FacedetError as error:
         return error
 
@@ -142,5 +142,5 @@ def save_sheet(
     for position in chosen:
         record = records[position]
         rows = found.get(record.name, np.zeros((0, 5)))
-        drawn.append(draw_boxes(read_rgb(record.path), judge(rows, record)))
+        drawn.append(draw_boxes(read_rgb(record.path, record.upright), judge(rows, record)))
     save_picture(path, sheet(drawn, columns=4, cell=420))

@@ -164,7 +164,7 @@ def _augment(
 ) -> tuple[float, list[tuple[str, dict[str, Any]]]]:
     """Seconds from the file to the sample, and the draws."""
     start = time.perf_counter()
-    done = augmentation(read_rgb(record.path), record.boxes, record.ignore, seed)
+    done = augmentation(read_rgb(record.path, record.upright), record.boxes, record.ignore, seed)
     return time.perf_counter() - start, done.applied
 
 

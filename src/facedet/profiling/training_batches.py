@@ -48,7 +48,8 @@ def batches(
     def augmented(number: int) -> Transformed:
         index, seed = draws[number]
         record = records[index]
-        return augmentation(read_rgb(record.path), record.boxes, record.ignore, seed)
+        picture = read_rgb(record.path, record.upright)
+        return augmentation(picture, record.boxes, record.ignore, seed)
 
     # The slow way repeats draws: all are made with the first batch, which warms up.
     made = [] if is_crops_first else [augmented(number)[2:] for number in range(len(draws))]

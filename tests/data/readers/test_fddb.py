@@ -84,7 +84,7 @@ def test_a_name_that_no_file_can_have_is_a_missing_picture(root):
 
 def test_a_picture_that_is_none(root):
     (root / "originalPics" / f"{NAMES[1]}.jpg").write_text("no picture")
-    with pytest.raises(FacedetError, match=r"img_265\.jpg: the size of this picture"):
+    with pytest.raises(FacedetError, match=r"img_265\.jpg: not a picture"):
         read_fddb(root, "val", images="all", **KEEP)
 
 

@@ -96,7 +96,7 @@ def test_pictures_and_labels_that_are_alone(tmp_path):
     assert (counts["images"], counts["missing_images"]) == (2, 1)
 
 
-def test_sizes_are_those_of_the_stored_raster(tmp_path):
+def test_sizes_are_those_of_the_upright_picture(tmp_path):
     from reference.one_face import save_picture
 
     # Orientation 6 turns by 90 degrees: a viewer shows 40 px of width and 80 of height.
@@ -104,8 +104,8 @@ def test_sizes_are_those_of_the_stored_raster(tmp_path):
     save_picture(tmp_path / "images" / "train" / "a.jpg", (80, 40), **exif)
     put(tmp_path / "labels" / "train" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
     (one,) = list_yolo(tmp_path, "train").pictures
-    assert one.size == (40, 80)
-    assert one.boxes.tolist() == [[20, 10, 60, 30]]
+    assert one.size == (80, 40)
+    assert one.boxes.tolist() == [[10, 20, 30, 60]]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ ROOT/originalPics/2002/08/11/big/img_591.jpg
 ROOT/FDDB-folds/FDDB-fold-01-ellipseList.txt … or ROOT/ellipses.txt, all folds in one file
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
 
+from facedet.data.images import read_size
 from facedet.data.readers.fddb_files import read_blocks
-from facedet.data.readers.listed_pictures import assemble, find_folder, read_size, refuse_training
+from facedet.data.readers.listed_pictures import assemble, find_folder, refuse_training
 from facedet.data.readers.number_rows import FARTHEST
 from facedet.data.readers.text import read_text
 from facedet.errors import FacedetError
@@ -72,7 +74,9 @@ def read_fddb_ground_truth(path: str | Path) -> list[Record]:
     for name, rows in read_blocks(texts, _COLUMNS, FARTHEST).items():
         ellipses = rows[:, :5]
         file = pictures / f"{name}.jpg"
-        tags = {"ellipses": ellipses, "size": read_size(file)}
+        # Not Path.is_file, which raises on names that no file can have.
+        size = read_size(file, upright=False) if os.path.isfile(file) else None
+        tags = {"ellipses": ellipses, "size": size}
         boxes = bounding_boxes(ellipses).astype(np.float32)
         records.append(Record(name, file, boxes, np.zeros(len(boxes), dtype=bool), tags))
     if not records:

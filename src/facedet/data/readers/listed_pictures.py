@@ -6,10 +6,9 @@ from itertools import compress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from facedet.data.readers.selection import check_choice, require_pictures
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import UsageError
 from facedet.structures import Reading, Record
 
 
@@ -61,22 +60,6 @@ def assemble(
         "missing_images": missing,
     }
     return Reading(used, counts)
-
-
-def read_size(path: Path) -> tuple[int, int] | None:
-    """(height, width) of a picture from its header, or None where it is not on disk.
-
-    Raises:
-        FacedetError: it is there but is no picture.
-    """
-    if not os.path.isfile(path):
-        return None
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    # Pillow has an error of its own for every kind of damage.
-    except Exception as error:
-        raise FacedetError(f"{path}: the size of this picture cannot be read") from error
 
 
 def _drop_zero_size(record: Record) -> Record:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from facedet.data.readers.listing import PICTURE_SUFFIXES
+from facedet.data.images import PICTURE_SUFFIXES
 from facedet.errors import FacedetError
 
 SPELLINGS = {

@@ -13,6 +13,7 @@ from typing import Unpack
 
 import numpy as np
 
+from facedet.data.images import read_size
 from facedet.data.readers.listing import (
     IGNORE_CLASS,
     Complain,
@@ -24,7 +25,6 @@ from facedet.data.readers.listing import (
 )
 from facedet.data.readers.own import Choices, to_reading
 from facedet.data.readers.own_folders import find_files, splits_by
-from facedet.data.readers.picture_size import read_size
 from facedet.data.readers.yolo_layout import CLASSES, SETTINGS, find_folders, read_settings
 from facedet.errors import FacedetError
 from facedet.structures import Reading
