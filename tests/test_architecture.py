@@ -8,11 +8,11 @@ import facedet
 PACKAGE = Path(facedet.__file__).parent
 # A folder, or a file at the top, imports from its own layer's folder and from layers below it.
 LAYERS = (
-    {"structures", "boxes", "box_coder", "errors", "files", "tables", "allocator", "overrides"},
+    {"structures", "boxes", "box_coder", "errors", "files", "tables", "allocator"},
     {"models", "criteria", "metrics", "data"},
     {"inference", "plots", "profiling"},
     {"modules", "callbacks", "loggers", "data.datamodule"},
-    {"config"},
+    {"config", "config_store"},
     {"weights"},
     {"api"},
     {"training"},

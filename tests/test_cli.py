@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from facedet import __version__
-from facedet.cli import COMMANDS, main
+from facedet.cli import COMMANDS, REMOVED, main
 from facedet.errors import FacedetError, UsageError
 
 
@@ -77,6 +77,15 @@ def test_a_misspelt_command(capsys, word, hint):
     assert err.startswith(f"facedet: {word}: there is no such command; ")
     assert hint in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("word", REMOVED)
+def test_a_removed_command_names_its_replacement(capsys, word):
+    assert call(word, "a.ckpt", "--count", "3") == 2
+    assert capsys.readouterr().err == (
+        f"facedet: {word} is no longer a command: {REMOVED[word]} (see facedet --help)\n"
+    )
+    assert word not in COMMANDS
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -175,3 +184,39 @@ def test_a_full_disk_behind_the_output():
         done = process("train", "--show", stdout=full)
     assert done.returncode == 1
     assert done.stderr == "facedet train: the output: No space left on device\n"
+
+
+COMPLETE = """
+source <(facedet --print-completion bash)
+for line in "facedet tr" "facedet train trainer=d" "facedet predict --j"; do
+  COMP_LINE=$line COMP_WORDS=($line) COMP_CWORD=$(( $(wc -w <<< "$line") - 1 )) COMPREPLY=()
+  _shtab_facedet
+  echo "${COMPREPLY[*]}"
+done
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/bin/bash"), reason="bash is not here")
+def test_bash_completes_commands_options_and_keys(tmp_path):
+    program = tmp_path / "facedet"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m facedet.cli "$@"\n')
+    program.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["/bin/bash", "-c", COMPLETE], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.splitlines() == [
+        "train",
+        "trainer=ddp trainer=debug trainer=default",
+        "--json",
+    ]
+
+
+def test_hydras_own_completion_asks_the_program(capsys, monkeypatch):
+    monkeypatch.setenv("COMP_LINE", "facedet tr")
+    assert call("-sc", "query=bash") == 0
+    assert capsys.readouterr().out.split() == list(COMMANDS)
+    monkeypatch.setenv("COMP_LINE", "facedet train trainer.max_s")
+    assert call("-sc", "query=bash") == 0
+    assert capsys.readouterr().out == "trainer.max_steps=\n"

@@ -9,10 +9,12 @@ from facedet.config import (
     SWEEPS_DIR,
     build,
     compose,
-    extd_cells,
+    literal,
     plain,
     presets,
+    quote,
 )
+from facedet.config_store import extd_cells
 from facedet.errors import FacedetError, UsageError
 
 
@@ -28,6 +30,8 @@ def test_the_papers_models():
     # 2 layouts x 3 widths x 3 activations.
     assert len(extd_cells()) == 18
     assert presets()[:18] == [name for name, *_ in extd_cells()]
+    files = {file.stem for file in (CONF_DIR / "preset").glob("*.yaml")}
+    assert set(presets()[18:]) == files - {"extd_fpn", "extd_ssd"}
     assert ("extd_fpn_48_leaky_relu", "fpn", 48, "leaky_relu") in extd_cells()
 
 
@@ -67,13 +71,20 @@ def test_folders_are_where_they_should_be():
         ("data=widr", "data=widr: there is no such choice; the nearest is wider; there are"),
         ("callbacks=[progres]", "progres: there is no such choice; the nearest is progress"),
         ("backbone", "backbone: settings are written KEY=VALUE"),
-        ("backbone=3", "backbone=3: a part's name is wanted; there are iterative"),
-        ("trainer=null", "trainer=null: a part's name is wanted; there are cpu, ddp, debug"),
-        ("data=", "data=: a part's name is wanted"),
+        ("backbone=3", "backbone=3: expected the name of a part; there are iterative"),
+        ("trainer=null", "trainer=null: expected the name of a part; there are cpu, ddp, debug"),
+        ("data=", "data=: expected the name of a part"),
         ("backbone.width=32,48", "backbone.width=32,48: several values are for --multirun"),
         ("data=wider", "data.root is not given: add data.root=VALUE"),
         ("seed=${nowhere}", "nowhere"),
         ("seed=[1", "[1"),
+        ("seed=abc", "seed=abc: Value 'abc' of type 'str' could not be converted to Integer"),
+        ("seed=1.5", "seed=1.5: Value '1.5' of type 'float' could not be converted to Integer"),
+        ("overwrite=flase", "overwrite=flase: Value 'flase' is not a valid bool"),
+        ("data.batch_size=true", "data.batch_size=true: Value 'True' of type 'bool'"),
+        ("trainer.max_steps=ten", "trainer.max_steps=ten: Value 'ten' of type 'str'"),
+        ("trainer.max_steps=null", "field 'trainer.max_steps' is not Optional"),
+        ("~callbacks.progres", "the nearest is callbacks.progress"),
     ],
 )
 def test_complaints_name_the_override_and_the_nearest(override, words):
@@ -136,5 +147,92 @@ def test_build_passes_arguments_and_plain_values_on():
 def test_plain_is_data_only():
     values = plain(compose("train"))
     assert values["model"]["net"]["backbone"] == values["backbone"]
-    assert values["optimizer"]["lr"] == 0.001
+    assert values["optimizer"]["lr"] == 0.003
     assert type(values["callbacks"]) is dict
+
+
+@pytest.mark.parametrize("key", ["paths.output", "paths.cache", "data.root", "weights"])
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+@pytest.mark.parametrize("value", ["", "' '"])
+def test_an_empty_path_is_refused(name, key, value):
+    rest = [] if name == "train" or key == "weights" else ["weights=a"]
+    assert complaint(f"{key}={value}", *rest, name=name).startswith(f"{key}= is empty: give a path")
+
+
+@pytest.mark.parametrize(
+    "value", ["123", "0123", "1e5", "1_000", "true", "2024.5", "\\\\server\\a"]
+)
+def test_a_name_is_text_however_it_looks(value):
+    keys = ("weights", "ckpt_path", "backbone_weights", "paths.output", "data.root")
+    config = plain(compose("train", [f"{key}={value}" for key in keys]))
+    paths = (config["paths"]["output"], config["data"]["root"])
+    assert [*paths, *(config[key] for key in keys[:3])] == [value] * 5
+    assert compose("train", ["weights=null", "++ckpt_path=12"]).ckpt_path == "12"
+
+
+def callbacks(*overrides):
+    return list(plain(compose("train", overrides))["callbacks"])
+
+
+def test_callbacks_add_up():
+    default = callbacks()
+    assert callbacks("callbacks=ema") == [*default, "ema"]
+    # One that is there already does no harm.
+    assert callbacks("callbacks=[freeze_norm,distillation]") == [*default, "distillation"]
+    assert callbacks("callbacks=ema", "~callbacks.progress") == [*default[1:], "ema"]
+    assert callbacks("budget=smoke", "callbacks=[early_stopping]") == [*default, "early_stopping"]
+    assert callbacks("experiment=plain", "data.root=a", "callbacks=distillation") == [
+        *default, "distillation", "ema",
+    ]  # fmt: skip
+
+
+def test_the_bare_config_is_the_demo():
+    bare, demo = plain(compose("train")), plain(compose("train", ["experiment=demo"]))
+    for config in (bare, demo):
+        place = config["paths"].pop("output")
+        config["callbacks"], config["trainer"], config["logger"] = (
+            str(config[key]).replace(place, "") for key in ("callbacks", "trainer", "logger")
+        )
+    assert bare == demo
+    # As `make demo` has always trained: 500 steps of 8 crops of 160 px, the last 200 frozen.
+    config = compose("train")
+    assert (config.trainer.max_steps, config.data.batch_size, config.augmentation.size) == (
+        500,
+        8,
+        160,
+    )
+    assert config.callbacks.freeze_norm.from_step == 300
+    assert compose("train", ["trainer=debug"]).augmentation.size == 160
+
+
+@pytest.mark.parametrize(
+    ("words", "rate", "frozen_from"),
+    [
+        ([], 0.003, 300),
+        (["weights=a"], 0.0003, 0),
+        (["experiment=extd_fpn_64_prelu"], 0.001, None),
+        (["experiment=extd_fpn_64_prelu", "weights=a"], 0.0001, 0),
+        (["weights=a", "optimizer.lr=0.01", "callbacks.freeze_norm.from_step=9"], 0.01, 9),
+        # The shipped weights' parts say their own.
+        (["experiment=shipped_medium_crops", "weights=a"], 0.002, 0),
+        (["experiment=shipped"], 0.003, 600),
+    ],
+)
+def test_starting_from_weights_is_fine_tuning(words, rate, frozen_from):
+    config = plain(compose("train", ["data.root=a", *words]))
+    assert config["optimizer"]["lr"] == rate
+    assert config["callbacks"]["freeze_norm"]["from_step"] == frozen_from
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["seed=3", "~logger", "callbacks=[progress]", "a.b='x y'", "+a={b: 1}", "seed=1,2", "seed=[1",
+     "weights=a,b", "weights=null", "weights='1'", "weights=${paths.cache}/a"],
+)  # fmt: skip
+def test_quote_leaves_alone_what_the_grammar_reads_or_what_is_no_path(override):
+    assert quote(override) == override
+
+
+@pytest.mark.parametrize("path", ["/a, b/c", "/a,b", "it's, so", "[a]", "{a: 1}", "~/a", "null"])
+def test_a_literal_is_the_value_letter_by_letter(path):
+    assert compose("evaluate", [literal("weights", path)]).weights == path

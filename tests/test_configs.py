@@ -10,7 +10,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_object
 
-from facedet.config import CONF_DIR, SWEEPS_DIR, build, compose, extd_cells, plain
+from facedet.config import CONF_DIR, SWEEPS_DIR, build, compose, plain
+from facedet.config_store import extd_cells
 from facedet.errors import UsageError
 
 FILES = sorted((file.parent.name, file.stem) for file in CONF_DIR.glob("*/*.yaml"))
@@ -86,6 +87,9 @@ def build_all(config, group):
         assert build(config.data).batch_size == config.data.batch_size
     elif group == "trainer":
         assert build(config.trainer, logger=False).max_steps == config.trainer.max_steps
+    elif group == "logger" and "tensorboard" in config.logger:  # which the tests do without
+        with pytest.raises(UsageError, match="TensorBoardLogger"):
+            build(config.logger)
     elif group in ("callbacks", "logger"):
         assert build(config[group]) is not None
     else:

@@ -26,9 +26,12 @@ COMMANDS = {
     "convert": "turn released weights or a checkpoint into a weights file",
     "study": "a detector under changed protocols: its pyramid's scales, its minimal score",
     "cost": "parameters and multiply-adds of every preset",
-    "hardest": "the training pictures that a detector finds hardest",
     "benchmark": "time the network, the training step and the input pipeline on this machine",
     "data": "make the embedded data; count, check or convert anybody's",
+}
+# Words of earlier versions: what to type instead.
+REMOVED = {
+    "hardest": "a training with mining=him writes hardest.csv and hardest.png into its folder",
 }
 EPILOG = """examples:
   facedet train                                      the embedded data, about five minutes
@@ -38,6 +41,22 @@ EPILOG = """examples:
   facedet evaluate weights=extd-released-64 data=wider data.root=PATH protocol=wider
 
 `facedet COMMAND --help` explains a command."""
+
+
+_ASK = 'COMP_LINE="{line}" facedet "{command}" -sc query=bash 2>/dev/null'
+_KEYS = {
+    "bash": "_facedet_keys",
+    "zsh": "_facedet_keys",
+    "preamble": {
+        # As Hydra's own completion does: KEY=VALUE is one word.
+        "bash": 'COMP_WORDBREAKS=${COMP_WORDBREAKS//=}\n_facedet_keys() {\n  compgen -W "$('
+        + _ASK.format(line="$COMP_LINE", command="${COMP_WORDS[1]}")
+        + ')" -- "$1"\n}',
+        "zsh": "_facedet_keys() {\n  local -a keys\n  keys=(${=$("
+        + _ASK.format(line="facedet ${(j: :)words}", command="${words[1]}")
+        + ")})\n  compadd -S '' -- $keys\n}",
+    },
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,11 +75,27 @@ def make_parser() -> Parser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"facedet {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"facedet {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        choices=("bash", "zsh"),
+        help='for eval "$(facedet --print-completion bash)": complete commands, options and keys',
+    )
+    return parser
+
+
+def add_commands(parser: Parser, is_complete: bool = False) -> None:
+    """Adds the commands, by name or, for a shell's completion, with all of their arguments."""
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, text in COMMANDS.items():
-        commands.add_parser(name, help=text, add_help=False)
-    return parser
+        command = commands.add_parser(name, help=text, add_help=is_complete)
+        if is_complete:
+            importlib.import_module(f"facedet.commands.{name}").add_arguments(command)
+            for action in command._actions:
+                if isinstance(action.choices, dict):  # which shtab takes for commands
+                    action.choices = list(action.choices)
+                if action.dest == "overrides":
+                    action.complete = _KEYS  # type: ignore[attr-defined]  # shtab's attribute
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,8 +140,19 @@ def _quiet_libraries() -> None:
 
 
 def _without_command(argv: list[str]) -> int:
-    """Prints the help, or what is wrong with the first word."""
+    """Prints the help or the completion, or what is wrong with the first word."""
     parser = make_parser()
+    if argv and argv[0] in REMOVED:
+        parser.error(f"{argv[0]} is no longer a command: {REMOVED[argv[0]]}")
+    if argv and argv[0] in ("-sc", "--shell-completion"):
+        return _complete_keys(argv)
+    if argv and argv[0].startswith("--print-c"):
+        import shtab
+
+        add_commands(parser, is_complete=True)
+        print(shtab.complete(parser, parser.parse_args(argv).print_completion))
+        return 0
+    add_commands(parser)
     if argv and not argv[0].startswith("-"):
         nearest = difflib.get_close_matches(argv[0], COMMANDS, n=1)
         hint = f"the nearest is {nearest[0]}" if nearest else f"there are {', '.join(COMMANDS)}"
@@ -115,6 +161,15 @@ def _without_command(argv: list[str]) -> int:
         parser.parse_args(argv)
     parser.print_help()
     return UsageError.exit_code
+
+
+def _complete_keys(argv: list[str]) -> int:
+    """Answers what Hydra's own completion (`facedet train -sc install=bash`) asks for."""
+    words = os.environ.get("COMP_LINE", "").split()
+    if len(words) > 1 and words[1] in COMMANDS:
+        return main([words[1], *argv])
+    print(*COMMANDS)
+    return 0
 
 
 def _run(name: str, argv: list[str]) -> int:

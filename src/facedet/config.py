@@ -1,9 +1,8 @@
-"""Configs to objects: with `overrides`, the only library file that imports Hydra."""
+"""Overrides to configs, and configs to objects."""
 
 import difflib
 import re
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,90 +10,94 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
+from facedet.config_store import TEXT_KEYS, extd_cells
 from facedet.errors import FacedetError, UsageError
-from facedet.overrides import quote
 
 _PACKAGE = Path(__file__).resolve().parent
-# In a wheel the folders lie inside the package, in a checkout beside `src`.
+# In a wheel the folders lie inside the package, in a checkout next to `src`.
 _ROOT = _PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parents[1]
 CONF_DIR = _ROOT / "conf"
 SWEEPS_DIR = _ROOT / "sweeps"
 
-_LISTED = 12  # more choices than these are no help in a line
-
-_OTHER_PRESETS = (
-    "smallhardface", "smallhardface_plain", "smallhardface_three_level",
-    "s3fd_vgg16", "s3fd_mobilefacenet",
-    "extd_plain_32", "extd_plain_48", "extd_plain_64",
-)  # fmt: skip
-
-
-def extd_cells() -> list[tuple[str, str, int, str]]:
-    """(name, layout, width, activation) of the paper's 18 EXTD models."""
-    cells = product(("fpn", "ssd"), (32, 48, 64), ("relu", "prelu", "leaky_relu"))
-    return [(f"extd_{layout}_{width}_{act}", layout, width, act) for layout, width, act in cells]
-
-
-def register_cells() -> None:
-    """Makes `preset=` and `experiment=extd_{fpn,ssd}_{32,48,64}_{relu,prelu,leaky_relu}` known."""
-    store = ConfigStore.instance()
-    for name, layout, width, act in extd_cells():
-        # A backbone of its own, not settings of any: `backbone=vgg16` then replaces all of it.
-        backbone = {"defaults": ["iterative", "_self_"], "width": width, "activation": act}
-        store.store(group="backbone", name=f"iterative_{width}_{act}", node=backbone)
-        override = {"override /backbone": f"iterative_{width}_{act}"}
-        preset = {"defaults": [f"extd_{layout}", override]}
-        recipe = {"defaults": ["extd", {"override /preset": name}]}
-        store.store(group="preset", name=name, node=preset, package="_global_")
-        store.store(group="experiment", name=name, node=recipe, package="_global_")
-
-
-register_cells()
-
-
-def usual_goal(objective: str) -> str:
-    """Which values of a logged number are better, `${goal:NAME}`: "min" of losses, else "max"."""
-    return "min" if objective.partition("/")[0] in ("loss", "train") else "max"
-
-
-OmegaConf.register_new_resolver("goal", usual_goal, replace=True)
+_MAX_LISTED = 12  # more choices than these are no help in a line
+# Where an empty value, as an unset variable of a shell gives it, would mean the folder `/`.
+_PATH_KEYS = ("paths.output", "paths.cache", "data.root", "weights", "backbone_weights",
+              "ckpt_path", "trainer.default_root_dir")  # fmt: skip
 
 
 def presets() -> list[str]:
-    """Names of the complete presets, those that leave nothing open."""
-    return [name for name, *_ in extd_cells()] + list(_OTHER_PRESETS)
+    """Names of what lies in conf/preset; in place of EXTD's two layouts the paper's 18 models."""
+    cells = extd_cells()
+    layouts = {f"extd_{layout}" for _, layout, _, _ in cells}
+    files = sorted(file.stem for file in (CONF_DIR / "preset").glob("*.yaml"))
+    return [name for name, *_ in cells] + [name for name in files if name not in layouts]
 
 
-def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
+def compose(name: str, overrides: Sequence[str] = (), folder: Path | None = None) -> DictConfig:
     """The config that the command line `overrides` make of the primary config `name`.
+
+    Args:
+        name: of the primary config.
+        overrides: KEY=VALUE, as on the command line.
+        folder: that holds the primary config; None: the package's.
 
     Raises:
         UsageError: an override names no key or option; says the nearest one.
     """
     try:
-        return _compose(name, overrides)
+        return _compose(name, overrides, folder)
     # A number or null in the place of a part's name is a ValueError.
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UsageError(explain(error, name, overrides)) from error
 
 
-def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
+def _compose(name: str, overrides: Sequence[str], folder: Path | None = None) -> DictConfig:
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+    with initialize_config_dir(str((folder or CONF_DIR).resolve()), version_base="1.3"):
         return hydra_compose(name, [quote(one) for one in overrides])
+
+
+def quote(override: str) -> str:
+    """The override `KEY=VALUE`, with quotes where Hydra's grammar would read another value.
+
+    It knows only English letters and no `~`, `(` or `'`, all of which paths may hold; and what is
+    a name to us, `weights=123`, is a number to it.
+    """
+    key, _, value = override.partition("=")
+    if value.startswith("~/"):  # the shell leaves it alone in `data.root=~/wider`
+        value = str(Path(value).expanduser())
+        override = f"{key}={value}"
+    is_bare = bool(value) and value[0] not in "[{'\"" and "${" not in value
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        return literal(key, value) if is_bare else override
+    is_text = key.lstrip("+") in TEXT_KEYS and value != "null" and not parsed.is_sweep_override()
+    return literal(key, value) if is_bare and is_text else override
+
+
+def literal(key: str, value: str | Path) -> str:
+    """The override of a value that is meant letter by letter: a path with a comma, say."""
+    escaped = str(value).replace("'", "\\'")
+    return f"{key}='{escaped}'"
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The config with every `${…}` resolved, as dicts, lists and numbers.
 
     Raises:
-        UsageError: a value that must be given (`???`) is missing.
+        UsageError: a value that must be given (`???`) is missing, or a path is empty.
     """
+    for key in _PATH_KEYS:
+        value = OmegaConf.select(config, key, throw_on_missing=False)
+        if isinstance(value, str) and not value.strip():
+            raise UsageError(f"{key}= is empty: give a path, or leave the setting out")
     try:
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
@@ -129,17 +132,20 @@ def build(node: Any, **arguments: Any) -> Any:  # noqa: ANN401
 def explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
     """One line on why the overrides do not compose, with the nearest valid key or option."""
     text = str(error)
+    if isinstance(error.__cause__, ValidationError):
+        override = text.removeprefix("Error merging override ")
+        return f"{override}: {_first_line(error.__cause__)}"
     bare = [one for one in overrides if "=" not in one and not one.startswith("~")]
     if bare:
         return f"{bare[0]}: settings are written KEY=VALUE"
     unnamed = [one for one in overrides if _is_unnamed_part(one)]
     if unnamed:
         group = unnamed[0].partition("=")[0]
-        return f"{unnamed[0]}: a part's name is wanted{_listed(_options(group))}"
+        return f"{unnamed[0]}: expected the name of a part{_listed(_options(group))}"
     several = re.search(r"Ambiguous value for argument '(.*)'", text)
     if several:
         return f"{several[1]}: several values are for --multirun; a comma in one value needs quotes"
-    missing = re.search(r"Could not override '([^']+)'", text)
+    missing = re.search(r"Could not (?:override|delete from config\.) '([^']+)'", text)
     if missing:
         key = missing[1]
         return f"{key}: there is no such key{_nearest(key, _valid_keys(name, overrides, key))}"
@@ -191,9 +197,9 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 
 def _listed(options: Sequence[str]) -> str:
-    if len(options) > _LISTED:  # without the generated variants of others
+    if len(options) > _MAX_LISTED:  # without the generated variants of others
         options = [one for one in options if not any(one.startswith(f"{o}_") for o in options)]
-    return f"; there are {', '.join(options)}" if len(options) <= _LISTED else ""
+    return f"; there are {', '.join(options)}" if len(options) <= _MAX_LISTED else ""
 
 
 def _first_line(error: BaseException) -> str:

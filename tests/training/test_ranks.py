@@ -15,7 +15,8 @@ SETTINGS = [
     "preset=smallhardface", "augmentation=smallhardface", "augmentation.scales=[64]",
     "data.prepare=null", "data.num_workers=0", "trainer.accelerator=cpu", "trainer.max_steps=4",
     "trainer.val_check_interval=100", "trainer.num_sanity_val_steps=0",
-    "trainer.log_every_n_steps=1", "optimizer.lr=0.001", "mining=him", "mining.threshold=0.0",
+    "trainer.log_every_n_steps=1", "optimizer=sgd", "trainer.precision=32-true",
+    "mining=him", "mining.threshold=0.0", "optimizer.lr=0.001", "trainer.gradient_clip_val=null",
     # Images of one size: what a smaller one is padded with depends on its batch.
     "augmentation.crop=0.0",
     "mining.probability=0.3",

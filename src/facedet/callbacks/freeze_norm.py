@@ -14,11 +14,11 @@ class FreezeNorm(pl.Callback):
     that learn with the average for a while do better with it.
 
     Args:
-        from_step: the first optimiser step with frozen statistics.
+        from_step: the first optimiser step with frozen statistics; None: none.
     """
 
-    def __init__(self, from_step: int) -> None:
-        if from_step < 0:
+    def __init__(self, from_step: int | None) -> None:
+        if from_step is not None and from_step < 0:
             raise UsageError(f"callbacks.freeze_norm.from_step={from_step}: at least 0 is needed")
         self.from_step = from_step
 
@@ -26,7 +26,7 @@ class FreezeNorm(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: tuple, batch_idx: int
     ) -> None:
         """Puts the normalisations, and nothing else, in evaluation mode."""
-        if trainer.global_step >= self.from_step:
+        if self.from_step is not None and trainer.global_step >= self.from_step:
             for module in pl_module.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()

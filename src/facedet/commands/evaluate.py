@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from facedet.config import CONF_DIR, build, plain
 from facedet.errors import FacedetError, UsageError
-from facedet.training.hydra_app import run_hydra, run_job
+from facedet.training.hydra_app import add_hydra_arguments, run_app, run_job
 
 if TYPE_CHECKING:
     from facedet.evaluation.benchmarks import Benchmark
@@ -37,12 +37,12 @@ log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of the config")
+    add_hydra_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Hands over to Hydra."""
-    return run_hydra(main, "evaluate", args.overrides)
+    return run_app(main, "evaluate", args)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="evaluate")

@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
-from facedet.config import CONF_DIR, build, compose, plain
+from facedet.config import CONF_DIR, build, plain
 from facedet.errors import FacedetError, InterruptedTrainingError
-from facedet.training.hydra_app import JobEndError, ranks_start_from, run_hydra, run_job
+from facedet.training.hydra_app import JobEndError, add_hydra_arguments, run_app, run_job
 from facedet.training.objective import best_row, goal_of, measured
-from facedet.training.run_folder import begin_afresh, is_further_process, own_folder
+from facedet.training.run_folder import (
+    begin_afresh,
+    is_further_process,
+    own_folder,
+    ranks_start_from,
+)
 from facedet.training.signals import signals_restored
 
 if TYPE_CHECKING:
@@ -42,34 +47,17 @@ log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of the config")
-    parser.add_argument("--show", action="store_true", help="print the resolved config only")
-    parser.add_argument("-m", "--multirun", action="store_true", help="Hydra's multirun grid")
-    parser.add_argument("--config-dir", type=Path, help="folder with further config groups")
+    add_hydra_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Checks the overrides, then hands over to Hydra."""
-    if args.show:
-        from omegaconf import OmegaConf
-
-        print(OmegaConf.to_yaml(compose("train", args.overrides), resolve=True), end="")
-        return 0
-    flags = ["--multirun"] * args.multirun
-    if args.config_dir is not None:
-        flags += ["--config-dir", str(args.config_dir)]
-    return run_hydra(main, "train", args.overrides, flags)
+    return run_app(main, "train", args)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train")
 def main(config: DictConfig) -> float | None:
     """Trains; returns the objective for a sweeper."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        # The clock in paths.output is read once for all jobs; Hydra's job folders differ.
-        config.paths.output = HydraConfig.get().runtime.output_dir
     return run_job(train, config)
 
 

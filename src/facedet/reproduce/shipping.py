@@ -5,9 +5,8 @@ from pathlib import Path
 import torch
 
 from facedet.commands.evaluate import evaluate
-from facedet.config import compose
+from facedet.config import compose, literal
 from facedet.errors import FacedetError
-from facedet.overrides import literal
 from facedet.reproduce.experiments import Outcome, Resources, Result
 from facedet.reproduce.measuring import missing_pictures, settings_of
 from facedet.weights.store import read_weights

@@ -13,10 +13,9 @@ from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from facedet.config import CONF_DIR, compose, explain
+from facedet.config import CONF_DIR, compose, explain, quote
 from facedet.errors import FacedetError, UsageError
 from facedet.files import replacing
-from facedet.overrides import quote
 from facedet.sweeps.plan import Sweep, find_sweep, read_sweep
 from facedet.training.objective import DIRECTIONS, goal_of
 

@@ -16,9 +16,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from facedet.config import CONF_DIR, SWEEPS_DIR, explain, plain
+from facedet.config import CONF_DIR, SWEEPS_DIR, explain, plain, quote
 from facedet.errors import UsageError
-from facedet.overrides import quote
 from facedet.sweeps.tables import settings_text
 from facedet.training.hydra_app import check_kinds, is_setting
 

@@ -1,33 +1,35 @@
-"""Runs Hydra applications so that whatever the user can mend is said in one line."""
+"""Runs Hydra applications: all of Hydra's flags, and errors of one line."""
 
+import argparse
 import logging
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from facedet.config import CONF_DIR, compose, explain, plain
+from facedet.config import CONF_DIR, compose, explain, plain, quote
 from facedet.errors import FacedetError, InterruptedTrainingError, UsageError
-from facedet.overrides import quote
-from facedet.training.run_folder import is_further_process
 
 log = logging.getLogger(__name__)
 
-# Lightning takes several kinds of values for these: devices=auto, limit_val_batches=0.5.
-_FREE = ("trainer.devices", "trainer.val_check_interval", "trainer.limit_val_batches")
-_WANTED: dict[type, tuple[tuple[type, ...], str]] = {
-    bool: ((bool,), "true or false is wanted"),
-    int: ((int,), "a whole number is wanted"),
-    float: ((int, float), "a number is wanted"),
-    list: ((list,), "a list in [ ] is wanted"),
+_SWITCHES = ("run", "multirun", "hydra_help", "shell_completion", "resolve")
+_VALUES = ("cfg", "info", "package", "config_name", "config_path", "config_dir")
+# Of the keys without a schema the value in the YAML file says the type.
+_EXPECTED: dict[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    list: ((list,), "a list in [ ]"),
 }
 
 
@@ -35,130 +37,202 @@ class JobEndError(BaseException):
     """Carries an error out of a single job, past Hydra, which would print a line of its own."""
 
 
-def run_hydra(
-    application: Callable[[], Any],
-    name: str,
-    overrides: Sequence[str],
-    flags: Sequence[str] = (),
-) -> int:
-    """Runs a Hydra application with errors as ours: one line for what the user can mend.
+def add_hydra_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the settings KEY=VALUE, `--show`, and Hydra's own flags; `run_app` takes them."""
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of the config")
+    parser.add_argument("--show", action="store_true", help="print the resolved config only")
+    group = parser.add_argument_group("Hydra's flags")
+    modes = group.add_mutually_exclusive_group()
+    modes.add_argument("-r", "--run", action="store_true", help="one job (the default)")
+    modes.add_argument("-m", "--multirun", action="store_true", help="a job for each of KEY=A,B")
+    modes.add_argument("-c", "--cfg", choices=("job", "hydra", "all"), help="print the config only")
+    modes.add_argument(
+        "-i", "--info", nargs="?", const="all", help="print how the config is composed",
+        choices=("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+    )  # fmt: skip
+    modes.add_argument("--hydra-help", action="store_true", help="Hydra's help")
+    modes.add_argument("-sc", "--shell-completion", action="store_true",
+                       help="complete the keys: install=SHELL or uninstall=SHELL")  # fmt: skip
+    group.add_argument("--resolve", action="store_true", help="--cfg: with every ${…} resolved")
+    group.add_argument("-p", "--package", metavar="KEY", help="--cfg: this part of it only")
+    group.add_argument("-cn", "--config-name", metavar="NAME", help="another primary config")
+    group.add_argument("-cp", "--config-path", metavar="DIR", help="the folder of that")
+    group.add_argument("-cd", "--config-dir", metavar="DIR", help="folder with further configs")
+
+
+def run_app(application: Callable[[], Any], name: str, args: argparse.Namespace) -> int:
+    """Runs the Hydra application of a command with `add_hydra_arguments`.
 
     Args:
         application: what `hydra.main` made.
-        name: of its primary config, and of the file that holds the application.
-        overrides: settings of its config.
-        flags: Hydra's own, such as --multirun. Without any, the overrides are checked before
-            Hydra makes the output folder.
+        name: of its primary config, and of the command.
+        args: parsed.
 
     Raises:
         FacedetError: as the application raises it.
         UsageError: an override is wrong, or a value is missing.
     """
-    if not flags:
-        check_values(name, overrides)
+    if args.resolve and not args.cfg:
+        raise UsageError("--resolve belongs to --cfg")
+    for place in (args.config_dir, args.config_path):
+        if place is not None and not Path(place).is_dir():
+            raise UsageError(f"{place}: no such folder")
+    primary, folder = args.config_name or name, None
+    further = [args.config_dir] if args.config_dir else []
+    if args.config_path:
+        folder = Path(args.config_path)
+        further = [CONF_DIR, *further]  # a config of one's own may name our parts
+    places = [f"file://{Path(one).resolve()}" for one in further]
+    overrides = [*([f"hydra.searchpath={places}"] if places else []), *args.overrides]
+    if args.show:
+        _show(primary, overrides, folder, args.multirun)
+        return 0
+    if not (args.multirun or args.cfg or args.info or args.hydra_help or args.shell_completion):
+        # Before Hydra makes the output folder.
+        check_values(primary, overrides, folder)
+    flags = [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(args, name)]
+    for key in _VALUES:
+        if (value := getattr(args, key)) is not None:
+            is_folder = key in ("config_path", "config_dir")
+            flags += [
+                f"--{key.replace('_', '-')}",
+                str(Path(value).resolve() if is_folder else value),
+            ]
+    # Completion reads its words itself; they are no settings.
+    words = args.overrides if args.shell_completion else overrides
+    return run_hydra(application, primary, words, flags, f"{name}.py")
+
+
+def _show(name: str, overrides: Sequence[str], folder: Path | None, is_multirun: bool) -> None:
+    """Prints the resolved config; of a multirun those of all jobs, as YAML documents."""
+    for job in expand(overrides) if is_multirun else [overrides]:
+        config = compose(name, job, folder)
+        plain(config)  # says what is missing
+        if is_multirun:
+            print("---", f"# {' '.join(job)}", sep="\n")
+        print(OmegaConf.to_yaml(config, resolve=True), end="")
+
+
+def expand(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of each job of a multirun, in Hydra's order."""
+    try:
+        parsed = OverridesParser.create().parse_overrides([quote(one) for one in overrides])
+    except HydraException as error:
+        raise UsageError(explain(error, "train", overrides)) from error
+    return [list(job) for job in BasicSweeper.split_arguments(parsed, None)[0]]
+
+
+def run_hydra(
+    application: Callable[[], Any],
+    name: str,
+    overrides: Sequence[str],
+    flags: Sequence[str] = (),
+    program: str = "facedet",
+) -> int:
+    """Calls a Hydra application with a command line of its own.
+
+    Args:
+        application: what `hydra.main` made.
+        name: of its primary config.
+        overrides: settings of its config.
+        flags: Hydra's own, such as --multirun.
+        program: first word of the command line.
+
+    Raises:
+        FacedetError: as the application raises it.
+        UsageError: an override is wrong, or a value is missing.
+    """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise instead of printing a traceback and exiting
-    program, sys.argv = (
-        sys.argv,
-        [f"{name}.py", *flags, *map(quote, overrides)],
-    )
+    is_completion = "--shell-completion" in flags
+    before = sys.argv
+    if is_completion and "COMP_LINE" in os.environ:
+        # Hydra takes the first word for the program's name, and ours are two.
+        line = os.environ["COMP_LINE"]
+        os.environ["COMP_LINE"] = re.sub(rf"^(\S+)\s+{name}(\s|$)", r"\1 ", line)
+    # A file's name would install completion for `python FILE`.
+    sys.argv = ["facedet" if is_completion else program, *flags, *map(quote, overrides)]
     try:
         application()
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(explain(error, name, overrides)) from error
+    except ValueError as error:
+        if not is_completion:
+            raise
+        raise UsageError(str(error).partition("\n")[0]) from error
     except JobEndError as end:
         cause: BaseException = end
         while isinstance(cause, JobEndError):  # Ray wraps what its workers raise once more
             cause = cause.args[0]
         raise cause from None
     finally:
-        sys.argv = program
+        sys.argv = before
     return 0
 
 
 def run_job(job: Callable[[DictConfig], Any], config: DictConfig) -> Any:  # noqa: ANN401
     """Calls the job of a Hydra application; an error of one among many is logged in its folder.
 
+    The output of a multirun's job lies in its own folder, whatever `paths.output` says.
+
     Raises:
-        FacedetError: as the job raises it, one among many: Hydra goes on with the others.
+        FacedetError: as the job raises it, one among many: Hydra runs the others.
         JobEndError: it was the only one, or a signal came, which is meant for all of them.
     """
+    is_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+    if is_multirun:
+        config.paths.output = HydraConfig.get().runtime.output_dir
     try:
         return job(config)
     except OSError as error:
         # Of a full disk only the system knows, and it does not name the file.
         place = error.filename or config.paths.output
-        mendable = FacedetError(f"{place}: {error.strerror or error}")
-        mendable.__cause__ = error
+        expected = FacedetError(f"{place}: {error.strerror or error}")
+        expected.__cause__ = error
     except FacedetError as error:
-        mendable = error
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        log.error("%s", mendable)
-        if not isinstance(mendable, InterruptedTrainingError):
-            raise mendable
-    raise JobEndError(mendable)
+        expected = error
+    if is_multirun:
+        log.error("%s", expected)
+        if not isinstance(expected, InterruptedTrainingError):
+            raise expected
+    raise JobEndError(expected)
 
 
-@contextmanager
-def ranks_start_from(config: Mapping[str, Any], output: Path, file: str) -> Iterator[None]:
-    """Lets Lightning start a run's further processes from its composed config.
+def check_values(name: str, overrides: Sequence[str], folder: Path | None = None) -> None:
+    """Composes the primary config `name`; refuses values of another type than the default's.
 
-    Lightning repeats this process's command line. That of a multirun would begin a second
-    multirun, and the clock in a folder's name would read another time.
-
-    Args:
-        config: of this run, resolved.
-        output: folder of this run; gets the config as `.ranks/ranks.yaml`.
-        file: that the processes run.
-    """
-    import __main__
-
-    folder = output / ".ranks"
-    program, specification = sys.argv, __main__.__spec__
-    if not is_further_process():
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(OmegaConf.create(dict(config)), folder / "ranks.yaml")
-        sys.argv = [file, "--config-dir", str(folder.resolve()), "--config-name", "ranks"]
-        # With a specification Lightning would name the module that was started, not the file.
-        __main__.__spec__ = None
-    try:
-        yield
-    finally:
-        sys.argv, __main__.__spec__ = program, specification
-
-
-def check_values(name: str, overrides: Sequence[str]) -> None:
-    """Composes the primary config `name` and refuses values of another kind than its own.
-
-    A word in the place of a number ends in a traceback, and `flase` counts as true.
+    Where no schema types a key, a word in the place of a number would end in a traceback.
 
     Raises:
-        UsageError: naming the override and what is wanted.
+        UsageError: naming the override and what is expected.
     """
-    given = plain(compose(name, overrides))
-    own = OmegaConf.to_container(compose(name, [o for o in overrides if not is_setting(o)]))
-    assert isinstance(own, dict)
-    check_kinds(own, given, overrides)
+    config = compose(name, overrides, folder)
+    plain(config)
+    parts = [one for one in overrides if not is_setting(one)]
+    check_kinds(compose(name, parts, folder), config, overrides)
 
 
-def check_kinds(own: Mapping[Any, Any], given: Mapping[str, Any], overrides: Sequence[str]) -> None:
-    """Refuses settings whose value is of another kind than the key's own.
+def check_kinds(
+    own: DictConfig | Mapping, given: DictConfig | Mapping, overrides: Sequence[str]
+) -> None:
+    """Refuses settings whose value is of another type than the key's own.
 
     Args:
         own: the config without the settings among `overrides`.
-        given: the config with them, resolved.
-        overrides: of which those that give a value to a key are looked at.
+        given: the config with them.
+        overrides: of which those that give a value to a key are checked.
 
     Raises:
-        UsageError: naming the override and what is wanted.
+        UsageError: naming the override and what is expected.
     """
     for one in filter(is_setting, overrides):
         key = one.partition("=")[0]
         default, value = select(own, key), select(given, key)
-        types, wish = _WANTED.get(type(default), ((object,), ""))
+        types, expected = _EXPECTED.get(type(default), ((object,), ""))
         # A bool is an int to Python.
         fits = isinstance(value, types) and not (isinstance(value, bool) and int in types)
-        if not (fits or value is None or key in _FREE):
-            raise UsageError(f"{one}: {wish}; the default is {default}")
+        # The trainer's schema knows its keys, some of which take several types.
+        if not (fits or value is None or key.startswith("trainer.")):
+            raise UsageError(f"{one}: expected {expected}; the default is {default}")
 
 
 def is_setting(override: str) -> bool:
@@ -168,8 +242,8 @@ def is_setting(override: str) -> bool:
     return is_plain and not key.startswith("hydra.") and not (CONF_DIR / key).is_dir()
 
 
-def select(node: Any, key: str) -> Any:  # noqa: ANN401
-    """The value under a dotted key of nested dicts, None where there is none."""
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, dict) else None
-    return node
+def select(node: DictConfig | Mapping, key: str) -> Any:  # noqa: ANN401
+    """The value under a dotted key as plain data, None where there is none."""
+    config = node if isinstance(node, DictConfig) else OmegaConf.create(dict(node))
+    value = OmegaConf.select(config, key, throw_on_missing=False)
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

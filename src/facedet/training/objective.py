@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from facedet.config import usual_goal
+from facedet.config_store import usual_goal
 
 ARROWS = {"max": "↑", "min": "↓"}
 # As Optuna and W&B call it.

@@ -2,11 +2,14 @@
 
 import os
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
 
 from facedet.errors import FacedetError
 from facedet.loggers.wandb import RUN_FILE
@@ -62,3 +65,31 @@ def begin_afresh(folder: Path, overwrite: bool) -> None:
         )
     # The id of a run that is being replaced is not that of the new one.
     (folder / RUN_FILE).unlink(missing_ok=True)
+
+
+@contextmanager
+def ranks_start_from(config: Mapping[str, Any], output: Path, file: str) -> Iterator[None]:
+    """Lets Lightning start a run's further processes from its composed config.
+
+    Lightning repeats this process's command line. That of a multirun would begin a second
+    multirun, and the clock in a folder's name would read another time.
+
+    Args:
+        config: of this run, resolved.
+        output: folder of this run; gets the config as `.ranks/ranks.yaml`.
+        file: that the processes run.
+    """
+    import __main__
+
+    folder = output / ".ranks"
+    program, specification = sys.argv, __main__.__spec__
+    if not is_further_process():
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(OmegaConf.create(dict(config)), folder / "ranks.yaml")
+        sys.argv = [file, "--config-dir", str(folder.resolve()), "--config-name", "ranks"]
+        # With a specification Lightning would name the module that was started, not the file.
+        __main__.__spec__ = None
+    try:
+        yield
+    finally:
+        sys.argv, __main__.__spec__ = program, specification
