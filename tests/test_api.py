@@ -262,9 +262,25 @@ def test_without_an_argument_the_shipped_weights_are_taken(weights, tmp_path, mo
         assert detector.info["file"] == "extd-fpn-64-prelu.safetensors"
 
 
-def test_importing_the_package_does_not_import_torch():
-    code = "import sys, facedet; facedet.__version__; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+HEAVY = "pytorch_lightning torchmetrics matplotlib scipy hydra wandb albumentations skimage"
+
+
+@pytest.mark.parametrize(
+    ("call", "unwanted"),
+    [
+        ("facedet.__version__", "torch"),
+        ("facedet.load()", f"{HEAVY} omegaconf"),
+        ("facedet.load().detect(__import__('numpy').zeros((64, 64, 3), 'u1'))", HEAVY),
+        ("facedet.load(sys.argv[1])", HEAVY),
+    ],
+)
+def test_what_is_not_imported(call, unwanted, shared):
+    """Lightning alone takes as long as the faces of ten pictures."""
+    code = f"import sys, facedet; {call}; print([m for m in sys.argv[2:] if m in sys.modules])"
+    released = shared / "reference" / "weights" / "EXTD_32.pth"
+    command = [sys.executable, "-c", code, str(released), *unwanted.split()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_the_package_hands_out_what_it_lists():

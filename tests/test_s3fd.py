@@ -15,9 +15,8 @@ from facedet.models.backbones.iterative import IterativeBackbone
 from facedet.models.backbones.mobilefacenet import MobileFaceNet
 from facedet.models.backbones.vgg_extended import Vgg16Extended
 from facedet.models.folding import fold
-from facedet.weights.pretrained import load_backbone
 from facedet.weights.store import read_weights
-from facedet.weights.vgg16 import import_torchvision_vgg16
+from facedet.weights.vgg16 import import_torchvision_vgg16, load_backbone
 from reference.vgg16_weights import random_layers, torchvision_state
 
 BACKBONES = {"s3fd_vgg16": Vgg16Extended, "s3fd_mobilefacenet": MobileFaceNet}

@@ -22,8 +22,7 @@ COMMANDS = {
     "predict": "find the faces in pictures and folders",
     "diagnose": "why an AP is low: faces not found, wrong boxes, what each costs",
     "score": "score anybody's detection files, without a network",
-    "weights": "shipped and released weights by name: list, fetch, verify, read their card",
-    "convert": "turn released weights or a checkpoint into a weights file",
+    "weights": "shipped and released weights by name: list, fetch, verify, card, convert",
     "study": "a detector under changed protocols: its pyramid's scales, its minimal score",
     "cost": "parameters and multiply-adds of every preset",
     "benchmark": "time the network, the training step and the input pipeline on this machine",
@@ -33,6 +32,8 @@ COMMANDS = {
 REMOVED = {
     "hardest": "a training with mining=him writes hardest.csv and hardest.png into its folder",
 }
+# Words of earlier versions, and what does their work now.
+ALIASES = {"convert": ("weights", "convert")}
 EPILOG = """examples:
   facedet train                                      the embedded data, about five minutes
   facedet train data=wider data.root=PATH experiment=extd_fpn_64_prelu
@@ -105,6 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0: all well; 1: something asked for failed; 2: wrong usage.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    if argv and argv[0] in ALIASES:
+        argv[:1] = ALIASES[argv[0]]
     if not argv or argv[0] not in COMMANDS:
         return _without_command(argv)
     name = argv[0]

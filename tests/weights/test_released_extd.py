@@ -8,15 +8,19 @@ import pytest
 import torch
 
 from facedet.box_coder import SsdBoxCoder
+from facedet.config import compose, plain
 from facedet.errors import FacedetError
 from facedet.inference.postprocess import NmsPostprocess
 from facedet.weights.released_extd import (
     KNOWN_FILES,
     import_released_extd,
     is_released_extd,
+    released_config,
     released_width,
     rename_key,
 )
+from facedet.weights.store import model_config
+from facedet.weights.trusted import build_untrusted
 
 # Expansions of the shared block.
 EXPANSIONS = {32: (2, 2, 4, 4, 2, 2), 48: (2, 2, 4, 4), 64: (2, 2, 4, 4)}
@@ -113,6 +117,18 @@ def test_names(key, name):
 def test_a_foreign_key_is_named(key):
     with pytest.raises(FacedetError, match="belongs to no released EXTD model"):
         rename_key(key)
+
+
+@pytest.mark.parametrize("width", [32, 64])
+def test_the_config_is_that_of_the_preset(width):
+    words = ["preset=extd_fpn", f"backbone.width={width}", "backbone.activation=prelu"]
+    composed = model_config(plain(compose("train", words)))
+    ours = released_config(width)
+    assert ours["inference"] == composed["inference"]
+    assert ours["box_coder"] == composed["box_coder"]
+    # Keys that came later have defaults.
+    nets = [str(build_untrusted(config["net"], "test")) for config in (ours, composed)]
+    assert nets[0] == nets[1]
 
 
 def test_other_state_dicts_are_not_taken_for_a_release():

@@ -10,12 +10,7 @@ import torch
 from facedet.data.crowds.sources import load_sources
 from facedet.errors import FacedetError
 from facedet.models.backbones.vgg import Vgg16
-from facedet.weights.vgg16 import (
-    caffe_keys,
-    import_caffe_vgg16,
-    import_torchvision_vgg16,
-    is_torchvision_vgg16,
-)
+from facedet.weights.vgg16 import caffe_keys, import_caffe_vgg16, import_torchvision_vgg16
 from reference.vgg16_weights import NAMES, maps_by_hand, random_layers, torchvision_state
 
 # SmallHardFace's mean and torchvision's mean and deviation, RGB.
@@ -147,7 +142,7 @@ def test_other_names_are_left_out(name):
 def test_two_names_for_one_array():
     names = ["conv1_1/weights", "conv1_1_W"]
     with pytest.raises(
-        FacedetError, match=r"'conv1_1/weights' and 'conv1_1_W' both .* conv1_1\.weight"
+        FacedetError, match=r"'conv1_1/weights' and 'conv1_1_W' could both be conv1_1\.weight"
     ):
         caffe_keys(names)
 
@@ -174,9 +169,9 @@ def test_refused_arrays(layers):
         import_caffe_vgg16(missing)
     for key, value, message in (
         ("conv3_1.weight", np.zeros((256, 64, 3, 3), "f4"), r"\[256, 64, 3, 3\], .* \[256, 128, 3"),
-        ("conv3_1.bias", np.zeros(128, "f4"), r"\[128\], VGG16 wants \[256\]"),
-        ("conv3_1.bias", np.zeros(256, "i8"), "holds int64, numbers with a fraction"),
-        ("conv3_1.bias", np.full(256, np.nan, "f4"), "no finite numbers"),
+        ("conv3_1.bias", np.zeros(128, "f4"), r"\[128\], expected \[256\]"),
+        ("conv3_1.bias", np.zeros(256, "i8"), "holds int64, expected floating point"),
+        ("conv3_1.bias", np.full(256, np.nan, "f4"), "values that are not finite"),
     ):
         with pytest.raises(FacedetError, match=message) as caught:
             import_caffe_vgg16(good | {key: value})
@@ -185,8 +180,6 @@ def test_refused_arrays(layers):
 
 def test_refused_torchvision_states(layers):
     state = torchvision_state(layers)
-    assert is_torchvision_vgg16(state)
-    assert not is_torchvision_vgg16(caffe_arrays(layers))
     # With batch normalisation the second layer is none of ours.
     normalised = state | {"features.2.weight": torch.zeros(128)}
     with pytest.raises(FacedetError, match=r"'features\.2\.weight' has shape \[128\]"):

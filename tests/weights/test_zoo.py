@@ -7,10 +7,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-from facedet.commands.weights import check
+from facedet.config import CONF_DIR
 from facedet.errors import FacedetError, UsageError
 from facedet.weights import zoo as registry
+from facedet.weights.fetching import check
 from facedet.weights.zoo import (
     DEFAULT,
     NAMED,
@@ -59,10 +61,11 @@ def test_the_table(build_detector):
 
 
 def test_the_cache_is_that_of_the_config(cache, monkeypatch):
-    assert cache_folder() == cache
+    paths = OmegaConf.load(CONF_DIR / "paths" / "default.yaml")
+    assert str(cache_folder()) == paths.cache == str(cache)
     monkeypatch.delenv("FACEDET_CACHE")
     monkeypatch.setenv("HOME", "/home/somebody")
-    assert cache_folder() == Path("/home/somebody/.cache/facedet")
+    assert str(cache_folder()) == paths.cache == "/home/somebody/.cache/facedet"
 
 
 def test_a_name_means_its_file(cache, tmp_path, monkeypatch):
@@ -138,15 +141,15 @@ def test_the_score_of_shipped_weights_is_that_of_their_card(cache, tmp_path, mon
 @pytest.mark.parametrize(
     ("head", "sha256", "words"),
     [
-        ("", "a" * 63, "wanted are 64 digits"),
+        ("", "a" * 63, "expected 64 digits"),
         ("measured: .9\n", "a" * 64, "protocol, pictures and ap"),
         ("measured: [.9]\n", "a" * 64, "protocol, pictures and ap"),
         ("measured: [{protocol: a, pictures: b}]\n", "a" * 64, "protocol, pictures and ap"),
         ("measured: [{protocol: a, ap: {easy: .9}}]\n", "a" * 64, "protocol, pictures and ap"),
         (MEASURED.replace("0.9", "90.0"), "a" * 64, "numbers in 0 … 1"),
         (MEASURED.replace("0.9", "high"), "a" * 64, "numbers in 0 … 1"),
-        ("score: high\n", "a" * 64, "wanted is a number in 0 … 1"),
-        ("score: 80.0\n", "a" * 64, "wanted is a number in 0 … 1"),
+        ("score: high\n", "a" * 64, "expected a number in 0 … 1"),
+        ("score: 80.0\n", "a" * 64, "expected a number in 0 … 1"),
         ("a: b: c\n", "a" * 64, "not a readable model card"),
     ],
 )

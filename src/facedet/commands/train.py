@@ -160,7 +160,7 @@ def prepare_weights(
     if config.weights is not None:
         load_state(module.net, read_weights(config.weights).state, config.weights)
     elif config.backbone_weights is not None:
-        from facedet.weights.pretrained import load_backbone, read_backbone_weights
+        from facedet.weights.vgg16 import load_backbone, read_backbone_weights
 
         wish, mean = config.backbone_weights, module.net.mean.flatten().tolist()
         state = read_backbone_weights(wish, mean, Path(config.paths.cache))

@@ -10,7 +10,7 @@ from facedet.errors import FacedetError
 from facedet.reproduce.experiments import Outcome, Resources, Result
 from facedet.reproduce.measuring import missing_pictures, settings_of
 from facedet.weights.store import read_weights
-from facedet.weights.zoo import NAMED
+from facedet.weights.zoo import locate
 
 _THREE = ("shipped", "shipped_large_crops", "shipped_medium_crops")
 # The experiments of each training; a part starts from the weights of the one before.
@@ -30,7 +30,7 @@ def train_shipped(resources: Resources, folder: Path) -> Outcome:
         for name in PARTS:
             trained = train_parts_of(name, resources["wider"], folder / name)
             ours = read_weights(trained).info["sha256"][:12]
-            theirs = read_weights(NAMED[name].require()).info["sha256"][:12]
+            theirs = read_weights(locate(name)).info["sha256"][:12]
             is_same = True if ours == theirs else None
             results.append(Result(f"{name}, SHA-256", ours, theirs, "the shipped file", is_same))
             results += _measure(resources["wider"], trained, folder / name / "evaluation")

@@ -1,0 +1,1 @@
+"""Files of weights: reading and writing them, names for them, and imports from other projects."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,3 +60,43 @@ def rename_key(key: str) -> str:
 def import_released_extd(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A released state dict under our names, for a `Detector` with neck `top_down` and PReLU."""
     return {rename_key(key): torch.as_tensor(value) for key, value in state.items()}
+
+
+def released_config(width: int) -> dict[str, Any]:
+    """What `preset=extd_fpn` with PReLU makes of `width`, as a weights file carries it.
+
+    Written out: composing it would need Hydra, whose state belongs to the whole process.
+    """
+    models = "facedet.models"
+    backbone = {
+        "_target_": f"{models}.backbones.iterative.IterativeBackbone",
+        "width": width,
+        "passes": 6,
+        "activation": "prelu",
+        "blocks": None,
+        "project_activation": None,
+    }
+    anchors = {"_target_": f"{models}.anchors.AnchorGenerator", "_partial_": True, "scale": 4.0}
+    head = {"_target_": f"{models}.heads.multibox.MultiBoxHead", "_partial_": True, "max_out": 3}
+    return {
+        "net": {
+            "_target_": f"{models}.detector.Detector",
+            "backbone": backbone,
+            "neck": {"_target_": f"{models}.necks.top_down.TopDown", "_partial_": True},
+            "anchors": anchors,
+            "head": head,
+            "mean": [123.0, 117.0, 104.0],
+            "std": [1.0, 1.0, 1.0],
+            "multiple": 1,
+        },
+        "box_coder": {
+            "_target_": "facedet.box_coder.SsdBoxCoder",
+            "centre_variance": 0.1,
+            "size_variance": 0.2,
+        },
+        "inference": {
+            "_target_": "facedet.inference.scales.FixedScales",
+            "scales": [1.0],
+            "flip": False,
+        },
+    }

@@ -20,6 +20,7 @@ from facedet.weights.released_extd import (
     KNOWN_FILES,
     import_released_extd,
     is_released_extd,
+    released_config,
     released_width,
 )
 from facedet.weights.trusted import build_untrusted
@@ -86,7 +87,7 @@ def build_net(weights: Weights, source: str | Path) -> nn.Module:
 
 
 def load_network(weights: str | Path) -> nn.Module:
-    """A detector for looking only: in evaluation mode, its normalisations folded in.
+    """A detector for inference: in evaluation mode, its normalisations folded in.
 
     Args:
         weights: a file, or a name of `facedet weights list`.
@@ -115,10 +116,10 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], source: str | Path) 
         if value.shape != state[key].shape:
             raise FacedetError(
                 f"{source}: {key} has shape {list(state[key].shape)}, "
-                f"the network wants {list(value.shape)}"
+                f"the network expects {list(value.shape)}"
             )
         if value.is_floating_point() and not _is_finite(state[key]):
-            raise FacedetError(f"{source}: {key} holds values that are no finite numbers")
+            raise FacedetError(f"{source}: {key} holds values that are not finite")
     net.load_state_dict(dict(state))
 
 
@@ -187,8 +188,8 @@ def _read_safetensors(path: Path) -> Weights:
         raise FacedetError(f"{path}: not a readable safetensors file ({error})") from error
     if metadata.get("format") != FORMAT:
         raise FacedetError(
-            f"{path}: its format is {metadata.get('format')!r}, wanted {FORMAT!r}: "
-            "a file that `facedet convert` or `facedet train` wrote"
+            f"{path}: its format is {metadata.get('format')!r}, expected {FORMAT!r}: "
+            "a file that `facedet train` or `facedet weights convert` wrote"
         )
     # safetensors itself would not notice a changed byte. Older files of ours lack the key.
     stored = metadata.get("content_sha256")
@@ -252,9 +253,5 @@ def _from_release(content: dict[str, Tensor], path: Path) -> Weights:
         )
     known = KNOWN_FILES.get(digest)
     source = f"released {known[0]}" if known else "state dict in the layout of the EXTD release"
-    overrides = [f"backbone.width={width}", "backbone.activation=prelu", "neck=top_down"]
-    from facedet.config import compose, plain  # Hydra takes a second, which other files save
-
-    config = plain(compose("train", ["preset=extd_fpn", *overrides]))
     info = {"source": source, "origin_sha256": digest}
-    return Weights(state, model_config(config), info)
+    return Weights(state, released_config(width), info)

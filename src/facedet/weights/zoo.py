@@ -1,11 +1,11 @@
 """Weights that have a name: those shipped in the package, and released ones from a URL."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml  # type: ignore[import-untyped]
-from omegaconf import OmegaConf
 
 from facedet.errors import FacedetError, UsageError
 from facedet.weights.released_extd import KNOWN_FILES
@@ -19,10 +19,10 @@ _DIGESTS = {file: digest for digest, (file, _) in KNOWN_FILES.items()}
 
 
 class Card(NamedTuple):
-    """The model card beside shipped weights: NAME.md, which begins with YAML between lines `---`.
+    """The model card of shipped weights: NAME.md, which begins with YAML between lines `---`.
 
     Every number about weights stands there and nowhere else: `sha256` of NAME.safetensors, `score`
-    from which a box is shown as a face (0.5 where it is not said), and `measured`, a list of
+    from which a box is shown as a face (default 0.5), and `measured`, a list of
     `{protocol: …, pictures: …, ap: {easy: …, medium: …, hard: …}}`.
     """
 
@@ -36,41 +36,21 @@ class NamedWeights(NamedTuple):
     """Weights that a name stands for."""
 
     name: str
-    parameters: int  # that are trained
+    parameters: int  # trainable
     licence: str
     summary: str  # one line
     url: str | None = None  # of a released file; None: shipped, as NAME.safetensors
-    sha256: str | None = None  # of the file at the URL; of shipped ones the card says it
+    sha256: str | None = None  # of the file at the URL; that of a shipped one is in its card
     size: int = 0  # bytes of the file at the URL, about
 
     def path(self, cache: Path | None = None) -> Path:
-        """The file, whether it is there or not.
+        """The file, whether it exists or not.
 
         Args:
             cache: folder of fetched files; None: `cache_folder()`.
         """
         folder = SHIPPED_DIR if self.url is None else cache or cache_folder()
         return folder / f"{self.name}.safetensors"
-
-    def require(self, cache: Path | None = None) -> Path:
-        """The file; `cache` as for `path`.
-
-        Raises:
-            FacedetError: it is not there; says how to get it.
-        """
-        path = self.path(cache)
-        if path.is_file():
-            return path
-        if self.url is None:
-            raise FacedetError(
-                f"{self.name}: these weights are not part of this installation ({path} is "
-                "missing): name a weights file, or others of `facedet weights list`"
-            )
-        where = "" if cache is None else f" --cache {cache}"
-        raise FacedetError(
-            f"{self.name}: is not fetched yet ({path} is missing): "
-            f"facedet weights fetch {self.name}{where}"
-        )
 
     def card(self) -> Card | None:
         """The card; None: there is none.
@@ -82,9 +62,19 @@ class NamedWeights(NamedTuple):
         return read_card(path) if self.url is None and path.is_file() else None
 
 
-_LICENCE = "MIT, as facedet; trained on WIDER FACE, whose pictures are for research"
-_RELEASED_LICENCE = "MIT, Copyright (c) 2019-present NAVER Corp."
+def _released(width: int, parameters: int, size: int) -> NamedWeights:
+    return NamedWeights(
+        f"extd-released-{width}",
+        parameters,
+        "MIT, Copyright (c) 2019-present NAVER Corp.",
+        f"EXTD, FPN-like, width {width}, PReLU: the authors' release",
+        f"{_RELEASE}/EXTD_{width}.pth",
+        _DIGESTS[f"EXTD_{width}.pth"],
+        size,
+    )
 
+
+_LICENCE = "MIT, as facedet; trained on WIDER FACE, whose pictures are for research"
 NAMED = {
     one.name: one
     for one in (
@@ -92,75 +82,72 @@ NAMED = {
         NamedWeights(
             "extd-fpn-32-prelu", 62_939, _LICENCE, "EXTD, FPN-like, width 32, PReLU: the smallest"
         ),
-        *(
-            NamedWeights(
-                f"extd-released-{width}",
-                parameters,
-                _RELEASED_LICENCE,
-                f"EXTD, FPN-like, width {width}, PReLU: the authors' release",
-                f"{_RELEASE}/EXTD_{width}.pth",
-                _DIGESTS[f"EXTD_{width}.pth"],
-                size,
-            )
-            for width, parameters, size in (
-                (64, 162_352, 697_000),
-                (48, 100_160, 444_000),
-                (32, 62_939, 302_000),
-            )
-        ),
+        _released(64, 162_352, 697_000),
+        _released(48, 100_160, 444_000),
+        _released(32, 62_939, 302_000),
     )
 }
 
 
 def cache_folder() -> Path:
-    """The folder of files that are fetched once: $FACEDET_CACHE, else ~/.cache/facedet."""
-    from facedet.config import CONF_DIR
-
-    paths = OmegaConf.load(CONF_DIR / "paths" / "default.yaml")
-    return Path(str(OmegaConf.select(paths, "cache"))).expanduser()
+    """The folder of files that are fetched once, as `conf/paths/default.yaml` names it."""
+    usual = Path(os.environ.get("HOME", ".")) / ".cache" / "facedet"
+    return Path(os.environ.get("FACEDET_CACHE", usual)).expanduser()
 
 
-def locate(wish: str | Path, cache: Path | None = None) -> Path:
-    """The weights file that a path or a name means; a file of that name comes first.
+def locate(name: str | Path, cache: Path | None = None) -> Path:
+    """The weights file of a path or a name; a file of that name comes first.
 
     Args:
-        wish: a path, or a name of `NAMED`.
+        name: a path, or a name of `NAMED`.
         cache: folder of fetched files; None: `cache_folder()`.
 
     Raises:
         FacedetError: there is no such file, or the named weights are not there.
     """
-    path = Path(wish).expanduser()
+    path = Path(name).expanduser()
     if path.is_file():
         return path
-    named = _meant(wish)
-    if named:
-        return named.require(cache)
+    if str(name) in NAMED:
+        return _require(NAMED[str(name)], cache)
     if path.is_dir():
-        raise FacedetError(f"{path}: is a folder, a weights file is wanted")
+        raise FacedetError(f"{path}: is a folder, expected a weights file")
     # With a suffix or a folder before it, it was not meant as a name.
-    is_name = str(wish) == path.stem
+    is_name = str(name) == path.stem
     hint = f", and no such name: there are {', '.join(NAMED)}" if is_name else ""
     raise FacedetError(f"{path}: no such weights file{hint}")
 
 
-def usual_score(wish: str | Path) -> float:
+def _require(named: NamedWeights, cache: Path | None) -> Path:
+    """The file of the name; where it is missing an error says how to get it."""
+    path = named.path(cache)
+    if path.is_file():
+        return path
+    if named.url is None:
+        raise FacedetError(
+            f"{named.name}: these weights are not part of this installation ({path} is missing): "
+            "name a weights file, or others of `facedet weights list`"
+        )
+    where = "" if cache is None else f" --cache {cache}"
+    raise FacedetError(
+        f"{named.name}: is not fetched yet ({path} is missing): "
+        f"facedet weights fetch {named.name}{where}"
+    )
+
+
+def usual_score(name: str | Path) -> float:
     """The score from which a box is shown as a face: of shipped weights their card's, else 0.5.
 
     Args:
-        wish: as for `locate`.
+        name: as for `locate`.
 
     Raises:
         FacedetError: the card is damaged.
     """
-    named = _meant(wish)
-    card = named.card() if named else None
+    if Path(name).expanduser().is_file() or str(name) not in NAMED:
+        return DEFAULT_SCORE
+    card = NAMED[str(name)].card()
     return DEFAULT_SCORE if card is None else card.score
-
-
-def _meant(wish: str | Path) -> NamedWeights | None:
-    """The entry that a name means; None: it is no name, or that of a file."""
-    return None if Path(wish).expanduser().is_file() else NAMED.get(str(wish))
 
 
 def find_named(name: str) -> NamedWeights:
@@ -188,15 +175,15 @@ def read_card(path: Path) -> Card:
         reason = " ".join(str(error).split())
         raise FacedetError(f"{path}: not a readable model card ({reason})") from error
     values = values if isinstance(values, dict) else {}
-    digest, measured = str(values.get("sha256")), values.get("measured") or []
+    digest, score = str(values.get("sha256")), values.get("score", DEFAULT_SCORE)
+    measured = values.get("measured") or []
     if not re.fullmatch("[0-9a-f]{64}", digest):
-        raise FacedetError(f"{path}: its head says sha256: {digest}, wanted are 64 digits of 0 … f")
-    score = values.get("score", DEFAULT_SCORE)
-    if not isinstance(score, float) or not 0 <= score <= 1:
-        raise FacedetError(f"{path}: its head says score: {score}, wanted is a number in 0 … 1")
+        raise FacedetError(f"{path}: its head says sha256: {digest}, expected 64 digits of 0 … f")
+    if not _is_share(score):
+        raise FacedetError(f"{path}: its head says score: {score}, expected a number in 0 … 1")
     if not isinstance(measured, list) or not all(map(_is_measured, measured)):
         raise FacedetError(
-            f"{path}: its head's measured wants entries of protocol, pictures and ap (numbers "
+            f"{path}: its head's measured must be entries of protocol, pictures and ap (numbers "
             f"in 0 … 1), not {measured}"
         )
     return Card(digest, score, measured, text)
@@ -205,7 +192,9 @@ def read_card(path: Path) -> Card:
 def _is_measured(entry: Any) -> bool:  # noqa: ANN401
     if not isinstance(entry, dict) or not {"protocol", "pictures"} <= entry.keys():
         return False
-    values = entry.get("ap")
-    return isinstance(values, dict) and all(
-        isinstance(value, float) and 0 <= value <= 1 for value in values.values()
-    )
+    ap = entry.get("ap")
+    return isinstance(ap, dict) and all(map(_is_share, ap.values()))
+
+
+def _is_share(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, float) and 0 <= value <= 1
