@@ -32,7 +32,7 @@ COMMANDS = {
 REMOVED = {
     "hardest": "a training with mining=him writes hardest.csv and hardest.png into its folder",
 }
-# Words of earlier versions, and what does their work now.
+# Words of earlier versions that still work.
 ALIASES = {"convert": ("weights", "convert")}
 EPILOG = """examples:
   facedet train                                      the embedded data, about five minutes
