@@ -1,5 +1,7 @@
 """`facedet cost`; the counts themselves are in `test_costs`."""
 
+from facedet.config import compose, presets
+
 
 def test_json_is_a_list_of_objects(cli):
     result = cli("cost", "extd_fpn_64_prelu", "extd_ssd_32_relu", "--size", 64, 128, "--json")
@@ -34,3 +36,11 @@ def test_wrong_wishes(cli):
     cli("cost", "--size", 0, 64).check_error(2, "--size", "0 is not a whole number above 0")
     cli("cost", "--size", "a", 64).check_error(2, "--size", "a is not a whole number above 0")
     cli("cost", "--size", 64).check_error(2, "--size")
+
+
+def test_a_preset_is_an_architecture_and_nothing_else():
+    """Every preset composes where there are no data and no training."""
+    for name in presets():
+        if name.endswith("relu") and name != "extd_ssd_48_relu":
+            continue  # EXTD's cells are made alike
+        assert compose("network", [f"preset={name}"]).model.net

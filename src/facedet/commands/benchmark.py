@@ -1,208 +1,145 @@
-"""`facedet benchmark`: what things take on this machine, as ratios taken in one run."""
+"""`facedet benchmark`: what detectors take on this machine, as ratios taken in one run."""
 
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from facedet.commands.benchmark_sizes import (
-    machine_line,
-    measure_networks,
-    save_sizes,
-    sides,
-    sizes_table,
-)
-from facedet.commands.option_types import count, megapixels
+from facedet.commands.option_types import count
 
-HELP = """Time things on this machine. Speeds are ratios of runs taken in turn, after a warm-up, as
-medians with 10th and 90th percentiles:
-  network   one picture: preparation, network (plain and folded), postprocessing apart
-  sizes     several networks over picture sizes, folded, each in turn with the first; with their
-            parameters and multiply-adds; --output gets the table as CSV and JSON, and a picture
-  training  images/s of a training step from file to weights: a plain loop (whole pictures resized,
-            NCHW, float32), and what each thing adds that ours has beyond it
-  mining    what hard image mining adds to a training step, as a share of it
-  pipeline  images/s of the training crops against resizing whole pictures as the release does
-  memory    peak memory of a prediction on a picture of 24 megapixels"""
+if TYPE_CHECKING:
+    from facedet.profiling.latency import Contender
+
+HELP = """Time detectors on this machine, folded as `facedet predict` runs them. Speeds are ratios
+of runs taken in turn, after a warm-up, as medians with 10th and 90th percentiles:
+  network   one detector on one picture: preparation, network (plain and folded), postprocessing
+  sizes     several detectors over picture sizes, each in turn with the first; with their
+            parameters and multiply-adds; --output writes the table as sizes.csv and sizes.json"""
 EXAMPLE = """examples:
   facedet benchmark network --preset extd_fpn_64_prelu
-  facedet benchmark sizes --weights extd64.safetensors --preset s3fd_vgg16 --sizes 320,640,1024
-  facedet benchmark memory --weights extd64.safetensors
-  facedet benchmark training --data /data/wider --threads 1
-  facedet benchmark pipeline --data /data/wider --json"""
+  facedet benchmark sizes --weights extd64.safetensors --preset s3fd_vgg16 --sizes 320,640,1024"""
+# Measurements of the training and of memory are scripts beside the tests.
+_SCRIPTS = ("training", "mining", "pipeline", "memory")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    things = ("network", "sizes", "training", "mining", "pipeline", "memory")
-    parser.add_argument("what", choices=things, help="what is timed")
-    parser.add_argument(
-        "--preset", nargs="+", help="network, if no weights (extd_fpn_32_prelu); sizes: several"
-    )
-    parser.add_argument(
-        "--weights", nargs="+", type=Path, help="of the network (random otherwise); sizes: several"
-    )
-    parser.add_argument("--image", type=Path, help="picture for network, sizes (noise otherwise)")
-    parser.add_argument("--sizes", type=sides, default=[320, 640], help="sides, px (320,640)")
-    parser.add_argument("--output", type=Path, help="sizes: folder for the table and its picture")
-    parser.add_argument("--size", type=count, help="side of picture or crop (640; training: 320)")
-    parser.add_argument("--batch", type=count, default=8, help="of training (8)")
-    parser.add_argument("--data", type=Path, help="WIDER FACE, of training, pipeline (crowds)")
-    parser.add_argument("--megapixels", type=megapixels, default=24.0, help="of memory (24)")
+    parser.add_argument("what", type=_what, metavar="{network,sizes}", help="what is timed")
+    parser.add_argument("--preset", nargs="+", default=[], help="networks with random weights")
+    parser.add_argument("--weights", nargs="+", default=[], type=Path, help="files or names")
+    parser.add_argument("--image", type=Path, help="picture, resized to squares (noise)")
+    parser.add_argument("--size", type=count, default=640, help="network: side, px (640)")
+    parser.add_argument("--sizes", type=_sides, default=[320, 640], help="sides, px (320,640)")
+    parser.add_argument("--output", type=Path, help="sizes: folder for the table")
     parser.add_argument("--runs", type=count, default=20, help="pairs of timed runs (20)")
     parser.add_argument("--threads", type=count, help="CPU threads (torch's default)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _what(word: str) -> str:
+    if word in _SCRIPTS:
+        script = f"python tests/benchmarks/{word}.py"
+        raise argparse.ArgumentTypeError(f"{word} is now a script: {script}")
+    if word not in ("network", "sizes"):
+        raise argparse.ArgumentTypeError(f"{word}: expected network or sizes")
+    return word
+
+
+def _sides(text: str) -> list[int]:
+    """Whole numbers above 0 separated by commas, sorted, each once."""
+    return sorted({count(one) for one in text.split(",")})
 
 
 def run(args: argparse.Namespace) -> int:
     """Measures and prints."""
     import torch
 
-    from facedet.profiling.speed import describe_machine
+    from facedet.errors import UsageError
+    from facedet.evaluation.contenders import square_picture
+    from facedet.profiling.latency import measure_network, measure_sizes
+    from facedet.profiling.timing import describe_machine
 
-    _check(args)
+    if args.output is not None and args.what != "sizes":
+        raise UsageError(f"--output belongs to sizes, not to {args.what}")
     if args.threads:
         torch.set_num_threads(args.threads)
-    measure = {
-        "network": _network,
-        "sizes": measure_networks,
-        "training": _training,
-        "mining": _mining,
-        "pipeline": _pipeline,
-        "memory": _memory,
-    }[args.what]
-    result = {"what": args.what, **measure(args), "machine": describe_machine()}
+    contenders = _contenders(args)
+    if args.what == "network":
+        picture = square_picture(args.image, args.size)
+        result = measure_network(contenders[0], picture, args.runs)
+    else:
+        pictures = [square_picture(args.image, side) for side in args.sizes]
+        rows = measure_sizes(contenders, pictures, args.runs)
+        result = {"pictures": str(args.image or "noise"), "rows": rows}
+    result = {"what": args.what, **result, "machine": describe_machine()}
     if args.output is not None:
-        save_sizes(args.output, result)
+        _save(args.output, result)
     if args.json:
         print(json.dumps(result, indent=1))
-    elif args.what == "sizes":
-        print(sizes_table(result))
-    elif args.what == "training":
-        print(_training_table(result))
     else:
-        _print(result)
+        print(_table(result) if args.what == "sizes" else _lines(result))
     return 0
 
 
-def _check(args: argparse.Namespace) -> None:
-    """Several networks, and files, are for sizes alone; elsewhere one name stands for its list."""
+def _contenders(args: argparse.Namespace) -> "list[Contender]":
+    """The detectors of `--weights` and `--preset`."""
     from facedet.errors import UsageError
+    from facedet.evaluation.contenders import contender_of_preset, contender_of_weights
 
-    if args.what == "sizes":
-        return
-    if args.output is not None:
-        raise UsageError(f"--output belongs to sizes, not to {args.what}")
-    for key, default in (("preset", "extd_fpn_32_prelu"), ("weights", None)):
-        given = getattr(args, key) or [default]
-        if len(given) > 1:
-            raise UsageError(f"--{key}: {args.what} takes one, {len(given)} were given")
-        setattr(args, key, given[0])
-
-
-def _built(args: argparse.Namespace) -> tuple[Any, Any]:
-    """The network and the config's other parts."""
-    import torch
-
-    from facedet.config import build, compose
-
-    torch.manual_seed(0)
-    config = compose("train", [f"preset={args.preset}"])
-    if args.weights is None:
-        return build(config.model.net), config
-    from facedet.weights.store import build_net, read_weights
-
-    return build_net(read_weights(args.weights), args.weights), config
+    named = len(args.weights) + len(args.preset)
+    if args.what == "network" and named > 1:
+        raise UsageError(f"benchmark network times one detector, {named} were given")
+    if args.what == "sizes" and not named:
+        raise UsageError("benchmark sizes expects --weights FILE … or --preset NAME …")
+    presets = args.preset if named else ["extd_fpn_32_prelu"]
+    found = [*map(contender_of_weights, args.weights), *map(contender_of_preset, presets)]
+    names = [one.name for one in found]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"{twice[0]} is named twice")
+    return found
 
 
-def _network(args: argparse.Namespace) -> dict[str, Any]:
-    from facedet.commands.benchmark_sizes import square_picture
-    from facedet.config import build
-    from facedet.profiling.speed import measure_network
+def _table(result: dict[str, Any]) -> str:
+    """The rows of `measure_sizes` with the digits that a timing has."""
+    from facedet.tables import pipe_table
 
-    net, config = _built(args)
-    rgb = square_picture(args.image, args.size or 640)
-    name = str(args.weights) if args.weights else f"{args.preset}, random weights"
-    return {"net": name, **measure_network(net, build(config.postprocess), rgb, args.runs)}
-
-
-def _training(args: argparse.Namespace) -> dict[str, Any]:
-    from facedet.config import build
-    from facedet.profiling.training_speed import measure_training
-
-    net, config = _built(args)
-    root, records = _pictures(args)
-    size = args.size or 320
-    return {"net": args.preset, "data": str(root)} | measure_training(
-        net, build(config.criterion), records, size, args.batch, args.runs
+    machine = result["machine"]
+    header = ["network", "side px", "prepare ms", "network ms", "postprocess ms", "fps", "x first"]
+    header += ["parameters", "multiply-adds G"]
+    form = "{network}|{width}|{prepare_ms:.2f}|{network_ms:.1f}|{postprocess_ms:.2f}|{fps:.1f}"
+    form += "|{ratio:.2f} ({ratio_low:.2f}–{ratio_high:.2f})|{parameters:,}|{giga:.3f}"
+    rows = [form.format(**row, giga=row["madds"] / 1e9).split("|") for row in result["rows"]]
+    return "\n".join(
+        [
+            f"{machine['cpu']}, threads: {machine['threads']}, torch {machine['torch']}; "
+            f"pictures: {result['pictures']}, one at a time",
+            *pipe_table(header, rows, [False] + [True] * (len(header) - 1)),
+            "ms: medians; x first: the network's time over that of the first, timed in turn, and "
+            "its 10th to 90th percentile; fps: of all three steps; random: without weights, so "
+            "its faces and their postprocessing mean nothing",
+        ]
     )
 
 
-def _training_table(result: dict[str, Any]) -> str:
-    from facedet.evaluation.study_files import markdown
-
-    rows = [
-        {
-            "loop": one["loop"],
-            "images/s": f"{one['images_per_second']:.2f}",
-            "x plain": f"{one['to_plain']:.2f}",
-            "10th to 90th": f"{one['to_plain_low']:.2f} to {one['to_plain_high']:.2f}",
-            "x the one before": f"{one['to_before']:.2f}",
-        }
-        for one in result["loops"]
-    ]
-    about = f"{result['net']}, {result['batch']} crops of {result['size']} px a step"
-    place = f"pictures of {result['data']}, read in the loop's own process"
-    return f"{machine_line(result['machine'])}; {about}; {place}\n{markdown(rows)}"
-
-
-def _mining(args: argparse.Namespace) -> dict[str, Any]:
-    from facedet.config import build
-    from facedet.profiling.speed import measure_mining
-
-    net, config = _built(args)
-    return {"net": args.preset} | measure_mining(
-        net, build(config.criterion), args.size or 320, args.batch, args.runs
-    )
-
-
-def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
-    from facedet.profiling.pipeline import measure_pipeline
-
-    root, records = _pictures(args)
-    return {"data": str(root), **measure_pipeline(records, size=args.size or 640)}
-
-
-def _pictures(args: argparse.Namespace) -> tuple[Path, list[Any]]:
-    """The folder of the training pictures that are drawn from, and the records with faces."""
-    from facedet.config import build, compose
-    from facedet.data.readers.wider import read_wider
-
-    root = args.data
-    if root is None:
-        data = build(compose("train").data)
-        data.prepare_data()
-        root = data.root
-    records = read_wider(root, "train", images="present").records
-    return root, [record for record in records if not record.ignore.all()]
-
-
-def _memory(args: argparse.Namespace) -> dict[str, Any]:
-    from facedet.errors import UsageError
-    from facedet.profiling.memory import measure_memory
-    from facedet.weights.store import build_net, read_weights
-
-    if args.weights is None:
-        raise UsageError("benchmark memory wants --weights FILE")
-    build_net(read_weights(args.weights), args.weights)  # what is wrong is said here, in one line
-    width = round((args.megapixels * 1e6 * 3 / 2) ** 0.5)
-    return measure_memory(args.weights, width * 2 // 3, width)
-
-
-def _print(result: dict[str, Any], indent: str = "") -> None:
+def _lines(result: dict[str, Any], indent: str = "") -> str:
+    """Names and values, a line each; what a value holds itself is indented."""
+    lines = []
     for key, value in result.items():
         if isinstance(value, dict):
-            print(f"{indent}{key}")
-            _print(value, indent + "  ")
+            lines += [f"{indent}{key}", _lines(value, indent + "  ")]
         else:
-            print(f"{indent}{key:26} {f'{value:.4g}' if isinstance(value, float) else value}")
+            shown = f"{value:.4g}" if isinstance(value, float) else value
+            lines.append(f"{indent}{key:26} {shown}")
+    return "\n".join(lines)
+
+
+def _save(folder: Path, result: dict[str, Any]) -> None:
+    from facedet.files import replacing, replacing_table
+
+    with replacing(folder / "sizes.json") as temporary:
+        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    machine = {key: result["machine"][key] for key in ("cpu", "threads", "torch")}
+    with replacing_table(folder / "sizes.csv") as table:
+        table.writerow([*result["rows"][0], *machine])
+        table.writerows([*row.values(), *machine.values()] for row in result["rows"])

@@ -28,22 +28,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Counts and prints."""
-    from facedet.config import build, compose, presets
-    from facedet.profiling.cost import measure_cost
+    """Counts and prints, each preset as soon as it is counted."""
+    from tqdm import tqdm
 
-    rows = []
-    for name in args.presets or presets():
-        net = build(compose("train", [f"preset={name}"]).model.net)
-        cost = measure_cost(net, tuple(args.size))
-        rows.append({"preset": name, "size": list(args.size), **cost._asdict()})
+    from facedet.config import presets
+
+    names = args.presets or presets()
     if args.json:
-        print(json.dumps(rows, indent=1))
+        # The list is one text: until it is there a bar on the terminal shows how far it is.
+        bar = tqdm(names, unit="preset", leave=False, disable=None)
+        print(json.dumps([_count(name, args.size) for name in bar], indent=1))
         return 0
     height, width = args.size
     print(f"{'preset':26} {'parameters':>11} {'true G':>9} {'paper G':>9}   at {height} x {width}")
-    for row in rows:
+    for name in names:
+        row = _count(name, args.size)
         paper = "-" if row["madds_paper"] is None else f"{row['madds_paper'] / 1e9:.4f}"
-        print(f"{row['preset']:26} {row['parameters']:>11,} {row['madds'] / 1e9:>9.4f} {paper:>9}")
+        cells = f"{row['parameters']:>11,} {row['madds'] / 1e9:>9.4f} {paper:>9}"
+        print(f"{name:26} {cells}", flush=True)
     print("true: multiply-adds with every use counted; paper: each convolution once (no reuse)")
     return 0
+
+
+def _count(name: str, size: tuple[int, int]) -> dict:
+    import torch
+
+    from facedet.config import build, compose
+    from facedet.profiling.cost import measure_cost
+
+    config = compose("network", [f"preset={name}"])
+    # Without memory for weights, and without drawing random ones.
+    with torch.device("meta"):
+        net = build(config.model.net)
+    return {"preset": name, "size": list(size), **measure_cost(net, (size[0], size[1]))._asdict()}

@@ -108,7 +108,7 @@ def _run(experiment: Experiment, resources: Resources, folder: Path, again: bool
     """Runs an experiment unless its result is there; returns why it failed, or ""."""
     from datetime import datetime
 
-    from facedet.profiling.speed import describe_machine
+    from facedet.profiling.timing import describe_machine
     from facedet.reproduce.results import (
         Done,
         machine_name,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from facedet.profiling.cost import measure_cost
-from facedet.profiling.sizes import network_latency
+from facedet.profiling.latency import network_latency
 from facedet.weights.store import build_net, read_weights
 from facedet.weights.trusted import build_untrusted
 

@@ -1,10 +1,12 @@
 """Timing that can be trusted: warm-up, medians and spreads, and ratios of interleaved runs."""
 
+import platform
 import statistics
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from tqdm import tqdm
 
 
@@ -59,6 +61,18 @@ def summarise(values: list[float]) -> Timing:
     ordered = sorted(values)
     tenth = len(ordered) // 10
     return Timing(statistics.median(ordered), ordered[tenth], ordered[-1 - tenth], len(ordered))
+
+
+def describe_machine() -> dict[str, Any]:
+    """The processor, the number of threads and the versions that timings belong to."""
+    capabilities: dict = getattr(torch.cpu, "get_capabilities", dict)()
+    return {
+        "cpu": capabilities.get("cpu_name") or platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def _seconds(call: Callable[[], object]) -> float:

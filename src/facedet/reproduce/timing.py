@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from facedet.commands.benchmark_sizes import contender_of
-from facedet.evaluation.study_files import save_csv
-from facedet.profiling.sizes import measure_sizes, noise
+from facedet.evaluation.contenders import contender_of_preset
+from facedet.files import replacing_table
+from facedet.profiling.latency import measure_sizes, noise
 from facedet.reproduce.counting import count_smallhardface
 from facedet.reproduce.experiments import Outcome, Resources, Result
 
@@ -44,7 +44,9 @@ def time_smallhardface(resources: Resources, folder: Path) -> Outcome:
 
 def _measure(presets: Sequence[str], sides: Sequence[int], folder: Path) -> list[dict[str, Any]]:
     """Times presets at square sizes, the first being what the others are compared with."""
-    contenders = [contender_of(preset) for preset in presets]
+    contenders = [contender_of_preset(preset) for preset in presets]
     rows = measure_sizes(contenders, [noise((side, side)) for side in sides], _RUNS)
-    save_csv(folder / "times.csv", rows, {})
+    with replacing_table(folder / "times.csv") as table:
+        table.writerow(rows[0])
+        table.writerows(row.values() for row in rows)
     return rows

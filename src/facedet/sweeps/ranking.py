@@ -134,7 +134,7 @@ def training_of(configs: Sequence[Mapping[str, Any]]) -> str:
 
 def measure_latency(net: Any) -> Timing:  # noqa: ANN401
     """Seconds of one pass of a detector, folded as for prediction, at 640 x 640 on the CPU."""
-    from facedet.profiling.sizes import network_latency
+    from facedet.profiling.latency import network_latency
 
     return network_latency(net, _SIZE, _RUNS)
 
@@ -218,7 +218,7 @@ def _costs(
 
 
 def _describe_latency(is_busy: bool) -> str:
-    from facedet.profiling.speed import describe_machine
+    from facedet.profiling.timing import describe_machine
 
     machine = describe_machine()
     text = (

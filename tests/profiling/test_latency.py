@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from facedet.profiling import timing
-from facedet.profiling.sizes import Contender, Stages, measure_sizes, network_latency, noise
+from facedet.profiling.latency import Contender, Stages, measure_sizes, network_latency, noise
 from facedet.structures import Detections
 
 

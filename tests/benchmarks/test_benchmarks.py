@@ -1,0 +1,101 @@
+"""The measurements run, and what they compare is comparable; how fast it is, is said by hand."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data as pictures
+from torch import nn
+
+from benchmarks import memory, mining, pipeline, training
+from benchmarks.training import LADDER, OURS, PLAIN, Loop, batches, make_step, noise_batch
+from facedet.config import build, compose
+from facedet.models.depthwise import DepthwiseConv2d
+from facedet.models.scalar_prelu import ScalarPReLU
+from facedet.structures import Record
+
+SMALL = ("--preset", "extd_ssd_32_relu", "--size", "64", "--batch", "2", "--runs", "1")
+
+
+@pytest.fixture(scope="module")
+def config():
+    return compose("network", ["preset=extd_ssd_32_prelu"])
+
+
+@pytest.fixture
+def restored():
+    """The scripts set threads for their own process."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_each_loop_does_one_thing_more():
+    loops = list(LADDER.values())
+    assert [sum(loop) for loop in loops] == list(range(len(Loop._fields) + 1))
+    assert (loops[0], loops[-1]) == (PLAIN, OURS)
+    for before, after in zip(loops, loops[1:], strict=False):
+        assert all(one <= other for one, other in zip(before, after, strict=True))
+
+
+def test_both_ways_make_the_same_crops(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(pictures.astronaut()).save(path)
+    boxes = np.array([[170, 60, 275, 200], [10, 20, 60, 80]], dtype=np.float32)
+    record = Record("a", path, boxes, np.array([False, True]), {})
+    draws = [(0, seed) for seed in range(8)]
+    ours, plain = (list(batches([record], draws, 96, 4, is_first)) for is_first in (True, False))
+    assert len(ours) == len(plain) == 2
+    for (images, targets), (others, expected) in zip(ours, plain, strict=True):
+        assert images.shape == others.shape == (4, 3, 96, 96)
+        # Both round on the way; where they do the same, one grey level is the most.
+        assert (images.float() - others.float()).abs().mean() < 1
+        for one, other in zip(targets, expected, strict=True):
+            torch.testing.assert_close(one.boxes, other.boxes, rtol=0, atol=1e-2)
+            assert torch.equal(one.ignore, other.ignore)
+
+
+@pytest.mark.parametrize("loop", [PLAIN, OURS])
+def test_a_loop_learns(config, loop):
+    torch.manual_seed(0)
+    net = build(config.model.net)
+    kinds = [type(module) for module in net.modules()]
+    before = {name: one.clone() for name, one in net.state_dict().items()}
+    make_step(net, build(config.criterion), lambda: noise_batch(64, 2), loop)()
+    assert [type(module) for module in net.modules()] == kinds
+    if loop.own_gradients:  # the others train a copy
+        assert any(not torch.equal(one, before[name]) for name, one in net.state_dict().items())
+
+
+def test_the_plain_loop_has_the_library_s_layers_and_the_same_weights(config):
+    net = build(config.model.net)
+    images, _ = noise_batch(64, 1)
+    with torch.no_grad():
+        expected = net.eval()(images).logits
+        training.use_library_layers(net)
+        torch.testing.assert_close(net(images).logits, expected)
+    kinds = {type(module) for module in net.modules()}
+    assert not kinds & {ScalarPReLU, DepthwiseConv2d}
+    assert nn.PReLU in kinds
+
+
+@pytest.mark.slow
+def test_the_scripts_run(wider, weights, capsys, monkeypatch, restored):
+    monkeypatch.setattr(training, "LADDER", {"plain": PLAIN, "ours": OURS})
+
+    def run(script, *words):
+        script.main([str(word) for word in words])
+        return json.loads(capsys.readouterr().out)
+
+    found = run(pipeline, "--data", wider, "--size", 96, "--images", 6)
+    quotient = found["images_per_second"] / found["whole_images_per_second"]
+    assert found["speedup"] == pytest.approx(quotient)
+    found = run(mining, *SMALL)
+    share = found["added_per_step_seconds"] / found["step_seconds"]
+    assert found["share"] == pytest.approx(share)
+    found = run(training, *SMALL, "--data", wider)
+    assert [row["loop"] for row in found["loops"]] == ["plain", "ours"]
+    found = run(memory, "--weights", weights, "--megapixels", 0.01)
+    assert 0 < found["loaded_gib"] <= found["peak_gib"]
