@@ -46,7 +46,9 @@ def measure_pipeline(records, size=640, images=100, seed=0):
         sample_seed = int(rng.integers(2**32))
 
         def crop_first(record=record, seed=sample_seed):
-            return augmentation(read_rgb(record.path, record.upright), record.boxes, record.ignore, seed)
+            return augmentation(
+                read_rgb(record.path, record.upright), record.boxes, record.ignore, seed
+            )
 
         draws = crop_first().applied
 

@@ -80,7 +80,9 @@ def batches(records, draws, size, batch, crops_first=True):
     def augmented(number):
         index, seed = draws[number]
         record = records[index]
-        return augmentation(read_rgb(record.path, record.upright), record.boxes, record.ignore, seed)
+        return augmentation(
+            read_rgb(record.path, record.upright), record.boxes, record.ignore, seed
+        )
 
     # The slow way repeats draws: all are made with the first batch, which warms up.
     made = [] if crops_first else [augmented(number)[2:] for number in range(len(draws))]

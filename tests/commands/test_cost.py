@@ -1,6 +1,9 @@
 """`facedet cost`; the counts themselves are in `test_costs`."""
 
-from facedet.config import compose, presets
+import yaml
+from omegaconf import OmegaConf
+
+from facedet.config import CONF_DIR, compose, presets
 
 
 def test_json_is_a_list_of_objects(cli):
@@ -38,9 +41,16 @@ def test_wrong_wishes(cli):
     cli("cost", "--size", 64).check_error(2, "--size")
 
 
-def test_a_preset_is_an_architecture_and_nothing_else():
-    """Every preset composes where there are no data and no training."""
+def test_a_network_is_that_of_a_training():
+    """`conf/network.yaml` has the parts of `conf/train.yaml`, and every preset composes there."""
+    parts, training = (
+        yaml.safe_load((CONF_DIR / name).read_text())["defaults"]
+        for name in ("network.yaml", "train.yaml")
+    )
+    assert [one for one in parts if one not in training] == []
     for name in presets():
         if name.endswith("relu") and name != "extd_ssd_48_relu":
             continue  # EXTD's cells are made alike
-        assert compose("network", [f"preset={name}"]).model.net
+        config = compose("network", [f"preset={name}"])
+        for node in (config.model.net, config.criterion, config.postprocess):
+            assert OmegaConf.to_container(node, resolve=True)
