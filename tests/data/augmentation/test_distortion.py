@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from skimage import data as pictures
 
-from facedet.data.augmentation.distortion import Step, distort, draw_steps, mean_grey
+from facedet.data.augmentation.distortion import PhotometricDistortion, Step, distort, mean_grey
 
 
 def load_file(path):
@@ -113,7 +113,7 @@ def test_the_mean_of_a_large_picture_is_close(picture):
 
 def test_draws_of_the_distortion():
     rng = np.random.default_rng(5)
-    drawn = [draw_steps(rng) for _ in range(4000)]
+    drawn = [PhotometricDistortion().draw(rng) for _ in range(4000)]
     ranges = {
         "brightness": (0.875, 1.125),
         "contrast": (0.5, 1.5),

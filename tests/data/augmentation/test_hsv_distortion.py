@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage import data as pictures
 
-from facedet.data.augmentation.hsv_distortion import Tone, draw_tone, retouch
+from facedet.data.augmentation.hsv_distortion import HsvDistortion, Tone, retouch
 
 
 def slow(image, tone, contrast_first):
@@ -101,7 +101,7 @@ def test_every_pixel_goes_by_itself():
 
 def test_draws():
     rng = np.random.default_rng(5)
-    drawn = np.array([draw_tone(rng) for _ in range(4000)])
+    drawn = np.array([HsvDistortion().draw(rng) for _ in range(4000)])
     limits = [(-32, 32), (0.5, 1.5), (0.5, 1.5), (-18, 18)]
     for column, neutral, (low, high) in zip(drawn.T, Tone(), limits, strict=True):
         happened = column[column != neutral]
@@ -113,4 +113,4 @@ def test_draws():
     # Each of the four by itself.
     happens = drawn != np.array(Tone())
     assert np.abs(np.corrcoef(happens.T) - np.eye(4)).max() < 0.08
-    assert draw_tone(rng, p=0) == Tone()
+    assert HsvDistortion(p=0.0).draw_or_not(rng) == Tone()

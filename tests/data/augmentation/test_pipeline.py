@@ -13,12 +13,11 @@ import pytest
 from PIL import Image
 from skimage import data as pictures
 
-from facedet.data.augmentation.distortion import distort
+from facedet.data.augmentation.distortion import PhotometricDistortion, distort
 from facedet.data.augmentation.extd import (
     FILTERS,
     A,
     DataAnchorSampling,
-    PhotometricDistortion,
     PillowResize,
     SquareCrop,
     resize_filtered,

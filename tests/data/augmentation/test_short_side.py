@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facedet.data.augmentation.short_side import choose_short_side_window, resized_size
+from facedet.data.augmentation.smallhardface import ShortSideCrop, resized_size
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_sizes_by_hand(picture, short, expected):
 def choose(picture, boxes, seed=0, pickable=None, **how):
     boxes = np.array(boxes, dtype=np.float64).reshape(-1, 4)
     pickable = np.ones(len(boxes), bool) if pickable is None else np.array(pickable)
-    return choose_short_side_window(picture, boxes, pickable, np.random.default_rng(seed), **how)
+    return ShortSideCrop(**how).choose(picture, boxes, pickable, np.random.default_rng(seed))
 
 
 def is_whole(window):
@@ -125,7 +125,7 @@ def test_invariants(picture, listed, seed, share):
     boxes = np.array([(x, y, x + w, y + h) for (x, y), w, h, _ in listed]).reshape(-1, 4)
     pickable = np.array([is_face for *_, is_face in listed], dtype=bool)
     rng = np.random.default_rng(seed)
-    crop = choose_short_side_window(picture, boxes, pickable, rng, crop=share)
+    crop = ShortSideCrop(crop=share).choose(picture, boxes, pickable, rng)
     window = crop.window
     assert window.resized in [resized_size(picture, short, 2000) for short in (400, 800, 1200)]
     height, width = window.resized

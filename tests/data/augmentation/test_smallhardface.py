@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from skimage import data as pictures
 
 from facedet.data.augmentation.face_crop import A
-from facedet.data.augmentation.hsv_distortion import Tone, retouch
+from facedet.data.augmentation.hsv_distortion import HsvDistortion, Tone, retouch
 from facedet.data.augmentation.pipeline import SmallHardFaceAugmentation
-from facedet.data.augmentation.smallhardface import HsvDistortion, ShortSideCrop
+from facedet.data.augmentation.smallhardface import ShortSideCrop
 from facedet.data.dataset import FaceDataset
 from facedet.data.images import read_rgb
 from facedet.data.readers.wider import read_wider

@@ -12,12 +12,8 @@ from hypothesis import strategies as st
 from skimage import data as pictures
 
 from facedet.data.augmentation import windows as crops
-from facedet.data.augmentation.windows import (
-    Window,
-    choose_anchor_window,
-    choose_square,
-    cut_window,
-)
+from facedet.data.augmentation.extd import DataAnchorSampling, SquareCrop
+from facedet.data.augmentation.windows import Window, cut_window
 
 
 def load_file(path):
@@ -36,6 +32,14 @@ ALL = np.ones(1, dtype=bool)  # one face, and a window may be chosen for it
 def picture():
     """A photograph, 400 x 512."""
     return np.ascontiguousarray(pictures.astronaut()[:400])
+
+
+def choose_anchor_window(picture, boxes, pickable, rng, **how):
+    return DataAnchorSampling(**how).choose(picture, boxes, pickable, rng)
+
+
+def choose_square(picture, boxes, pickable, rng, **how):
+    return SquareCrop(**how).choose(picture, boxes, pickable, rng)
 
 
 def generator(seed=0):

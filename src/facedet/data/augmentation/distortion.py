@@ -1,6 +1,6 @@
 """EXTD's photometric distortion: brightness, contrast, saturation and hue as Pillow defines them.
 
-Pure functions on RGB `uint8 [H, W, 3]`. Tables and OpenCV stand in for Pillow's enhancers, which
+Works on RGB `uint8 [H, W, 3]`. Tables and OpenCV stand in for Pillow's enhancers, which
 take some five times as long; how close they come is held by the tests.
 """
 
@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+
+from facedet.data.augmentation.face_crop import Distortion
 
 # A contrast change needs the whole picture's mean grey; so many pixels give it to half a level.
 _MEAN_PIXELS = 65536
@@ -24,36 +26,44 @@ class Step(NamedTuple):
     amount: float  # a factor; for hue the shift of Pillow's 8-bit hue, 255 to the turn
 
 
-def draw_steps(
-    rng: np.random.Generator,
-    brightness: float = 0.125,
-    contrast: float = 0.5,
-    saturation: float = 0.5,
-    hue: float = 18.0,
-    p: float = 0.5,
-) -> tuple[Step, ...]:
-    """Draws a distortion, as SSD, S3FD and EXTD train with.
+class PhotometricDistortion(Distortion):
+    """Brightness, contrast, saturation and hue in SSD's two orders, each with probability 0.5.
+
+    Contrast comes second or last, evenly. As SSD, S3FD and EXTD train with.
 
     Args:
-        rng: source of every draw.
         brightness: factor 1 + U(-brightness, brightness); likewise contrast and saturation.
         contrast: see brightness.
         saturation: see brightness.
-        hue: shift U(-hue, hue) of the 8-bit hue.
-        p: probability of each operation.
-
-    Returns:
-        The operations that were drawn, in order; contrast comes second or last, evenly.
+        hue: shift U(-hue, hue) of Pillow's 8-bit hue.
+        p: probability of the whole.
     """
-    ranges = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
-    early = ("brightness", "contrast", "saturation", "hue")
-    late = ("brightness", "saturation", "hue", "contrast")
-    steps = []
-    for kind in early if rng.random() < 0.5 else late:
-        if rng.random() < p:
-            centre = 0.0 if kind == "hue" else 1.0
-            steps.append(Step(kind, centre + float(rng.uniform(-ranges[kind], ranges[kind]))))
-    return tuple(steps)
+
+    def __init__(
+        self,
+        brightness: float = 0.125,
+        contrast: float = 0.5,
+        saturation: float = 0.5,
+        hue: float = 18.0,
+        p: float = 1.0,
+    ) -> None:
+        super().__init__(brightness, contrast, saturation, hue, p)
+
+    def draw(self, rng: np.random.Generator) -> tuple[Step, ...]:
+        """The operations that were drawn, in order."""
+        early = ("brightness", "contrast", "saturation", "hue")
+        late = ("brightness", "saturation", "hue", "contrast")
+        steps = []
+        for kind in early if rng.random() < 0.5 else late:
+            if rng.random() < 0.5:
+                half = self.ranges[kind]
+                centre = 0.0 if kind == "hue" else 1.0
+                steps.append(Step(kind, centre + float(rng.uniform(-half, half))))
+        return tuple(steps)
+
+    def alter(self, piece: np.ndarray, drawn: tuple[Step, ...], picture: np.ndarray) -> np.ndarray:
+        """A part uint8 [h, w, 3] of `picture` uint8 [H, W, 3], changed as drawn."""
+        return distort(piece, drawn, picture)
 
 
 def distort(piece: np.ndarray, steps: tuple[Step, ...], picture: np.ndarray) -> np.ndarray:
@@ -61,7 +71,7 @@ def distort(piece: np.ndarray, steps: tuple[Step, ...], picture: np.ndarray) -> 
 
     Args:
         piece: uint8 [h, w, 3], the part that is needed.
-        steps: from `draw_steps`.
+        steps: as `PhotometricDistortion` draws them.
         picture: uint8 [H, W, 3], the whole: contrast turns about its mean grey.
 
     Returns:

@@ -1,5 +1,9 @@
-"""The parts of EXTD's augmentation as albumentations transforms, which compose with others'."""
+"""EXTD's two training crops and its resizing, as albumentations transforms.
 
+The windows are chosen from boxes alone and cut before anything is resized (`windows.cut_window`).
+"""
+
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -8,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from facedet.data.augmentation import windows as crops
-from facedet.data.augmentation.distortion import Step, distort, draw_steps
-from facedet.data.augmentation.face_crop import A, FaceCrop
+from facedet.data.augmentation.face_crop import A, Distortion, FaceCrop
+from facedet.data.augmentation.windows import INTERPOLATIONS, Crop, Window
 from facedet.errors import UsageError
 
+ANCHOR_SIDES = (16, 32, 64, 128, 256, 512)
+_MIN_AREA = 36.0  # px^2 of the network's input
 FILTERS = ("bilinear", "hamming", "nearest", "bicubic", "lanczos")  # Pillow's
 # Lanczos came to torch after 2.6.
 _TORCH_FILTERS = {"bilinear", "bicubic"} | (
@@ -20,61 +25,19 @@ _TORCH_FILTERS = {"bilinear", "bicubic"} | (
 )
 
 
-class PhotometricDistortion(A.ImageOnlyTransform):
-    """Brightness, contrast, saturation and hue in SSD's two orders, each with probability 0.5.
-
-    Args:
-        brightness: factor 1 + U(-brightness, brightness); likewise contrast and saturation.
-        contrast: see brightness.
-        saturation: see brightness.
-        hue: shift U(-hue, hue) of the 8-bit hue.
-        p: probability of the whole.
-    """
-
-    def __init__(
-        self,
-        brightness: float = 0.125,
-        contrast: float = 0.5,
-        saturation: float = 0.5,
-        hue: float = 18.0,
-        p: float = 1.0,
-    ) -> None:
-        super().__init__(p=p)
-        self.brightness = brightness
-        self.contrast = contrast
-        self.saturation = saturation
-        self.hue = hue
-
-    def draw(self, rng: np.random.Generator) -> tuple[Step, ...]:
-        """The operations of one distortion."""
-        if rng.random() >= self.p:
-            return ()
-        return draw_steps(rng, self.brightness, self.contrast, self.saturation, self.hue)
-
-    def get_params(self) -> dict[str, Any]:
-        """Draws the operations; albumentations has drawn `p` already."""
-        ranges = (self.brightness, self.contrast, self.saturation, self.hue)
-        return {"steps": draw_steps(self.random_generator, *ranges)}
-
-    def alter(self, piece: np.ndarray, drawn: tuple[Step, ...], picture: np.ndarray) -> np.ndarray:
-        """Distorts a part uint8 [h, w, 3] of a picture; see `photometric.distort`."""
-        return distort(piece, drawn, picture)
-
-    def apply(self, img: np.ndarray, steps: tuple[Step, ...], **_: Any) -> np.ndarray:  # noqa: ANN401
-        """Distorts uint8 [H, W, 3]."""
-        return distort(img, steps, img)
-
-
 class DataAnchorSampling(FaceCrop):
-    """Resizes until a random face has about an anchor's size, and cuts a window around it.
+    """Data-anchor sampling, as PyramidBox and EXTD train with.
 
-    See `crops.choose_anchor_window`. The result may be smaller than `size` at the right and the
-    bottom.
+    One face is picked and brought to a randomly chosen anchor's side, at most one anchor larger
+    than its own, times 2^U(-1, 1). Of the windows tried, those that hold a face entirely or overlap
+    one by IoU > 0.7 are valid, and one of them is taken; without any, the whole resized picture.
+    Faces stay whose centre is strictly inside and whose area exceeds 36 px^2 in the window; they
+    are not clipped. The result may be smaller than `size` at the right and the bottom.
 
     Args:
-        size: side of the window in pixels.
-        sides: anchor sides in pixels, ascending.
-        interpolations: filters to draw from, keys of `crops.INTERPOLATIONS`.
+        size: side of the window, the network's input, in pixels.
+        sides: anchor sides in pixels, ascending; those above `size` are no targets.
+        interpolations: filters to draw from, keys of `windows.INTERPOLATIONS`.
         tries: windows drawn.
         side_limit: the resized picture has at most this squared many pixels.
         distortion: see `FaceCrop`.
@@ -85,18 +48,18 @@ class DataAnchorSampling(FaceCrop):
     def __init__(
         self,
         size: int = 640,
-        sides: Sequence[int] = crops.ANCHOR_SIDES,
-        interpolations: Sequence[str] = tuple(crops.INTERPOLATIONS),
+        sides: Sequence[int] = ANCHOR_SIDES,
+        interpolations: Sequence[str] = tuple(INTERPOLATIONS),
         tries: int = 50,
         side_limit: int = 12000,
-        distortion: PhotometricDistortion | None = None,
+        distortion: Distortion | None = None,
         ignore_column: int | None = None,
         p: float = 1.0,
     ) -> None:
         super().__init__(distortion, ignore_column, p)
         if not sides or list(sides) != sorted(sides) or sides[0] > size:
             raise UsageError(f"sides {list(sides)} must ascend from one of at most size {size}")
-        _check_names("interpolations", interpolations, crops.INTERPOLATIONS)
+        _check_names("interpolations", interpolations, INTERPOLATIONS)
         self.size = size
         self.sides = tuple(sides)
         self.interpolations = tuple(interpolations)
@@ -104,20 +67,48 @@ class DataAnchorSampling(FaceCrop):
         self.side_limit = side_limit
 
     def choose(
-        self, picture: tuple[int, int], boxes: np.ndarray, pickable: np.ndarray
-    ) -> crops.Crop:
-        """A window around one face."""
-        how = (self.size, self.sides, self.interpolations, self.tries, self.side_limit)
-        return crops.choose_anchor_window(picture, boxes, pickable, self.random_generator, *how)
+        self,
+        picture: tuple[int, int],
+        boxes: np.ndarray,
+        pickable: np.ndarray,
+        rng: np.random.Generator,
+    ) -> Crop:
+        """A window around one face; at least one is pickable."""
+        size = self.size
+        height, width = picture
+        picked = int(rng.choice(np.flatnonzero(pickable)))
+        ratio = _draw_target(boxes[picked], rng, size, self.sides) * 2 ** rng.uniform(-1, 1)
+        ratio = min(ratio, self.side_limit / math.sqrt(height * width))
+        resized = (max(1, round(height * ratio)), max(1, round(width * ratio)))
+        interpolation = self.interpolations[int(rng.integers(len(self.interpolations)))]
+        scaled = boxes * np.tile([resized[1] / width, resized[0] / height], 2)
+        corners = _draw_corners(resized, scaled[picked], rng, size, self.tries)
+        # A box annotated beside the picture can be held by a window that sees none of it.
+        sees = ((corners < resized[::-1]) & (corners + size > 0)).all(axis=1)
+        valid = np.flatnonzero(sees & _holds_a_face(corners, size, scaled[pickable]))
+        large = _areas(scaled) > _MIN_AREA
+        if not len(valid):
+            return Crop(Window(resized, 0, 0, *resized, interpolation), large)
+        left, top = (int(corner) for corner in corners[rng.choice(valid)])
+        centres = (scaled[:, :2] + scaled[:, 2:]) / 2
+        inside = ((centres > (left, top)) & (centres < (left + size, top + size))).all(axis=1)
+        bottom, right = min(top + size, resized[0]), min(left + size, resized[1])
+        window = Window(resized, top, left, bottom - top, right - left, interpolation)
+        return Crop(window, inside & large)
 
 
 class SquareCrop(FaceCrop):
-    """Cuts a random square that holds a face; see `crops.choose_square`.
+    """A random square that holds a face entirely (SSD's crop as S3FD and EXTD use it).
+
+    Five searches, one for squares of the whole short side and four of U(min_scale, 1) of it, end
+    with their first square around a face or with none; one of the squares found is taken, else the
+    whole picture. Faces stay whose centre is inside or on the edge and which, clipped to the
+    square, have at least 36 px^2 at the network's input.
 
     Args:
         size: side of the network's input, at which the smallest faces are measured.
         min_scale: of the short side, for the smallest square.
-        tries: squares drawn in each of the five searches.
+        tries: squares drawn in each search.
         distortion: see `FaceCrop`.
         ignore_column: see `FaceCrop`.
         p: probability of the crop.
@@ -130,7 +121,7 @@ class SquareCrop(FaceCrop):
         size: int = 640,
         min_scale: float = 0.3,
         tries: int = 50,
-        distortion: PhotometricDistortion | None = None,
+        distortion: Distortion | None = None,
         ignore_column: int | None = None,
         p: float = 1.0,
     ) -> None:
@@ -140,11 +131,34 @@ class SquareCrop(FaceCrop):
         self.tries = tries
 
     def choose(
-        self, picture: tuple[int, int], boxes: np.ndarray, pickable: np.ndarray
-    ) -> crops.Crop:
+        self,
+        picture: tuple[int, int],
+        boxes: np.ndarray,
+        pickable: np.ndarray,
+        rng: np.random.Generator,
+    ) -> Crop:
         """A square around some face."""
-        how = (self.size, self.min_scale, self.tries)
-        return crops.choose_square(picture, boxes, pickable, self.random_generator, *how)
+        height, width = picture
+        scales = rng.uniform(self.min_scale, 1, (5, self.tries))
+        scales[0] = 1
+        # Whole pixels, so that the faces move by exactly as much as the pixels do.
+        side = np.maximum(1, np.rint(min(picture) * scales)).astype(np.int64)
+        left, top = rng.integers(0, width - side + 1), rng.integers(0, height - side + 1)
+        squares = np.stack([left, top, left + side, top + side], axis=-1)  # (5, tries, 4)
+        holds = _any_inside(squares, boxes[pickable])
+        found = np.flatnonzero(holds.any(axis=1))
+        window = Window(picture, 0, 0, height, width)
+        if len(found):
+            search = rng.choice(found)
+            x1, y1, x2, y2 = squares[search, holds[search].argmax()].tolist()
+            window = Window(picture, y1, x1, y2 - y1, x2 - x1)
+        low = np.array([window.left, window.top])
+        high = low + (window.width, window.height)
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        inside = ((centres >= low) & (centres <= high)).all(axis=1)
+        clipped = np.clip(boxes, np.tile(low, 2), np.tile(high, 2))
+        enlarged = _areas(clipped) * self.size**2 / (window.width * window.height)
+        return Crop(window, inside & (enlarged >= _MIN_AREA))
 
 
 class PillowResize(A.DualTransform):
@@ -198,3 +212,50 @@ def _check_names(what: str, names: Sequence[str], known: Collection[str]) -> Non
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise UsageError(f"{what}={list(names)}: one or more of {', '.join(known)} are wanted")
+
+
+def _draw_target(
+    box: np.ndarray, rng: np.random.Generator, size: int, sides: Sequence[int]
+) -> float:
+    """The factor that brings a face to the side of a randomly chosen anchor."""
+    # Sides count whole pixels: a face from 3 to 5 is three wide.
+    side = math.sqrt((box[2] - box[0] + 1) * (box[3] - box[1] + 1))
+    nearest = int(np.abs(np.array(sides) - side).argmin())
+    last = sum(anchor <= size for anchor in sides) - 1
+    return sides[int(rng.integers(min(nearest + 1, last) + 1))] / side
+
+
+def _draw_corners(
+    resized: tuple[int, int], face: np.ndarray, rng: np.random.Generator, size: int, tries: int
+) -> np.ndarray:
+    """Upper left corners (x, y) [tries, 2] of windows in a resized picture."""
+    height, width = resized
+    if size < max(height, width):
+        # From the face at the window's far edge to the face at its near edge; a face larger than
+        # the window is cut by it instead.
+        bounds = np.stack([face[:2], face[2:] + 1 - size])
+    else:
+        bounds = np.array([[width - size, height - size], [0, 0]], dtype=np.float64)
+    low, high = bounds.min(axis=0), bounds.max(axis=0)
+    return np.floor(rng.uniform(low, high, (tries, 2))).astype(np.int64)
+
+
+def _holds_a_face(corners: np.ndarray, size: int, faces: np.ndarray) -> np.ndarray:
+    """Which windows [T] hold a face entirely or overlap one by IoU > 0.7."""
+    windows = np.concatenate([corners, corners + size], axis=1)
+    low = np.maximum(windows[:, None, :2], faces[:, :2])
+    high = np.minimum(windows[:, None, 2:], faces[:, 2:])
+    shared = (high - low).clip(min=0).prod(axis=-1)
+    overlaps = shared / (size**2 + _areas(faces) - shared) > 0.7
+    return _any_inside(windows, faces) | overlaps.any(axis=1)
+
+
+def _any_inside(windows: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Which windows [..., 4] hold any face [N, 4] entirely, edges included: [...] bool."""
+    outer = windows[..., None, :]
+    inside = (outer[..., :2] <= faces[:, :2]) & (outer[..., 2:] >= faces[:, 2:])
+    return np.asarray(inside.all(axis=-1).any(axis=-1))
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

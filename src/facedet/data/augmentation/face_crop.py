@@ -2,7 +2,7 @@
 
 import os
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -14,14 +14,46 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A  # noqa: E402
 
 
-class Distortion(Protocol):
-    """Changes the colours of a picture, in two steps: it draws how, then does it."""
+class Distortion(A.ImageOnlyTransform):
+    """Changes brightness, contrast, saturation and hue: draws how, then does it.
+
+    Args:
+        brightness: half the width of the range that is drawn from; likewise the other three.
+        contrast: see brightness.
+        saturation: see brightness.
+        hue: see brightness.
+        p: probability of the whole.
+    """
+
+    unchanged: Any = ()  # a draw that changes nothing
+
+    def __init__(
+        self, brightness: float, contrast: float, saturation: float, hue: float, p: float
+    ) -> None:
+        super().__init__(p=p)
+        self.ranges = {
+            "brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue,
+        }  # fmt: skip
 
     def draw(self, rng: np.random.Generator) -> Any:  # noqa: ANN401
         """How one picture is to be changed."""
+        raise NotImplementedError
 
     def alter(self, piece: np.ndarray, drawn: Any, picture: np.ndarray) -> np.ndarray:  # noqa: ANN401
         """A part uint8 [h, w, 3] of `picture` uint8 [H, W, 3], changed as drawn."""
+        raise NotImplementedError
+
+    def draw_or_not(self, rng: np.random.Generator) -> Any:  # noqa: ANN401
+        """A draw with probability `p`, else one that changes nothing."""
+        return self.draw(rng) if rng.random() < self.p else self.unchanged
+
+    def get_params(self) -> dict[str, Any]:
+        """Draws for a whole picture; albumentations has drawn `p` already."""
+        return {"drawn": self.draw(self.random_generator)}
+
+    def apply(self, img: np.ndarray, drawn: Any, **_: Any) -> np.ndarray:  # noqa: ANN401
+        """Distorts uint8 [H, W, 3]."""
+        return self.alter(img, drawn, img)
 
 
 class FaceCrop(A.DualTransform):
@@ -44,16 +76,27 @@ class FaceCrop(A.DualTransform):
         self.ignore_column = ignore_column
 
     def choose(
-        self, picture: tuple[int, int], boxes: np.ndarray, pickable: np.ndarray
+        self,
+        picture: tuple[int, int],
+        boxes: np.ndarray,
+        pickable: np.ndarray,
+        rng: np.random.Generator,
     ) -> crops.Crop:
-        """The crop of a picture of size (height, width) with `boxes` [N, 4] in pixels."""
+        """A window, and the faces that stay.
+
+        Args:
+            picture: (height, width) in pixels.
+            boxes: [N, 4] float xyxy pixels.
+            pickable: [N] bool: the faces that a window may be chosen for.
+            rng: source of every draw.
+        """
         raise NotImplementedError
 
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
         """Draws the distortion, then the window."""
-        steps = self.distortion.draw(self.random_generator) if self.distortion else ()
+        steps = self.distortion.draw_or_not(self.random_generator) if self.distortion else ()
         height, width = params["shape"][:2]
         table = np.asarray(data.get("bboxes", ()), dtype=np.float64)
         table = table.reshape(len(table), -1) if len(table) else np.zeros((0, 6))
@@ -63,7 +106,7 @@ class FaceCrop(A.DualTransform):
         crop = crops.whole_picture((height, width), len(table))
         if pickable.any() or not self.is_for_faces:
             pixels = table[:, :4] * (width, height, width, height)
-            crop = self.choose((height, width), pixels, pickable)
+            crop = self.choose((height, width), pixels, pickable, self.random_generator)
         return {"steps": steps, "window": crop.window, "keep": crop.keep}
 
     def apply(

@@ -2,13 +2,15 @@
 
 Brightness adds levels and contrast multiplies them; saturation and hue are those of HSV. Only the
 brightness is cut off at 0 and 255 on the way, so levels above 255 reach the HSV part, and rounding
-comes last. Pure functions on RGB `uint8 [H, W, 3]`.
+comes last. Works on RGB `uint8 [H, W, 3]`.
 """
 
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+
+from facedet.data.augmentation.face_crop import Distortion
 
 # Float copies of a whole picture leave the cache: strips of so many pixels are faster.
 _STRIP_PIXELS = 16384
@@ -24,31 +26,42 @@ class Tone(NamedTuple):
     hue: float = 0.0  # degrees added to HSV's hue
 
 
-def draw_tone(
-    rng: np.random.Generator,
-    brightness: float = 32.0,
-    contrast: float = 0.5,
-    saturation: float = 0.5,
-    hue: float = 18.0,
-    p: float = 0.5,
-) -> Tone:
-    """Draws a distortion.
+class HsvDistortion(Distortion):
+    """Brightness, contrast, saturation and hue on floats, each with probability 0.5.
 
     The release also tosses a coin for contrast before or after the HSV part. Both give the same:
     nothing is cut off in between, and saturation and hue do not depend on a common factor.
 
     Args:
-        rng: source of every draw.
-        brightness: levels U(-brightness, brightness).
+        brightness: levels U(-brightness, brightness) added.
         contrast: factor 1 + U(-contrast, contrast); likewise saturation.
         saturation: see contrast.
-        hue: degrees U(-hue, hue).
-        p: probability of each of the four.
+        hue: degrees U(-hue, hue) added.
+        p: probability of the whole.
     """
-    happens = rng.random(4) < p
-    half = np.array([brightness, contrast, saturation, hue])
-    amounts = np.array(Tone()) + np.where(happens, rng.uniform(-half, half), 0)
-    return Tone(*amounts.tolist())
+
+    unchanged = Tone()
+
+    def __init__(
+        self,
+        brightness: float = 32.0,
+        contrast: float = 0.5,
+        saturation: float = 0.5,
+        hue: float = 18.0,
+        p: float = 1.0,
+    ) -> None:
+        super().__init__(brightness, contrast, saturation, hue, p)
+
+    def draw(self, rng: np.random.Generator) -> Tone:
+        """One distortion."""
+        happens = rng.random(4) < 0.5
+        half = np.array(list(self.ranges.values()))
+        amounts = np.array(Tone()) + np.where(happens, rng.uniform(-half, half), 0)
+        return Tone(*amounts.tolist())
+
+    def alter(self, piece: np.ndarray, drawn: Tone, picture: np.ndarray) -> np.ndarray:
+        """A part uint8 [h, w, 3] of a picture, changed as drawn; every pixel goes by itself."""
+        return retouch(piece, drawn)
 
 
 def retouch(piece: np.ndarray, tone: Tone) -> np.ndarray:

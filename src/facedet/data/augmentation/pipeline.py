@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from facedet.data.augmentation.distortion import PhotometricDistortion
 from facedet.data.augmentation.extd import (
+    ANCHOR_SIDES,
     A,
     DataAnchorSampling,
-    PhotometricDistortion,
     PillowResize,
     SquareCrop,
 )
-from facedet.data.augmentation.smallhardface import HsvDistortion, ShortSideCrop
-from facedet.data.augmentation.windows import ANCHOR_SIDES
+from facedet.data.augmentation.hsv_distortion import HsvDistortion
+from facedet.data.augmentation.smallhardface import ShortSideCrop
 from facedet.errors import UsageError
 
 IGNORE_COLUMN = 5  # of the boxes as the steps see them

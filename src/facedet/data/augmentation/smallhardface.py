@@ -1,4 +1,4 @@
-"""The parts of SmallHardFace's augmentation as albumentations transforms (arXiv 1811.11662)."""
+"""SmallHardFace's training scales and crop as an albumentations transform (arXiv 1811.11662)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,58 +7,21 @@ import cv2
 import numpy as np
 
 from facedet.data.augmentation import windows as crops
-from facedet.data.augmentation.face_crop import A, FaceCrop
-from facedet.data.augmentation.hsv_distortion import Tone, draw_tone, retouch
-from facedet.data.augmentation.short_side import choose_short_side_window
+from facedet.data.augmentation.face_crop import Distortion, FaceCrop
 from facedet.errors import UsageError
-
-
-class HsvDistortion(A.ImageOnlyTransform):
-    """Brightness, contrast, saturation and hue on floats, each with probability 0.5.
-
-    Args:
-        brightness: levels U(-brightness, brightness) added.
-        contrast: factor 1 + U(-contrast, contrast); likewise saturation.
-        saturation: see contrast.
-        hue: degrees U(-hue, hue) added.
-        p: probability of the whole.
-    """
-
-    def __init__(
-        self,
-        brightness: float = 32.0,
-        contrast: float = 0.5,
-        saturation: float = 0.5,
-        hue: float = 18.0,
-        p: float = 1.0,
-    ) -> None:
-        super().__init__(p=p)
-        self.ranges = (brightness, contrast, saturation, hue)
-
-    def draw(self, rng: np.random.Generator) -> Tone:
-        """One distortion."""
-        return draw_tone(rng, *self.ranges) if rng.random() < self.p else Tone()
-
-    def alter(self, piece: np.ndarray, drawn: Tone, picture: np.ndarray) -> np.ndarray:
-        """Distorts a part uint8 [h, w, 3] of a picture; every pixel goes by itself."""
-        return retouch(piece, drawn)
-
-    def get_params(self) -> dict[str, Any]:
-        """Draws the distortion; albumentations has drawn `p` already."""
-        return {"tone": draw_tone(self.random_generator, *self.ranges)}
-
-    def apply(self, img: np.ndarray, tone: Tone, **_: Any) -> np.ndarray:  # noqa: ANN401
-        """Distorts uint8 [H, W, 3]."""
-        return retouch(img, tone)
 
 
 class ShortSideCrop(FaceCrop):
     """Resizes to a random short side, and cuts out a rectangle with a face in it, or none.
 
-    See `short_side.choose_short_side_window`. A window that is cut from a smaller picture differs
+    Of the rectangles tried, with sides of U(min_ratio, 1) of the picture's, each for itself, the
+    first with a face's centre strictly inside is taken; without any, the whole picture. Faces
+    stay whose centre is strictly inside and which, clipped to the window, are nowhere thinner than
+    a pixel. Centres are of the boxes clipped to the picture.
+
+    The rectangle is chosen before anything is resized, so that only its pixels are. It differs
     from the same window of the whole resized picture by the shift of a small part of a source
-    pixel at its edges (`crops.cut_window`); where the picture shrinks, the distortion comes after
-    the resizing.
+    pixel at its edges; where the picture shrinks, the distortion comes after the resizing.
 
     Args:
         scales: short sides in pixels, to draw from.
@@ -84,7 +47,7 @@ class ShortSideCrop(FaceCrop):
         crop: float = 0.5,
         min_ratio: float = 0.6,
         tries: int = 50,
-        distortion: HsvDistortion | None = None,
+        distortion: Distortion | None = None,
         ignore_column: int | None = None,
         p: float = 1.0,
     ) -> None:
@@ -105,11 +68,32 @@ class ShortSideCrop(FaceCrop):
         self.tries = tries
 
     def choose(
-        self, picture: tuple[int, int], boxes: np.ndarray, pickable: np.ndarray
+        self,
+        picture: tuple[int, int],
+        boxes: np.ndarray,
+        pickable: np.ndarray,
+        rng: np.random.Generator,
     ) -> crops.Crop:
-        """A window of the resized picture."""
-        how = (self.scales, self.long_limit, self.crop, self.min_ratio, self.tries)
-        return choose_short_side_window(picture, boxes, pickable, self.random_generator, *how)
+        """The whole resized picture, or a rectangle of it."""
+        short = self.scales[int(rng.integers(len(self.scales)))]
+        resized = resized_size(picture, short, self.long_limit)
+        extent = np.array(resized[::-1])  # (width, height), as boxes have their coordinates
+        factor = extent / picture[::-1]
+        faces = (boxes * np.tile(factor, 2)).clip(0, np.tile(extent, 2))
+        centres = (faces[:, :2] + faces[:, 2:]) / 2
+        low, size = np.zeros(2, dtype=np.int64), extent
+        if rng.random() < self.crop:
+            sizes = np.maximum(1, np.rint(extent * rng.uniform(self.min_ratio, 1, (self.tries, 2))))
+            sizes = sizes.astype(np.int64)
+            corners = rng.integers(0, extent - sizes + 1)
+            found = _holds(corners, sizes, centres[pickable]).any(axis=1)
+            if found.any():
+                low, size = corners[found.argmax()], sizes[found.argmax()]
+        inside = _holds(low[None], size[None], centres)[0]
+        clipped = faces.clip(np.tile(low, 2), np.tile(low + size, 2))
+        thick = (clipped[:, 2:] - clipped[:, :2] >= 1).all(axis=1)
+        (left, top), (width, height) = low.tolist(), size.tolist()
+        return crops.Crop(crops.Window(resized, top, left, height, width), inside & thick)
 
     def apply(
         self,
@@ -123,3 +107,25 @@ class ShortSideCrop(FaceCrop):
         size = (window.width, window.height)
         # An enlarged picture that is wanted whole is left to be resized.
         return piece if piece.shape[1::-1] == size else cv2.resize(piece, size)
+
+
+def resized_size(picture: tuple[int, int], short: int, long_limit: int) -> tuple[int, int]:
+    """(height, width) of a picture of that size, resized to a short side.
+
+    Args:
+        picture: (height, width) in pixels.
+        short: the short side in pixels, less where the long side would exceed its limit.
+        long_limit: of the long side, in pixels.
+    """
+    factor = short / min(picture)
+    if round(factor * max(picture)) > long_limit:
+        factor = long_limit / max(picture)
+    height, width = (max(1, round(side * factor)) for side in picture)
+    return height, width
+
+
+def _holds(corners: np.ndarray, sizes: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Which rectangles hold which centres [N, 2]: [T, N] bool, from corners and sizes [T, 2]."""
+    low = corners[:, None]
+    inside = (centres > low) & (centres < low + sizes[:, None])
+    return np.asarray(inside.all(axis=-1))
