@@ -144,12 +144,22 @@ def load(
     return FaceDetector(pyramid, read.info)
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: str | int) -> torch.device:
     """The device of that name, after a check that it can be used.
+
+    Args:
+        name: a name of PyTorch's, the number of a GPU, or `auto`: the first that there is of
+            `cuda`, `mps` and `cpu`.
 
     Raises:
         FacedetError: there is no such device on this machine.
     """
+    name = str(name)
+    if name == "auto":
+        is_mps = torch.backends.mps.is_available()
+        name = "cuda" if torch.cuda.is_available() else "mps" if is_mps else "cpu"
+    elif name.isdecimal():
+        name = f"cuda:{name}"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)

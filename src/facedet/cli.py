@@ -23,13 +23,13 @@ COMMANDS = {
     "diagnose": "why an AP is low: faces not found, wrong boxes, what each costs",
     "score": "score anybody's detection files, without a network",
     "weights": "shipped and released weights by name: list, fetch, verify, card, convert",
-    "study": "a detector under changed protocols: its pyramid's scales, its minimal score",
     "cost": "parameters and multiply-adds of every preset",
     "benchmark": "time the network, the training step and the input pipeline on this machine",
     "data": "make the embedded data; count, check or convert anybody's",
 }
 # Words of earlier versions: what to type instead.
 REMOVED = {
+    "study": "facedet evaluate -m KEY=A,B runs the grid, -m -cn shf_pyramid the pyramid's sizes",
     "hardest": "a training with mining=him writes hardest.csv and hardest.png into its folder",
 }
 # Words of earlier versions that still work.

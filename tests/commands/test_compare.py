@@ -14,6 +14,7 @@ from scipy.io import savemat
 from facedet.commands import compare
 from facedet.config import compose, plain
 from facedet.errors import FacedetError, UsageError
+from facedet.evaluation import comparison
 from facedet.profiling.timing import Timing
 
 SUBSETS = ("easy", "medium", "hard")
@@ -59,7 +60,7 @@ def test_own_and_published_results_by_their_ap(published, own, tmp_path, capsys)
     assert call(*words, "--unlike") == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     # Half of the precision each; on hard faces 0.4, 0.3, 0.2, 0.1.
-    assert rows[0] == list(SUBSETS)
+    assert rows[0] == ["method", *SUBSETS]
     assert [row[0] for row in rows[1:]] == ["B", "EXTD", "C", "A"]
     assert " ".join(rows[2]) == "EXTD 0.5000 0.4000 0.3000 own: wider_single, 8 images"
     assert rows[3] == ["C", "0.2000", "0.2000", "0.2000"]
@@ -73,7 +74,7 @@ def test_own_and_published_results_by_their_ap(published, own, tmp_path, capsys)
 def test_what_is_drawn(published, own, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        compare, "plot_precision_recall", lambda path, curves, *_: drawn.append(list(curves))
+        comparison, "plot_precision_recall", lambda path, curves, *_: drawn.append(list(curves))
     )
     call("--curves", published, "--run", own, "--output", tmp_path / "out", "--best", 2, "--unlike")
     # All own ones, by the folder's name, and the two best published ones.
@@ -90,12 +91,12 @@ def test_published_results_alone(published, capsys):
 def test_complaints(published, own, tmp_path):
     with pytest.raises(UsageError, match="A stands for two results"):
         call("--curves", published, "--run", f"A={own}")
-    with pytest.raises(UsageError, match="--run A=: wanted NAME=FOLDER"):
+    with pytest.raises(UsageError, match="--run A=: expected NAME=FOLDER"):
         call("--curves", published, "--run", "A=")
     with pytest.raises(FacedetError, match="nowhere.curves.npz cannot be read"):
         call("--curves", published, "--run", tmp_path / "nowhere")
     (own / "metrics.json").write_text("{}")
-    with pytest.raises(FacedetError, match="metrics.json does not tell of protocol and images"):
+    with pytest.raises(FacedetError, match="metrics.json names no protocol and images"):
         call("--curves", published, "--run", own)
     np.savez(own / "curves.npz", threshold=[1.0])
     with pytest.raises(FacedetError, match="curves.npz holds no WIDER FACE curves"):
@@ -178,7 +179,7 @@ def test_what_is_unlike_is_told(published, run_of, tmp_path, capsys):
     assert "not measured alike: images 3,226 (a1, the published ones) / 243 (b1)" in captured.err
     with (tmp_path / "out" / "comparison.csv").open() as stream:
         unlike = {row["method"]: row["unlike"] for row in csv.DictReader(stream)}
-    assert unlike["b1"] == "images 243; integer_quirk false"
+    assert unlike["b1"] == "integer_quirk false"
     assert unlike["A"] == "images 3,226; integer_quirk true"
 
 
@@ -196,7 +197,7 @@ def test_costs_of_a_recorded_network(published, run_of, tmp_path, capsys):
     output = tmp_path / "out"
     assert call("--curves", published, "--run", a, "--run", b, "--output", output) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert rows[0] == [*SUBSETS, "params", "M", "madds", "G"]
+    assert rows[0] == ["method", *SUBSETS, "params", "M", "madds", "G"]
     # EXTD-SSD-32 and 64 with one slope less per activation than their PReLU twins.
     by_name = {row[0]: row[4:6] for row in rows[1:]}
     assert by_name["A"] == ["–", "–"]
@@ -232,7 +233,7 @@ def test_costs_of_a_weights_file(published, run_of, weights, tmp_path, capsys):
 
 def test_latency_is_measured_where_asked_for(published, run_of, monkeypatch, capsys):
     monkeypatch.setattr(
-        "facedet.evaluation.run_costs.network_latency",
+        "facedet.evaluation.comparison.network_latency",
         lambda net, size: Timing(0.0123 * (size == (640, 640)), 0.0, 0.0, 1),
     )
     call("--curves", published, "--run", run_of("a1", network=extd(32)), "--latency")

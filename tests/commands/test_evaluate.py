@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facedet.commands import evaluate
 from facedet.data.crowds.wider_writer import write_wider
+from facedet.evaluation import application, run
 from facedet.evaluation.detection_files import read_detections
 from facedet.structures import Record
 from reference.one_face import BOX
@@ -119,7 +119,7 @@ def test_a_data_set_without_its_lists(cli, weights, copied, tmp_path, monkeypatc
     def never(*_, **__):
         pytest.fail("went to work before it was known that nothing can be scored")
 
-    monkeypatch.setattr("facedet.evaluation.detect.detect_records", never)
+    monkeypatch.setattr(run, "detect_records", never)
     result = cli(*settings(weights, copied, tmp_path / "out"))
     result.check_error(1, copied, "ground_truth/wider_{easy,medium,hard}_val.mat")
 
@@ -154,19 +154,18 @@ def test_training_pictures_are_in_no_lists_and_all_faces_count(cli, weights, wid
         (["protocol=widre"], 2, "protocol=widre: there is no such choice; the nearest is wider"),
         (["data=widr"], 2, "the nearest is wider"),
         (["data.images=presnt"], 2, "images=presnt is none of all, present"),
-        (["limit=0"], 2, "limit=0: a number of pictures above 0"),
+        (["limit=0"], 2, "limit=0: expected a number of pictures above 0"),
         (["limit=-1"], 2, "limit=-1"),
         (["limit=few"], 2, "limit=few"),
         (["limit=true"], 2, "limit="),
-        (["folded=flase"], 2, "folded=flase: true or false is wanted"),
+        (["folded=flase"], 2, "folded=flase: Value 'flase' is not a valid bool"),
         (["protocol.on_large=crop"], 2, "on_large='crop'"),
-        (["protocol.postprocess.score=low"], 2, "a number is wanted; the default is 0.05"),
+        (["protocol.postprocess.score=low"], 2, "expected a number; the default is 0.05"),
         (["device=banana"], 1, "device=banana cannot be used"),
         (["weights=/nowhere.pth"], 1, "/nowhere.pth: no such weights file"),
         (["data.root=/nowhere"], 1, "/nowhere"),
         (["paths.output=/proc/nowhere"], 1, "/proc/nowhere"),
         (["banana"], 2, "banana: settings are written KEY=VALUE"),
-        (["-m"], 2, "-m"),
     ],
 )
 def test_complaints(cli, weights, wider, tmp_path, more, code, words):
@@ -196,7 +195,7 @@ def test_an_interruption(cli, weights, wider, tmp_path, monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluate, "evaluate", interrupted)
+    monkeypatch.setattr(run, "evaluate", interrupted)
     result = cli(*settings(weights, wider, tmp_path / "out"))
     result.check_error(130, "facedet evaluate: interrupted")
 
@@ -235,6 +234,43 @@ def test_going_on_keeps_the_detections_of_the_same_settings(cli, weights, wider,
     assert f"{out} holds detections of another run (" in result.err
     assert "resume=false" in result.err
     (out / "detections.json").write_text("{")
-    assert "(damaged)" in cli(*settings(weights, wider, out, "resume=true")).err
+    assert "(detections.json is damaged)" in cli(*settings(weights, wider, out, "resume=true")).err
     assert cli(*settings(weights, wider, out)).code == 0
     assert files[0].read_text() != marked
+
+
+def test_a_multirun_ends_with_a_table(cli, weights, wider, tmp_path):
+    out = tmp_path / "runs ü"
+    words = [f"hydra.sweep.dir={out}", "limit=2"]
+    # The detector's one score is 0.88.
+    grid = "protocol.postprocess.score=0.05,0.9"
+    result = cli(*settings(weights, wider, tmp_path / "unused", *words, grid), "-m")
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()[-5:]
+    assert [one.split(" | ")[0] for one in lines[2:4]] == [
+        "| protocol.postprocess.score=0.05",
+        "| protocol.postprocess.score=0.9 ",
+    ]
+    assert lines[0].split()[1::2] == ["run", "wider/easy", "wider/medium", "wider/hard"]
+    assert lines[-1] == f"  {out}"
+    for place, ap in enumerate((1.0, 0.0)):
+        report = json.loads((out / str(place) / "metrics.json").read_text())
+        assert report["wider/hard"] == ap
+    assert not (tmp_path / "unused").exists()
+
+
+def test_a_run_that_fails_does_not_take_the_others_along(cli, weights, wider, tmp_path):
+    grid = ["protocol.on_large=tile,crop", f"hydra.sweep.dir={tmp_path / 'runs'}", "limit=1"]
+    result = cli(*settings(weights, wider, tmp_path / "unused", *grid), "-m")
+    assert result.code == 2
+    assert "on_large='crop'" in result.err.splitlines()[-1]
+    assert "1.0000" in result.out.splitlines()[-2]
+
+
+def test_the_pyramids_ablation(weights, wider, tmp_path):
+    common = ["data=wider", f"data.root={wider}", f"weights={weights}", "limit=1",
+              "protocol.scales.base=8000", "protocol.scales.long=12000"]  # fmt: skip
+    reports = application.evaluate_sweep("shf_pyramid", common, tmp_path / "runs")
+    sides = [report["settings"]["scales"]["sides"] for report in reports]
+    assert (len(sides), sides[0], sides[6]) == (12, [100, 300, 600, 1000, 1400], [600, 1000, 1400])
+    assert reports[7]["varying"] == "protocol.scales.sides=[100]"

@@ -7,6 +7,7 @@ from PIL import Image
 
 from facedet.errors import FacedetError
 from facedet.evaluation.detect import detect_records, judge, save_sheet
+from facedet.evaluation.detection_files import EventFiles
 from facedet.plots import FALSE_ALARM, FOUND, MISSED
 from facedet.structures import Detections, Record
 from reference.one_face import save_picture
@@ -25,83 +26,74 @@ def at(*boxes, note=""):
     return lambda rgb: found
 
 
-def test_a_file_per_picture_in_order(tmp_path):
-    records = [record(tmp_path, f"event {i % 2}/a{i}") for i in range(5)]
-    seen = []
-
-    def detect(rgb):
-        seen.append(rgb.shape)
-        return at([1.0, 2.0, 11.0, 22.0])(rgb)
-
-    out = tmp_path / "out"
-    layout = {"plus_one": 1, "decimals": 1, "score_decimals": 3}
-    assert detect_records(detect, records, out, **layout) == {}
-    assert seen == [(48, 64, 3)] * 5
-    assert len(list(out.glob("*/*.txt"))) == 5
-    # w = 11 - 1 + 1, h = 22 - 2 + 1, as the release counts.
-    assert (out / "event 1" / "a3.txt").read_text() == "a3\n1\n1.0 2.0 11.0 21.0 0.750\n"
-
-
-def test_notes_by_picture(tmp_path):
-    records = [record(tmp_path, "e/a"), record(tmp_path, "e/b")]
-    notes = detect_records(at([1.0, 1.0, 5.0, 5.0], note="in tiles"), records, tmp_path / "out")
-    assert notes == {"e/a": "in tiles", "e/b": "in tiles"}
-
-
-class Sink:
+class Writer:
     """Takes detections, and says whether it was closed."""
 
-    def __init__(self, folder, **layout):
-        self.folder, self.layout, self.names, self.closed = folder, layout, [], False
-        Sink.last = self
+    def __init__(self):
+        self.boxes, self.closed = {}, False
 
     def has(self, name):
         return name == "e/there"
 
     def add(self, name, detections):
-        self.names.append((name, len(detections.boxes)))
+        self.boxes[name] = detections.boxes.tolist()
 
     def close(self):
         self.closed = True
 
 
-def test_another_layout(tmp_path):
+def test_every_picture_is_written_in_order(tmp_path):
+    records = [record(tmp_path, f"e/a{i}") for i in range(5)]
+    seen, writer = [], Writer()
+
+    def detect(rgb):
+        seen.append(rgb.shape)
+        return at([1.0, 2.0, 11.0, 22.0])(rgb)
+
+    assert detect_records(detect, records, writer) == {}
+    assert seen == [(48, 64, 3)] * 5
+    assert writer.boxes == {f"e/a{i}": [[1, 2, 11, 22]] for i in range(5)}
+    assert writer.closed
+    assert detect_records(detect, [], writer) == {}
+
+
+def test_what_is_there_is_left_out_if_resumed(tmp_path):
+    records = [record(tmp_path, "e/there"), record(tmp_path, "e/new")]
+    for resume, names in ((True, ["e/new"]), (False, ["e/there", "e/new"])):
+        writer = Writer()
+        detect_records(at(), records, writer, resume)
+        assert list(writer.boxes) == names
+
+
+def test_notes_by_picture(tmp_path):
     records = [record(tmp_path, "e/a"), record(tmp_path, "e/b")]
-    detect_records(at([1.0, 1.0, 5.0, 5.0]), records, tmp_path / "out", Sink, decimals=2)
-    assert (Sink.last.folder, Sink.last.layout) == (tmp_path / "out", {"decimals": 2})
-    assert (Sink.last.names, Sink.last.closed) == ([("e/a", 1), ("e/b", 1)], True)
+    notes = detect_records(at([1.0, 1.0, 5.0, 5.0], note="in tiles"), records, Writer())
+    assert notes == {"e/a": "in tiles", "e/b": "in tiles"}
 
 
 def test_what_was_found_before_an_interruption_is_written(tmp_path):
+    writer = Writer()
+
     def interrupted(rgb):
-        if Sink.last.names:
+        if writer.boxes:
             raise KeyboardInterrupt
         return at([1.0, 1.0, 5.0, 5.0])(rgb)
 
     records = [record(tmp_path, "e/a"), record(tmp_path, "e/b")]
     with pytest.raises(KeyboardInterrupt):
-        detect_records(interrupted, records, tmp_path / "out", Sink)
-    assert (Sink.last.names, Sink.last.closed) == ([("e/a", 1)], True)
-
-
-def test_nothing_found_is_a_file_too(tmp_path):
-    detect_records(at(), [record(tmp_path, "e/a")], tmp_path / "out")
-    assert (tmp_path / "out" / "e" / "a.txt").read_text() == "a\n0\n"
-
-
-def test_no_records(tmp_path):
-    assert detect_records(at(), [], tmp_path / "out") == {}
+        detect_records(interrupted, records, writer)
+    assert (list(writer.boxes), writer.closed) == (["e/a"], True)
 
 
 def test_unreadable_pictures_do_not_stop_the_rest(tmp_path, capsys):
     records = [record(tmp_path, f"e/a{i}") for i in range(5)]
     records[0].path.write_text("no picture")
     records[4].path.unlink()
-    with pytest.raises(FacedetError, match=r"2 of 5 pictures cannot be read.*out") as caught:
-        detect_records(at(), records, tmp_path / "out")
+    writer = Writer()
+    with pytest.raises(FacedetError, match="2 of 5 pictures cannot be read") as caught:
+        detect_records(at(), records, writer)
     assert "\n" not in str(caught.value)
-    names = sorted(path.name for path in (tmp_path / "out").rglob("*.txt"))
-    assert names == ["a1.txt", "a2.txt", "a3.txt"]
+    assert list(writer.boxes) == ["e/a1", "e/a2", "e/a3"]
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in lines] == [str(records[0].path), str(records[4].path)]
 
@@ -111,7 +103,9 @@ def test_an_output_that_cannot_be_written_stops_at_once(tmp_path):
     seen = []
     records = [record(tmp_path, f"e/a{i}") for i in range(3)]
     with pytest.raises(FacedetError, match="taken"):
-        detect_records(lambda rgb: seen.append(1) or at()(rgb), records, tmp_path / "taken")
+        detect_records(
+            lambda rgb: seen.append(1) or at()(rgb), records, EventFiles(tmp_path / "taken")
+        )
     assert len(seen) == 1
 
 
@@ -168,11 +162,3 @@ def test_sheet_shows_pictures_of_the_whole_set(tmp_path):
     # A picture of which nothing is said has no detections.
     save_sheet(tmp_path / "one.png", records[:1], {})
     assert Image.open(tmp_path / "one.png").size == (1680, 420)
-
-
-def test_what_is_there_is_left_out_when_it_goes_on(tmp_path):
-    records = [record(tmp_path, "e/there"), record(tmp_path, "e/new")]
-    detect_records(at([1.0, 1.0, 5.0, 5.0]), records, tmp_path / "out", Sink, resume=True)
-    assert [name for name, _ in Sink.last.names] == ["e/new"]
-    detect_records(at([1.0, 1.0, 5.0, 5.0]), records, tmp_path / "out", Sink)
-    assert [name for name, _ in Sink.last.names] == ["e/there", "e/new"]

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from facedet.errors import FacedetError
-from facedet.evaluation.detection_files import read_detections, write_detections
+from facedet.evaluation.detection_files import EventFiles, read_detections
 from facedet.structures import Detections
 
 TEXT = "0_Parade_1\n2\n10 20 30 40 0.9\n1.5 2.5 3 4 0.25\n"
+EMPTY = Detections(torch.zeros(0, 4), torch.zeros(0))
 ROWS = [[10, 20, 30, 40, 0.9], [1.5, 2.5, 3, 4, 0.25]]
 
 
@@ -223,8 +224,8 @@ def test_npz_that_is_none(tmp_path):
 def test_written_in_the_released_form(tmp_path):
     boxes = torch.tensor([[0.0, 0.0, 9.0, 4.0], [1.26, 2.0, 11.0, 22.0]])
     detections = Detections(boxes, torch.tensor([0.12345, 0.98765]))
-    path = write_detections(tmp_path, "0--Parade/0_Parade_1", detections)
-    assert path == tmp_path / "0--Parade" / "0_Parade_1.txt"
+    EventFiles(tmp_path).add("0--Parade/0_Parade_1", detections)
+    path = tmp_path / "0--Parade" / "0_Parade_1.txt"
     # w = 11 - 1.26 + 1 = 10.74, h = 22 - 2 + 1 = 21; best first.
     assert path.read_text() == "0_Parade_1\n2\n1.3 2.0 10.7 21.0 0.988\n0.0 0.0 10.0 5.0 0.123\n"
     assert [file.name for file in path.parent.iterdir()] == ["0_Parade_1.txt"]
@@ -233,10 +234,11 @@ def test_written_in_the_released_form(tmp_path):
 def test_written_in_whole_pixels(tmp_path):
     boxes = torch.tensor([[10.9, 20.5, 30.2, 41.0], [-0.7, 3.0, 5.99, 8.5]])
     detections = Detections(boxes, torch.tensor([0.75, 0.5]))
-    options = {"plus_one": 0, "decimals": 0, "score_decimals": 2, "truncate": True}
-    path = write_detections(tmp_path, "a/1", detections, **options)
+    writer = EventFiles(tmp_path, plus_one=0, decimals=0, score_decimals=2, truncate=True)
+    writer.add("a/1", detections)
     # int(30.2) - int(10.9) = 30 - 10, not round(19.3); int(-0.7) is 0.
-    assert path.read_text() == "1\n2\n10 20 20 21 0.75\n0 3 5 5 0.50\n"
+    text = (tmp_path / "a" / "1.txt").read_text()
+    assert text == "1\n2\n10 20 20 21 0.75\n0 3 5 5 0.50\n"
 
 
 def test_written_and_read(tmp_path):
@@ -244,23 +246,22 @@ def test_written_and_read(tmp_path):
     boxes = torch.rand((20, 4), generator=generator).double() * 100
     boxes[:, 2:] += boxes[:, :2]
     scores = torch.rand(20, generator=generator).double().sort(descending=True).values
-    empty = Detections(torch.zeros(0, 4), torch.zeros(0))
-    write_detections(
-        tmp_path, "a/1", Detections(boxes, scores), plus_one=0, decimals=9, score_decimals=12
-    )
-    write_detections(tmp_path, "a/2", empty)
+    writer = EventFiles(tmp_path, plus_one=0, decimals=9, score_decimals=12)
+    writer.add("a/1", Detections(boxes, scores))
+    writer.add("a/2", EMPTY)
     found = read_detections(tmp_path)
     assert found["a/2"].shape == (0, 5)
     np.testing.assert_allclose(found["a/1"][:, :2], boxes[:, :2], atol=1e-9)
     np.testing.assert_allclose(found["a/1"][:, 2:4], boxes[:, 2:] - boxes[:, :2], atol=1e-9)
     np.testing.assert_allclose(found["a/1"][:, 4], scores, atol=1e-12)
+    assert writer.has("a/1")
+    assert not writer.has("a/3")
 
 
 def test_writing_where_nothing_can_be_written(tmp_path):
-    empty = Detections(torch.zeros(0, 4), torch.zeros(0))
     (tmp_path / "a").write_text("a file in the folder's place")
     with pytest.raises(FacedetError, match="cannot be written"):
-        write_detections(tmp_path, "a/1", empty)
+        EventFiles(tmp_path).add("a/1", EMPTY)
     for name in ("../1", "/etc/1"):
         with pytest.raises(FacedetError, match="no image name"):
-            write_detections(tmp_path, name, empty)
+            EventFiles(tmp_path).add(name, EMPTY)

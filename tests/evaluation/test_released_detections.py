@@ -9,6 +9,7 @@ import torch
 from facedet.box_coder import SsdBoxCoder
 from facedet.data.images import read_rgb
 from facedet.data.readers.wider import read_ground_truth
+from facedet.evaluation.benchmarks import WiderFace
 from facedet.evaluation.scoring import score_records
 from facedet.inference.postprocess import NmsMerge, NmsPostprocess
 from facedet.inference.pyramid import Pyramid
@@ -56,7 +57,7 @@ def test_the_stored_detections_score_as_stored(shared, golden, stored):
     }
     expected = json.loads((golden / "extd32_wider_val.json").read_text())
     for quirk, key in ((False, "plain"), (True, "integer_quirk")):
-        metric = score_records(WiderAP(integer_quirk=quirk), records, rows)
+        metric = score_records(WiderFace(), WiderAP(integer_quirk=quirk), records, rows)
         assert metric.images == expected[key]["images"] == 243
         assert metric.detections == expected[key]["detections"]
         for name, value in metric.compute().items():

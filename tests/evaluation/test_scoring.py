@@ -9,15 +9,10 @@ import pytest
 from PIL import Image
 
 from facedet import __version__
+from facedet.data.readers.wider import require_subsets
 from facedet.errors import FacedetError
-from facedet.evaluation.scoring import (
-    Row,
-    metric_report,
-    require_subsets,
-    save_report,
-    score_records,
-    table,
-)
+from facedet.evaluation.benchmarks import Row, WiderFace
+from facedet.evaluation.scoring import column_hint, metric_report, save_report, score_records, table
 from facedet.metrics.wider import WiderAP
 from facedet.plots import plot_roc
 from facedet.structures import Record
@@ -36,7 +31,7 @@ RECORDS = [record("e/1"), record("e/2")]
 
 @pytest.fixture
 def metric():
-    return score_records(WiderAP(), RECORDS, FOUND)
+    return score_records(WiderFace(), WiderAP(), RECORDS, FOUND)
 
 
 def test_boxes_are_x_y_w_h_and_missing_pictures_count(metric):
@@ -53,12 +48,12 @@ def test_boxes_are_x_y_w_h_and_missing_pictures_count(metric):
 
 def test_the_metric_given_is_the_metric_returned():
     metric = WiderAP(integer_quirk=False)
-    assert score_records(metric, RECORDS, FOUND) is metric
+    assert score_records(WiderFace(), metric, RECORDS, FOUND) is metric
     assert metric_report(metric, "a")["integer_quirk"] is False
 
 
 def test_no_faces_and_no_detections():
-    report = metric_report(score_records(WiderAP(), [record("e/1", ())], {}), "wider")
+    report = metric_report(score_records(WiderFace(), WiderAP(), [record("e/1", ())], {}), "wider")
     assert [report[f"wider/{name}"] for name in ("easy", "medium", "hard")] == [0.0] * 3
     assert (report["images"], report["detections"]) == (1, 0)
 
@@ -98,15 +93,13 @@ def test_a_folder_that_cannot_be_made(metric, tmp_path):
         save_report(tmp_path / "taken", metric_report(metric, "wider"), COLUMNS)
 
 
-def test_table_for_a_reader(metric):
+def test_table_for_a_reader():
     rows = [Row("easy", "AP", 0.5, 2), Row("a longer label", "TPR", 0.98765, 12345)]
-    lines = table(metric_report(metric, "wider"), "IoU 0.5", rows).splitlines()
-    assert lines == [
-        "protocol wider: IoU 0.5",
+    assert table(rows) == [
         "  easy            AP 0.5000         2 faces",
         "  a longer label  TPR 0.9877    12,345 faces",
-        "  2 images, 2 detections",
     ]
+    assert table(rows, as_percent=True)[1] == "  a longer label   98.77 %    12,345 faces"
 
 
 def test_roc_is_a_picture(tmp_path):
@@ -123,3 +116,40 @@ def test_faces_that_are_in_no_list():
     bare = RECORDS[1]._replace(tags={})
     with pytest.raises(FacedetError, match=r"^here: .*ground_truth/wider_\{easy,medium,hard\}_val"):
         require_subsets([RECORDS[0], bare], Path("here"))
+
+
+def swapped(columns, rows=((40, 20, 10, 10, 0.8), (70, 60, 20, 30, 0.5))):
+    """Rows of a file in another order, as a reader of "x y w h score" reads them."""
+    x, y, w, h, score = np.array(rows).T
+    named = {"x": x, "y": y, "w": w, "h": h, "score": score, "x1": x, "y1": y}
+    named |= {"x2": x + w, "y2": y + h}
+    return np.column_stack([named[name] for name in columns.split()])
+
+
+@pytest.mark.parametrize("columns", ["x1 y1 x2 y2 score", "score x y w h", "score x1 y1 x2 y2"])
+def test_a_hint_where_columns_are_swapped(columns):
+    boxes = np.array([[40, 20, 50, 30], [70, 60, 90, 90]], np.float32)
+    one = Record("e/1", Path(), boxes, np.zeros(2, bool), {})
+    hint = column_hint([one], {"e/1": swapped(columns)}, "x y w h score")
+    assert hint == f"its columns look like {columns}, expected x y w h score"
+    assert column_hint([one], {"e/1": swapped("x y w h score")}, "x y w h score") is None
+    # AFW's reader takes "score x1 y1 x2 y2" for granted.
+    score, x1, y1, x2, y2 = swapped(columns).T
+    read = np.column_stack([x1, y1, x2 - x1, y2 - y1, score])
+    hint = column_hint([one], {"e/1": read}, "score x1 y1 x2 y2")
+    assert (hint is None) == (columns == "score x1 y1 x2 y2")
+
+
+def test_a_hint_where_boxes_are_parts_of_the_sides():
+    boxes = np.array([[40, 20, 50, 30]], np.float32)
+    one = Record("e/1", Path(), boxes, np.zeros(1, bool), {})
+    rows = {"e/1": np.array([[0.4, 0.2, 0.1, 0.1, 0.9]])}
+    hint = column_hint([one], rows, "x y w h score")
+    assert hint.startswith("all numbers are below 1, expected x y w h score in pixels")
+
+
+def test_no_hint_for_detections_that_are_merely_bad():
+    assert column_hint(RECORDS[:1], {"e/1": np.array([[0, 0, 9, 9, 0.4]])}, "x y w h score") is None
+    assert column_hint(RECORDS[:1], {"e/1": np.zeros((0, 5))}, "x y w h score") is None
+    ellipse = {"e/1": np.array([[5, 5, 0, 45, 25, 0.4]])}
+    assert column_hint(RECORDS[:1], ellipse, "x y w h score") is None

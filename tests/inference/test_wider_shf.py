@@ -9,7 +9,7 @@ from torch import nn
 from facedet.box_coder import FasterRcnnBoxCoder
 from facedet.config import build, compose
 from facedet.evaluation.detect import detect_records
-from facedet.evaluation.detection_files import read_detections
+from facedet.evaluation.detection_files import EventFiles, read_detections
 from facedet.inference.pyramid import Pyramid
 from facedet.structures import Predictions, Record
 from reference.bright_faces import find_in_one, picture
@@ -78,7 +78,8 @@ def test_from_a_picture_to_the_result_file(tmp_path):
     path = tmp_path / "b.png"
     Image.fromarray(picture(80, 100, (20, 30, 40, 60))).save(path)
     record = Record("a/b", path, np.zeros((0, 4), np.float32), np.zeros(0, bool), {})
-    detect_records(make_pyramid(net, config), [record], tmp_path / "out", **config.files)
+    writer = EventFiles(tmp_path / "out", **config.files)
+    detect_records(make_pyramid(net, config), [record], writer)
     # 100 / 80 * 100 = 125 px wide, and so on; each size twice, plain and mirrored.
     assert net.sizes == [
         (side, side * 5 // 4) for side in (100, 300, 600, 1000, 1400) for _ in range(2)

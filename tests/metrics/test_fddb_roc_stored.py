@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facedet.data.readers.fddb import read_fddb_ground_truth
-from facedet.evaluation.benchmarks import BENCHMARKS
+from facedet.evaluation.benchmarks import Fddb
 from facedet.evaluation.detection_lists import read_fddb_detections
 from facedet.evaluation.scoring import score_records
 from facedet.metrics.fddb import FddbRoc
@@ -46,7 +46,7 @@ def score(widths):
         for record in read_fddb_ground_truth(FOLDER / "ellipses.txt")
     ]
     found = read_fddb_detections(FOLDER / "fddb_mtcnn_lqy_result.txt")
-    return score_records(FddbRoc(), records, found, BENCHMARKS["fddb"].feed)
+    return score_records(Fddb(), FddbRoc(), records, found)
 
 
 def test_every_row_is_the_tools(stored):

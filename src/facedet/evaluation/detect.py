@@ -1,11 +1,10 @@
 """Runs a detector over annotated pictures and writes down what it found and missed."""
 
-import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,11 +13,8 @@ from tqdm import tqdm
 from facedet.allocator import give_back_above
 from facedet.data.images import read_rgb
 from facedet.errors import FacedetError
-from facedet.evaluation.detection_files import EventFiles
 from facedet.plots import Box, draw_boxes, judge_boxes, save_picture, sheet
 from facedet.structures import Detections, Record
-
-log = logging.getLogger(__name__)
 
 # Pictures are decoded while the network works on the one before.
 _AHEAD = 2
@@ -42,20 +38,16 @@ class DetectionWriter(Protocol):
 def detect_records(
     detect: Callable[[np.ndarray], Detections],
     records: Sequence[Record],
-    folder: Path,
-    writer: Callable[..., DetectionWriter] = EventFiles,
+    writer: DetectionWriter,
     resume: bool = False,
-    **layout: Any,  # noqa: ANN401
 ) -> dict[str, str]:
     """Writes the detections in every record's picture into files.
 
     Args:
         detect: RGB image uint8 [H, W, 3] to detections in its pixels.
         records: of the pictures.
-        folder: for the detections.
-        writer: (folder, **layout) to what writes them; `folder/EVENT/IMAGE.txt` for each.
+        writer: of the files.
         resume: leave out the pictures whose detections are there already.
-        **layout: rounding of the files, see the writer.
 
     Returns:
         By record name, the notes of pictures that were not processed plainly.
@@ -66,8 +58,7 @@ def detect_records(
     """
     notes = {}
     unreadable = 0
-    sink = writer(folder, **layout)
-    waiting = [record for record in records if not (resume and sink.has(record.name))]
+    waiting = [record for record in records if not (resume and writer.has(record.name))]
     bar = tqdm(_decoded(waiting), total=len(waiting), unit="picture", disable=None)
     try:
         for record, rgb in bar:
@@ -77,16 +68,16 @@ def detect_records(
                 continue
             found = detect(rgb)
             give_back_above()
-            sink.add(record.name, found)
+            writer.add(record.name, found)
             if found.note:
                 notes[record.name] = found.note
     finally:
         # What was found before an interruption is worth its time.
-        sink.close()
+        writer.close()
     if unreadable:
         raise FacedetError(
             f"{unreadable:,} of {len(records):,} pictures cannot be read; the detections in the "
-            f"others are in {folder}: mend the pictures, or see what `facedet score` says of them"
+            "others are written: replace the pictures, or see what `facedet score` says of them"
         )
     return notes
 

@@ -11,9 +11,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
+import torch
 
 from facedet.data.readers.number_rows import parse_rows
 from facedet.data.readers.text import Text, read_text, without_suffix, zip_texts
@@ -148,74 +148,70 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 class EventFiles:
-    """Writes each picture's detections as soon as they are there, with `write_detections`.
-
-    Args:
-        folder: where the event folders lie.
-        **layout: the keyword arguments of `write_detections`.
-    """
-
-    def __init__(self, folder: str | Path, **layout: Any) -> None:  # noqa: ANN401
-        self.folder = folder
-        self.layout = layout
-
-    def has(self, name: str) -> bool:
-        """Whether the file of the picture "EVENT/IMAGE" is there; it is written in one piece."""
-        return Path(self.folder, f"{name}.txt").is_file()
-
-    def add(self, name: str, detections: Detections) -> None:
-        """Writes the file of the picture "EVENT/IMAGE"; raises as `write_detections` does."""
-        write_detections(self.folder, name, detections, **self.layout)
-
-    def close(self) -> None:
-        """Nothing is left to be written."""
-
-
-def write_detections(
-    folder: str | Path,
-    name: str,
-    detections: Detections,
-    *,
-    plus_one: float = 1.0,
-    decimals: int = 1,
-    score_decimals: int = 3,
-    truncate: bool = False,
-) -> Path:
-    """Writes one image's detections as `folder/EVENT/IMAGE.txt`, best first.
+    """Writes each picture's detections as soon as they are there: `folder/EVENT/IMAGE.txt`.
 
     The defaults are EXTD's result files (arXiv 1906.06579, released code: w = x2 - x1 + 1, boxes
     with one decimal, scores with three).
 
     Args:
         folder: where the event folders lie.
-        name: "EVENT/IMAGE", without a suffix.
-        detections: boxes [N, 4] xyxy pixels, scores [N].
         plus_one: added to x2 - x1 and y2 - y1.
         decimals: of x, y, w, h.
         score_decimals: of the score. Evaluators that count by thresholds see rounded scores as
             ties.
         truncate: x1, y1, x2 and y2 lose their decimals first, as SmallHardFace's release writes
             them: w = int(x2) - int(x1) with `plus_one` 0.
-
-    Returns:
-        The file written.
-
-    Raises:
-        FacedetError: `name` leaves the folder, or the file cannot be written.
     """
-    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise FacedetError(f"'{name}' is no image name: wanted EVENT/IMAGE")
-    boxes, scores = best_first(detections)
-    boxes = np.trunc(boxes) + 0.0 if truncate else boxes  # -0.0 + 0.0 is written 0, not -0
-    sizes = boxes[:, 2:] - boxes[:, :2] + plus_one
-    lines = [PurePosixPath(name).name, str(len(boxes))]
-    for values, score in zip(np.hstack([boxes[:, :2], sizes]).tolist(), scores, strict=True):
-        numbers = " ".join(f"{value:.{decimals}f}" for value in values)
-        lines.append(f"{numbers} {score:.{score_decimals}f}")
-    path = Path(folder) / f"{name}.txt"
-    with replacing(path, durable=False) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        plus_one: float = 1.0,
+        decimals: int = 1,
+        score_decimals: int = 3,
+        truncate: bool = False,
+    ) -> None:
+        self.folder = Path(folder)
+        self.plus_one = plus_one
+        self.decimals = decimals
+        self.score_decimals = score_decimals
+        self.truncate = truncate
+
+    def has(self, name: str) -> bool:
+        """Whether the file of the picture "EVENT/IMAGE" is there; it is written in one piece."""
+        return Path(self.folder, f"{name}.txt").is_file()
+
+    def add(self, name: str, detections: Detections) -> None:
+        """Writes the file of the picture "EVENT/IMAGE", best first.
+
+        Args:
+            name: of the picture, without a suffix.
+            detections: boxes [N, 4] xyxy pixels, scores [N].
+
+        Raises:
+            FacedetError: `name` leaves the folder, or the file cannot be written.
+        """
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise FacedetError(f"'{name}' is no image name: expected EVENT/IMAGE")
+        boxes, scores = best_first(detections)
+        boxes = np.trunc(boxes) + 0.0 if self.truncate else boxes  # -0.0 + 0.0 is written 0, not -0
+        sizes = boxes[:, 2:] - boxes[:, :2] + self.plus_one
+        lines = [PurePosixPath(name).name, str(len(boxes))]
+        for values, score in zip(np.hstack([boxes[:, :2], sizes]).tolist(), scores, strict=True):
+            numbers = " ".join(f"{value:.{self.decimals}f}" for value in values)
+            lines.append(f"{numbers} {score:.{self.score_decimals}f}")
+        with replacing(self.folder / f"{name}.txt", durable=False) as temporary:
+            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def close(self) -> None:
+        """Nothing is left to be written."""
+
+
+def to_detections(rows: np.ndarray) -> Detections:
+    """Rows [N, 5] of x, y, w, h, score as detections in float64; x2 is x + w."""
+    x, y, width, height, scores = torch.tensor(rows, dtype=torch.float64).unbind(dim=1)
+    return Detections(torch.stack([x, y, x + width, y + height], dim=1), scores)
 
 
 def best_first(detections: Detections) -> tuple[np.ndarray, list[float]]:

@@ -1,4 +1,4 @@
-"""What a number depends on, written beside it, and how two numbers' stamps differ."""
+"""What a number depends on, written next to it, and how two numbers differ in it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from facedet.config import plain
 from facedet.errors import UsageError
 from facedet.files import replacing
 
@@ -30,7 +31,7 @@ class Difference(NamedTuple):
     """A key that results do not share."""
 
     key: str
-    values: dict[str, Any]  # by result; one that does not tell is left out
+    values: dict[str, Any]  # by result; one that does not say is left out
 
 
 def picture_digest(records: Sequence[Record]) -> str:
@@ -39,21 +40,22 @@ def picture_digest(records: Sequence[Record]) -> str:
     return hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def run_stamp(config: DictConfig, weights: Weights, records: Sequence[Record]) -> dict[str, Any]:
+def provenance(
+    config: DictConfig, weights: Weights, records: Sequence[Record], device: str
+) -> dict[str, Any]:
     """What the detections of a run depend on, for its metrics.json.
 
     Args:
-        config: of `facedet evaluate` or `facedet study`, with the keys these share.
+        config: of `facedet evaluate`.
         weights: read from `config.weights`.
         records: of the pictures.
+        device: that the network runs on.
 
     Returns:
         "weights" (where they come from, with the file's SHA-256 and place), "network" (its config,
         from which its cost can be counted without the file), "settings" of the protocol,
         "pictures_sha256", "limit", "folded" and "device".
     """
-    from facedet.config import plain
-
     path = Path(str(config.weights)).expanduser()
     place = str(path.resolve()) if path.is_file() else str(config.weights)
     return {
@@ -63,40 +65,42 @@ def run_stamp(config: DictConfig, weights: Weights, records: Sequence[Record]) -
         "pictures_sha256": picture_digest(records),
         "limit": config.limit,
         "folded": config.folded,
-        "device": config.device,
+        "device": device,
     }
 
 
-def require_same_run(path: Path, stamp: Mapping[str, Any], resume: bool) -> None:
-    """Writes what detections are made with; one that goes on must have been made with the same.
+def require_same_run(path: Path, made_with: Mapping[str, Any], resume: bool) -> None:
+    """Writes what detections are made with; a resumed run must have been made with the same.
 
     Args:
-        path: of the note, beside the detections.
-        stamp: of `run_stamp`. The pictures are left out: more of them may be asked for later.
+        path: of the note next to the detections.
+        made_with: of `provenance`. The pictures are left out: more of them may be asked for later.
         resume: whether detections that are there are to be kept.
 
     Raises:
         UsageError: there are detections of other weights or settings.
     """
-    told = {key: stamp[key] for key in ("settings", "folded", "device")}
-    told["weights"] = stamp["weights"]["sha256"]
+    now = {key: made_with[key] for key in ("folded", "device")}
+    now["settings"] = {key: made_with["settings"][key] for key in _LOOKED}
+    now["weights"] = made_with["weights"]["sha256"]
     if resume and path.is_file():
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             before = {}
-        differing = differences({"then": flatten(before), "now": flatten(told)})
+        differing = differences({"before": flatten(before), "now": flatten(now)})
         if differing or not before:
             raise UsageError(
-                f"{path.parent} holds detections of another run ({tell(differing) or 'damaged'}): "
-                "give another paths.output, or resume=false to begin afresh"
+                f"{path.parent} holds detections of another run "
+                f"({describe(differing) or f'{path.name} is damaged'}): give another paths.output, "
+                "or resume=false to start fresh"
             )
     with replacing(path) as aside:
-        aside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        aside.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
 
 
 def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a report that must be alike where its numbers are put beside others.
+    """The part of a report that must be alike where its numbers are compared with others.
 
     Versions, weights and networks may differ: these are what one wants to compare.
     """
@@ -105,36 +109,36 @@ def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
     return {key: report[key] for key in _MEASURED if key in report} | flatten(looked)
 
 
-def differences(stamps: Mapping[str, Mapping[str, Any]]) -> list[Difference]:
-    """The keys in which flat stamps differ, in the order in which they first appear.
+def differences(results: Mapping[str, Mapping[str, Any]]) -> list[Difference]:
+    """The keys in which results differ, in the order in which they first appear.
 
-    A result that does not tell a key, as published ones do not tell their scales, differs from
+    A result that does not say a key, as published ones do not say their scales, differs from
     nobody in it. Where the number of pictures differs, their names are not mentioned as well.
 
     Args:
-        stamps: by result, of `comparable` or `flatten`.
+        results: by name, of `comparable` or `flatten`.
     """
-    keys = dict.fromkeys(key for stamp in stamps.values() for key in stamp)
+    keys = dict.fromkeys(key for one in results.values() for key in one)
     found = []
     for key in keys:
-        values = {name: stamp[key] for name, stamp in stamps.items() if key in stamp}
+        values = {name: one[key] for name, one in results.items() if key in one}
         if len({json.dumps(value, sort_keys=True) for value in values.values()}) > 1:
             found.append(Difference(key, values))
     numbers_differ = any(one.key == "images" for one in found)
     return [one for one in found if not (numbers_differ and one.key == "pictures_sha256")]
 
 
-def tell(differing: Sequence[Difference], limit: int = 4) -> str:
+def describe(differing: Sequence[Difference], limit: int = 4) -> str:
     """The differences in one line, who has which value; those beyond `limit` are counted."""
-    told = []
+    parts = []
     for one in differing[:limit]:
         names: dict[str, list[str]] = {}
         for name, value in one.values.items():
             names.setdefault(written(value), []).append(name)
         sides = [f"{value} ({', '.join(who)})" for value, who in names.items()]
-        told.append(f"{one.key} {' / '.join(sides)}")
+        parts.append(f"{one.key} {' / '.join(sides)}")
     more = [f"and {len(differing) - limit} more"] if len(differing) > limit else []
-    return "; ".join([*told, *more])
+    return "; ".join([*parts, *more])
 
 
 def written(value: object) -> str:

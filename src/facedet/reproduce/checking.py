@@ -6,7 +6,7 @@ import numpy as np
 
 from facedet.data.readers.fddb import read_fddb_ground_truth
 from facedet.errors import FacedetError
-from facedet.evaluation.benchmarks import BENCHMARKS
+from facedet.evaluation.benchmarks import Fddb
 from facedet.evaluation.detection_lists import read_fddb_detections
 from facedet.evaluation.scoring import score_records
 from facedet.metrics.fddb import FddbRoc
@@ -22,9 +22,7 @@ def check_fddb(resources: Resources, folder: Path) -> Outcome:
     continuous = _load(place, "ContROC")
     metric = FddbRoc()
     found = read_fddb_detections(_only(place, "result"))
-    score_records(
-        metric, read_fddb_ground_truth(place / "ellipses.txt"), found, BENCHMARKS["fddb"].feed
-    )
+    score_records(Fddb(), metric, read_fddb_ground_truth(place / "ellipses.txt"), found)
     roc = metric.roc()
     if len(roc.threshold) != len(discrete):
         raise FacedetError(f"{place}: {len(discrete)} rows for {len(roc.threshold)} scores")

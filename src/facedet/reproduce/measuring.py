@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from facedet.commands.evaluate import evaluate
 from facedet.config import compose, literal
 from facedet.data.readers.wider_annotations import SUBSETS
+from facedet.evaluation.run import evaluate
 from facedet.plots import Box, draw_boxes, save_picture
 from facedet.reproduce.curves import read_methods, values_of
 from facedet.reproduce.experiments import LISTING, PAPER, Outcome, Resources, Result

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from facedet.commands.evaluate import evaluate
 from facedet.config import compose, literal
 from facedet.errors import FacedetError
+from facedet.evaluation.run import evaluate
 from facedet.reproduce.experiments import Outcome, Resources, Result
 from facedet.reproduce.measuring import missing_pictures, settings_of
 from facedet.weights.store import read_weights

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from facedet.config import compose
 from facedet.data.readers.wider_annotations import SUBSETS
+from facedet.evaluation.application import evaluate_sweep
 from facedet.evaluation.diagnosis.report import SOLVED
 from facedet.reproduce.experiments import PAPER, RELEASE, Outcome, Resources, Result
 from facedet.reproduce.measuring import (
@@ -63,23 +63,21 @@ def _evaluate_on(
 
 def leave_out_scales(resources: Resources, folder: Path) -> Outcome:
     """S9: what each size of the pyramid is worth."""
-    from facedet.commands.study import study
-
-    words = settings_of(
-        resources["wider"], resources["smallhardface"], "wider_shf", folder / "study"
-    )
-    report = study(compose("study", [*words, "kind=pyramid"]))
-    is_whole = report["images"] == WIDER_VAL_IMAGES
+    place = folder / "pyramid"
+    words = settings_of(resources["wider"], resources["smallhardface"], "wider_shf", place)
+    reports = evaluate_sweep("shf_pyramid", words, place)
+    is_whole = reports[0]["images"] == WIDER_VAL_IMAGES
     results = []
-    for row in report["rows"]:
-        values = " / ".join(f"{row[subset]:.4f}" for subset in SUBSETS)
-        results.append(Result(row["scales"], values))
-        if row["scales"] == "without 100 and 300":
+    for report in reports:
+        sides = report["settings"]["scales"]["sides"]
+        name = ", ".join(map(str, sides))
+        values = " / ".join(f"{report[f'wider/{subset}']:.4f}" for subset in SUBSETS)
+        results.append(Result(name, values))
+        if sides == [600, 1000, 1400]:
             expected = SMALLHARDFACE_EASY_WITHOUT_SMALL
-            results.append(
-                _compare(f"{row['scales']}, easy", row["easy"], expected, PAPER, is_whole)
-            )
-    return _outcome(results, report, missing_pictures(report["images"]), "study/pyramid.png")
+            easy = report["wider/easy"]
+            results.append(_compare(f"{name}, easy", easy, expected, PAPER, is_whole))
+    return _outcome(results, reports[0], missing_pictures(reports[0]["images"]))
 
 
 def rate_images(resources: Resources, folder: Path) -> Outcome:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from facedet.evaluation.benchmarks import WiderFace
 from facedet.evaluation.diagnosis.errors import price_errors, sort_boxes, sort_faces
 from facedet.evaluation.diagnosis.matching import (
     best_f1_score,
@@ -221,7 +222,7 @@ def test_the_numbers_are_those_of_the_metric(seed, quirk):
     verdicts = judge_records(records, found, 0.5, quirk)
 
     def metric(rows):
-        return score_records(WiderAP(quirk, subsets=("a", "b")), records, rows)
+        return score_records(WiderFace(), WiderAP(quirk, subsets=("a", "b")), records, rows)
 
     curves, values = metric(found).curves(), metric(found).compute()
     left = {name: rows[rows[:, 4] >= 0.4] for name, rows in found.items()}

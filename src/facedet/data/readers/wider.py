@@ -130,6 +130,15 @@ def count_all_faces(records: Sequence[Record]) -> None:
         record.tags.setdefault("subsets", (sides > 0).all(axis=1, keepdims=True))
 
 
+def require_subsets(records: Sequence[Record], root: Path) -> None:
+    """Raises `FacedetError` where a record does not say which faces are easy, medium and hard."""
+    if any("subsets" not in record.tags for record in records):
+        raise FacedetError(
+            f"{root}: its faces are in no lists, expected "
+            "ground_truth/wider_{easy,medium,hard}_val.mat of the WIDER FACE evaluation tools"
+        )
+
+
 def subset_names(records: Sequence[Record]) -> tuple[str, ...]:
     """The names of the columns of the records' "subsets": those of the lists, or "all"."""
     return SUBSETS if records[0].tags["subsets"].shape[1] == len(SUBSETS) else ("all",)

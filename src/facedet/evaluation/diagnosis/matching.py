@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from facedet import boxes as box_ops
-from facedet.evaluation.scoring import to_detections
+from facedet.evaluation.detection_files import to_detections
 from facedet.metrics.functional import (
     average_precision,
     image_average_precision,

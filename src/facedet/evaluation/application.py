@@ -1,0 +1,87 @@
+"""The Hydra application of `facedet evaluate`; a multirun of it ends with a table of its runs."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import hydra
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from facedet.config import CONF_DIR, SWEEPS_DIR, literal
+from facedet.tables import pipe_table
+from facedet.training.hydra_app import run_hydra, run_job
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="evaluate")
+def main(config: DictConfig) -> None:
+    """Evaluates what `config` describes."""
+    # A wrong word on the command line is reported before torch is loaded.
+    from facedet.evaluation.run import evaluate
+
+    run_job(evaluate, config)
+
+
+class RememberFolder(Callback):
+    """Notes the folder of a multirun, for the table at its end (`conf/evaluate.yaml`)."""
+
+    latest: ClassVar[Path | None] = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401
+        """Hydra calls this in the process that was started."""
+        RememberFolder.latest = Path(config.hydra.sweep.dir)
+
+
+@contextmanager
+def table_at_the_end() -> Iterator[None]:
+    """Prints what the runs of a multirun measured, also where one of them failed."""
+    RememberFolder.latest = None
+    try:
+        yield
+    finally:
+        if RememberFolder.latest is not None:
+            _print_runs(RememberFolder.latest)
+
+
+def evaluate_sweep(name: str, overrides: Sequence[str], folder: Path) -> list[dict[str, Any]]:
+    """Runs the multirun of sweeps/NAME.yaml.
+
+    Args:
+        name: of a sweep over `facedet evaluate`.
+        overrides: settings of all runs; with resume=true they keep the detections that are there.
+        folder: of the runs, each in a subfolder.
+
+    Returns:
+        As of `read_runs`.
+    """
+    flags = ["--config-dir", str(SWEEPS_DIR), "--config-name", name, "--multirun"]
+    with table_at_the_end():
+        run_hydra(main, "evaluate", [*overrides, literal("hydra.sweep.dir", folder)], flags)
+    return read_runs(folder)
+
+
+def read_runs(folder: Path) -> list[dict[str, Any]]:
+    """What the finished runs of a multirun measured, in their order.
+
+    Returns:
+        Their metrics.json, and "varying": the overrides that not all of them share.
+    """
+    files = sorted(folder.glob("*/metrics.json"), key=lambda file: (len(file.parent.name), file))
+    reports = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    overrides = [list(OmegaConf.load(file.parent / ".hydra" / "overrides.yaml")) for file in files]
+    for report, own in zip(reports, overrides, strict=True):
+        varying = (one for one in own if not all(one in other for other in overrides))
+        report["varying"] = " ".join(varying)
+    return reports
+
+
+def _print_runs(folder: Path) -> None:
+    runs = read_runs(folder)
+    if runs:
+        keys = [key for key in runs[0] if "/" in key]
+        rows = [[run["varying"], *(f"{run[key]:.4f}" for key in keys)] for run in runs]
+        numbers = [False, *[True] * len(keys)]
+        print(*pipe_table(["run", *keys], rows, numbers), sep="\n")
+    print(f"  {folder}")

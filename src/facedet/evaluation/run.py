@@ -1,0 +1,115 @@
+"""`facedet evaluate`: weights, data and protocol to detections, numbers and curves."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from facedet.allocator import keep_freed_memory
+from facedet.api import find_device
+from facedet.config import build, plain
+from facedet.errors import FacedetError, UsageError
+from facedet.evaluation.benchmarks import Benchmark
+from facedet.evaluation.detect import detect_records, save_sheet
+from facedet.evaluation.provenance import provenance, require_same_run
+from facedet.evaluation.scoring import metric_report, save_report, score_records, table
+from facedet.inference.pyramid import Pyramid
+from facedet.models.folding import fold
+from facedet.structures import Record
+from facedet.weights.store import Weights, build_coder, build_net, read_weights
+
+
+def evaluate(config: DictConfig) -> dict[str, Any]:
+    """Detects on every picture, scores the files written, and draws curves and a sheet.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        FacedetError: weights, data or output are not as they should be.
+    """
+    layout = plain(config)["protocol"]["files"]  # says what is missing before anything is loaded
+    keep_freed_memory()
+    output = Path(str(config.paths.output))
+    benchmark: Benchmark = build(config.protocol.benchmark)
+    device = find_device(config.device)
+    weights = read_weights(config.weights)
+    pyramid = make_pyramid(config, weights, device)
+    records, missing = read_records(config, benchmark)
+    began = time.perf_counter()
+    made_with = provenance(config, weights, records, str(device))
+    require_same_run(output / "detections.json", made_with, config.resume)
+    folder = output / "detections"
+    notes = detect_records(pyramid, records, benchmark.writer(folder, **layout), config.resume)
+    seconds = time.perf_counter() - began
+    # Scored are the files, so that `facedet score` on them gives the same numbers.
+    found = benchmark.read_detections(folder)
+    metric = build(config.protocol.metric, **benchmark.metric_arguments(records))
+    score_records(benchmark, metric, records, found)
+    report = metric_report(metric, config.protocol.name) | {
+        **made_with,
+        "split": config.split,
+        "missing_pictures": missing,
+        "pictures_per_second": round(len(records) / seconds, 2),
+        "notes": notes,
+    }
+    save_report(output, report, benchmark.curves(metric))
+    title = f"{config.protocol.name}, {weights.info['file']}, {report['images']} pictures"
+    title += "" if config.split == "val" else f" of {config.split}"
+    benchmark.draw(output / benchmark.picture, metric, report, title)
+    save_sheet(output / "sheet.png", records, found)
+    print(f"protocol {config.protocol.name}: {benchmark.describe(metric)[0]}")
+    print(*table(benchmark.rows(metric, report)), sep="\n")
+    print(f"  {report['images']:,} images, {report['detections']:,} detections")
+    for name in ("metrics.json", benchmark.picture, "sheet.png", "detections"):
+        print(f"  {output / name}")
+    if others := len(found.keys() - {record.name for record in records}):
+        print(f"  {others:,} files in detections are of other pictures: an earlier run's")
+    if missing:
+        print(f"  without {missing:,} pictures that are not on disk")
+    return report
+
+
+def read_records(config: DictConfig, benchmark: Benchmark) -> tuple[list[Record], int]:
+    """The pictures of the config's split, and how many are not on disk.
+
+    Raises:
+        FacedetError: there are none, or they cannot be scored.
+        UsageError: `limit` is no number of pictures.
+    """
+    limit = config.limit  # null: all
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise UsageError(f"limit={limit}: expected a number of pictures above 0")
+    datamodule = build(config.data)
+    datamodule.prepare_data()
+    reading = datamodule.whole(config.split)
+    records = reading.records[:limit]
+    if not records:
+        raise FacedetError(f"{datamodule.root}: no pictures to evaluate")
+    benchmark.require(records, datamodule.root, config.split)
+    return records, reading.counts.get("missing_images", 0)
+
+
+def make_pyramid(config: DictConfig, weights: Weights, device: torch.device) -> Pyramid:
+    """The protocol's pyramid over the network of the weights.
+
+    Raises:
+        FacedetError: the weights hold no network or no box coder.
+        UsageError: a value of the protocol is wrong.
+    """
+    net = build_net(weights, config.weights)
+    coder = build_coder(weights, config.weights)
+    protocol = config.protocol
+    try:
+        return Pyramid(
+            (fold(net) if config.folded else net).to(device),
+            build(protocol.postprocess)(box_coder=coder),
+            build(protocol.scales),
+            build(protocol.merge),
+            protocol.pixel_budget,
+            protocol.on_large,
+        )
+    except ValueError as error:
+        raise UsageError(f"protocol: {error}") from error
