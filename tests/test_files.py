@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from facedet.errors import FacedetError
-from facedet.files import is_locked, locked, replacing
+from facedet.files import is_locked, locked, new_folder, replacing
 
 HOLD = """
 import sys, time
@@ -70,3 +70,22 @@ def test_a_lock_whose_folder_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FacedetError, match="cannot be made"), locked(tmp_path / "file" / "lock"):
         pass
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def fail():
+        with new_folder(tmp_path / "a") as folder:
+            (folder / "half").touch()
+            assert not (tmp_path / "a").exists()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with new_folder(type(tmp_path)(".")) as folder:
+        (folder / "whole").touch()
+    assert (tmp_path / "here" / "whole").exists()

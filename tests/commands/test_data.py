@@ -4,7 +4,7 @@ import pytest
 from own_roots import ROOTS, coco_root, csv_root
 
 from facedet.commands.data import _FORMS
-from facedet.data.readers.formats import FORMATS
+from facedet.data.formats import FORMATS
 
 
 def counts_of(result):

@@ -12,7 +12,7 @@ from PIL import Image
 from test_picture_checks import TURNED, recompressed, scene
 
 from facedet.data.checks import KINDS, check, face_sizes
-from facedet.data.readers.formats import find_format
+from facedet.data.formats import find_format
 from facedet.errors import FacedetError
 from reference.one_face import save_picture
 
@@ -87,6 +87,8 @@ def test_everything_is_found_once(report):
     assert report.counts() == dict.fromkeys(KINDS, 1) | {
         "outside": 3,
         "size_mismatch": 0,  # a table says no sizes
+        "note": 0,
+        "stored": 0,
         "malformed": 1,
     }
     assert [one.kind for one in report.findings] == sorted(
@@ -96,7 +98,7 @@ def test_everything_is_found_once(report):
 
 def test_where_it_is_found(bad, report):
     path = bad / "train.csv"
-    text = f"{path}, line 13: the box is '1, 2, three, 4': four numbers are wanted"
+    text = f"{path}, line 13: the box is '1, 2, three, 4', expected four numbers"
     assert found(report, "malformed") == [("train", "", "", text)]
     assert found(report, "missing") == [("train", "gone.png", "", "")]
     assert found(report, "extra") == [("train", "extra.png", "", "")]
@@ -104,7 +106,8 @@ def test_where_it_is_found(bad, report):
         ("train", "text.jpg", "", "not a picture of a format that Pillow reads")
     ]
     assert found(report, "truncated")[0][1] == "cut.jpg"
-    assert found(report, "rotated") == [("train", "turned.jpg", "", "EXIF orientation 6")]
+    text = "EXIF orientation 6; the annotations fit the picture as stored and turned"
+    assert found(report, "rotated") == [("train", "turned.jpg", "", text)]
     small = ("train", "small.png")
     assert found(report, "not_finite") == [(*small, "line 12", "1, nan, 3, 4")]
     assert found(report, "tiny") == [(*small, "line 4", "0, 0, 2.9, 30: 2.9 px")]

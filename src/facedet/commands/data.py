@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from facedet.commands.option_types import count
+from facedet.errors import UsageError
 
 HELP = """Make the embedded crowds in a folder; or, for a data set in the form of WIDER FACE, COCO,
 YOLO, Pascal VOC or CSV tables, say what it holds (count), look for what is wrong with its pictures
@@ -21,7 +22,7 @@ _FORMS = ("wider", "coco", "yolo", "voc", "csv")
 # By action: the folders it takes, and its options with their defaults.
 _ACTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "crowds": (("ROOT",), {}),
-    "count": (("ROOT",), {"split": "train", "format": None, "classes": "face"}),
+    "count": (("ROOT",), {"split": None, "format": None, "classes": "face"}),
     "check": (
         ("ROOT",),
         {"format": None, "classes": "face", "output": None, "json": False, "strict": False,
@@ -60,18 +61,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Does what the first word says."""
-    from facedet.commands.data_check import run_check
-    from facedet.commands.data_convert import run_convert
-
-    _complete(args)
-    runs = {"crowds": _make_crowds, "count": _count, "check": run_check, "convert": run_convert}
-    return runs[args.action](args)
-
-
-def _complete(args: argparse.Namespace) -> None:
-    """Checks that folders and options belong to the action, and puts in the defaults."""
-    from facedet.errors import UsageError
-
     names, options = _ACTIONS[args.action]
     if args.root is not None:
         args.folders.insert(0, args.root)
@@ -79,48 +68,65 @@ def _complete(args: argparse.Namespace) -> None:
         hint = " (or --root ROOT)" if "ROOT" in names else ""
         given = " ".join(map(str, args.folders)) or "nothing"
         raise UsageError(f"{args.action} takes {' and '.join(names)}{hint}, not {given}")
-    for _, other in _ACTIONS.values():
-        for key in other.keys() - options.keys():
-            if getattr(args, key) is not None:
-                raise UsageError(f"--{key} does not belong to {args.action}")
+    for key in {key for _, others in _ACTIONS.values() for key in others} - options.keys():
+        if getattr(args, key) is not None:
+            raise UsageError(f"--{key} does not belong to {args.action}")
     for key, default in options.items():
         if getattr(args, key) is None:
             setattr(args, key, default)
-    if "classes" in options:
-        args.classes = [name.strip() for name in args.classes.split(",")]
     args.folders = [folder.expanduser() for folder in args.folders]
+    if args.action == "crowds":
+        return _make_crowds(args.folders[0])
+    if args.action == "convert" and args.to is None:
+        raise UsageError(f"convert needs --to, one of {', '.join(_FORMS)}")
+    root = args.folders[0]
+    if args.output is not None and args.output.resolve().is_relative_to(root.resolve()):
+        raise UsageError(f"--output {args.output} lies in the data set, where nothing is changed")
+    from facedet.commands.data_check import run_check
+    from facedet.data.formats import FORMATS, find_format
+
+    args.classes = [name.strip() for name in args.classes.split(",")]
+    found, args.splits = find_format(root, args.format)
+    if args.format is None:
+        one = FORMATS[found]
+        text = f"{root}: read as {one.title}, for it holds {one.mark}; --format says otherwise"
+        print(f"facedet data: {text}", file=sys.stderr)
+    args.format = found
+    return {"count": _count, "check": run_check, "convert": _convert}[args.action](args)
 
 
-def _make_crowds(args: argparse.Namespace) -> int:
+def _make_crowds(root: Path) -> int:
     from facedet.config import build, compose
 
     # The size and number of the pictures are said once, in conf/data/crowds.yaml.
-    print(build(compose("train").data.prepare)(args.folders[0]))
+    print(build(compose("train").data.prepare)(root))
     return 0
 
 
 def _count(args: argparse.Namespace) -> int:
-    from facedet.data.readers.formats import FORMATS
+    from facedet.data.formats import FORMATS
 
-    (root,) = args.folders
-    form, _ = choose_form(root, args.format)
+    split = args.split or ("train" if "train" in args.splits else args.splits[0])
     # As in training and validation: only what cannot be learnt from is left out.
-    rest = "drop" if args.split == "train" else "keep"
-    reading = FORMATS[form].read(
-        root, args.split, classes=args.classes, images="present", zero_size=rest, faceless=rest
-    )
+    rest = "drop" if split == "train" else "keep"
+    reading = FORMATS[args.format].read(
+        args.folders[0], split, classes=args.classes, images="present", zero_size=rest,
+        faceless=rest,
+    )  # fmt: skip
     for what, number in reading.counts.items():
         print(f"{number:>9,}  {what.replace('_', ' ')}")
     return 0
 
 
-def choose_form(root: Path, form: str | None) -> tuple[str, list[str]]:
-    """The form and the splits of a data set; what is guessed is said on stderr."""
-    from facedet.data.readers.formats import FORMATS, find_format
+def _convert(args: argparse.Namespace) -> int:
+    from facedet.data.formats import FORMATS, convert
 
-    found, splits = find_format(root, form)
-    if form is None:
-        one = FORMATS[found]
-        text = f"{root}: read as {one.title}, for it holds {one.mark}; --format says otherwise"
-        print(f"facedet data: {text}", file=sys.stderr)
-    return found, splits
+    source, target = args.folders
+    chosen = {"classes": args.classes, "images": args.images, "copy": args.copy}
+    done = convert(source, target, args.format, args.to, args.splits, **chosen)
+    for split, pictures in done.pictures.items():
+        print(f"{split:<6}{pictures:>9,} pictures{done.boxes[split]:>11,} boxes")
+    print("".join(f"left out: {number:,} {why}\n" for why, number in done.left_out.items()), end="")
+    print("".join(f"note: {note}\n" for note in done.notes), end="")
+    print(f"{target}: {FORMATS[args.to].title}")
+    return 0

@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facedet.errors import UsageError
-
 if TYPE_CHECKING:
     from facedet.data.checks import Finding, Report
     from facedet.data.readers.listing import Listed
@@ -21,29 +19,20 @@ _PAIR_KINDS = ("leak", "near_leak", "duplicate", "near_duplicate")
 
 def run_check(args: argparse.Namespace) -> int:
     """Checks, prints, and writes the report that is asked for."""
-    from facedet.commands.data import choose_form
     from facedet.data.checks import check
 
     (root,) = args.folders
-    if args.output is not None and args.output.resolve().is_relative_to(root.resolve()):
-        raise UsageError(f"--output {args.output} lies in the data set, where nothing is changed")
-    form, splits = choose_form(root, args.format)
-    report = check(root, form, splits, args.classes, args.workers)
-    summary = _summary(root, form, report)
+    report = check(root, args.format, args.splits, args.classes, args.workers)
+    summary = {
+        "root": str(root),
+        "format": args.format,
+        "splits": {split: one._asdict() for split, one in report.summary().items()},
+        "findings": report.counts(),
+    }
     if args.output is not None:
         _write(args.output, report, summary)
     print(json.dumps(summary) if args.json else _text(report, summary, args.output))
     return 1 if args.strict and report.findings else 0
-
-
-def _summary(root: Path, form: str, report: "Report") -> dict[str, Any]:
-    """The report in numbers, as summary.json and --json give it."""
-    return {
-        "root": str(root),
-        "format": form,
-        "splits": {split: one._asdict() for split, one in report.summary().items()},
-        "findings": report.counts(),
-    }
 
 
 def _text(report: "Report", summary: dict[str, Any], output: Path | None) -> str:

@@ -3,32 +3,43 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from facedet.data.formats import FORMATS
 from facedet.data.picture_checks import (
     FINGERPRINT_BITS,
     UPRIGHT,
     PictureFacts,
     examine_all,
+    fitting_reading,
     nearest_before,
 )
-from facedet.data.readers.formats import FORMATS
+from facedet.data.readers.layout import find_files
 from facedet.data.readers.listing import Listed, Listing
-from facedet.data.readers.own import is_sound, name_pictures, select_faces
-from facedet.data.readers.own_folders import find_files
+from facedet.data.readers.own import (
+    RELATIVE,
+    is_sound,
+    looks_relative,
+    name_pictures,
+    select_faces,
+)
 from facedet.errors import FacedetError
 
 # What is looked for, in the order of the report.
 KINDS = {
     "malformed": "annotations that cannot be read",
+    "note": "annotations that are passed over, or look strange",
     "missing": "pictures that are listed and not there",
     "extra": "pictures that are there and not listed",
     "corrupt": "pictures that cannot be decoded",
     "truncated": "pictures whose file ends too early",
-    "rotated": "pictures that EXIF turns, while boxes belong to the raster as it is stored",
+    "rotated": "pictures that EXIF turns, and that are read turned",
+    "stored": "pictures that EXIF turns, though the annotations fit them as stored: data.upright="
+    "false reads them so",
     "size_mismatch": "pictures of another size than the annotations say",
     "not_finite": "boxes that are not finite numbers",
     "zero_size": "boxes whose width or height is zero or less",
@@ -119,7 +130,7 @@ def check(
         root: the data set's folder.
         form: a key of `FORMATS`.
         splits: names of the splits to look at.
-        classes: whose boxes are faces; see `own_data.select_faces`.
+        classes: whose boxes are faces; see `own.select_faces`.
         workers: processes that open pictures.
 
     Raises:
@@ -128,29 +139,32 @@ def check(
     findings: list[Finding] = []
     listings = {}
     for split in splits:
-
-        def complain(text: str, split: str = split) -> None:
-            findings.append(Finding("malformed", split, "", "", text))
-
+        complain = partial(_complain, findings, split)
         try:
             listing = FORMATS[form].list_pictures(root, split, complain)
         except FacedetError as error:
             complain(str(error))
             continue
+        findings += [Finding("note", split, "", "", note) for note in listing.notes]
         listings[split], _ = select_faces(listing, classes)
         name_pictures(listing, split, complain)
+        if looks_relative(listing):
+            complain(f"{listing.source}: {RELATIVE}")
     facts = _open_pictures(listings, workers)
+    in_parts = FORMATS[form].in_parts
     for split, (listing, pictures) in facts.items():
         for one, fact in zip(listing.pictures, pictures, strict=True):
-            findings += [finding._replace(split=split) for finding in _picture(one, fact)]
-            findings += [
-                finding._replace(split=split, place=_place(listing, one, finding.box))
-                for finding in _boxes(one, fact)
-            ]
+            for finding in (*_picture(one, fact, in_parts), *_boxes(one, fact)):
+                place = "" if finding.box is None else listing.place.format(one.places[finding.box])
+                findings.append(finding._replace(split=split, place=place))
     findings += _extra(listings)
     findings += _alike(facts)
     order = {kind: at for at, kind in enumerate(KINDS)}
     return Report(facts, sorted(findings, key=lambda finding: order[finding.kind]))
+
+
+def _complain(findings: list[Finding], split: str, text: str) -> None:
+    findings.append(Finding("malformed", split, "", "", text))
 
 
 def _open_pictures(listings: dict[str, Listing], workers: int) -> dict[str, SplitFacts]:
@@ -165,11 +179,7 @@ def _open_pictures(listings: dict[str, Listing], workers: int) -> dict[str, Spli
     }
 
 
-def _place(listing: Listing, one: Listed, box: int | None) -> str:
-    return "" if box is None else listing.place.format(one.places[box])
-
-
-def _picture(one: Listed, fact: PictureFacts | None) -> Iterator[Finding]:
+def _picture(one: Listed, fact: PictureFacts | None, in_parts: bool) -> Iterator[Finding]:
     """What is wrong with a picture by itself."""
     if fact is None:
         yield Finding("missing", "", one.file, "", "")
@@ -177,10 +187,13 @@ def _picture(one: Listed, fact: PictureFacts | None) -> Iterator[Finding]:
         kind = "truncated" if "truncated" in fact.problem.casefold() else "corrupt"
         yield Finding(kind, "", one.file, "", fact.problem)
     else:
+        fits = fitting_reading(fact, one.boxes[is_sound(one.boxes)], one.size, in_parts)
         if fact.orientation != UPRIGHT:
-            yield Finding("rotated", "", one.file, "", f"EXIF orientation {fact.orientation}")
-        if one.size is not None and one.size != fact.size:
-            said, real = (f"{size[1]} x {size[0]}" for size in (one.size, fact.size))
+            kind = "stored" if fits == "as stored" else "rotated"
+            text = f"the annotations fit the picture {fits or 'as stored and turned'}"
+            yield Finding(kind, "", one.file, "", f"EXIF orientation {fact.orientation}; {text}")
+        if one.size not in (None, fact.size) and fits != "as stored":
+            said, real = (f"{width} x {height}" for height, width in (one.size, fact.size))
             yield Finding("size_mismatch", "", one.file, "", f"{real} px, annotated as {said}")
 
 

@@ -44,6 +44,8 @@ class FaceDataModule(pl.LightningDataModule):
         faceless: `drop` or `keep` the training pictures without a face, which are background.
         upright: boxes are of the pictures turned as their EXIF orientation asks, as labelling
             tools show them; false: of the raster as stored, as in the official benchmarks.
+        val_share: the part of the training pictures that is for validation, where the data set has
+            no such part; see `facedet.data.readers.own.Format.read`.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class FaceDataModule(pl.LightningDataModule):
         group_by_aspect: bool = False,
         faceless: str = "drop",
         upright: bool = True,
+        val_share: float = 0.0,
     ) -> None:
         super().__init__()
         if batch_size < 1 or num_workers < 0:
@@ -83,6 +86,7 @@ class FaceDataModule(pl.LightningDataModule):
         self.group_by_aspect = group_by_aspect
         self.faceless = faceless
         self.upright = upright
+        self.val_share = val_share
         self._readings: dict[str, Reading] = {}
 
     def prepare_data(self) -> None:
@@ -104,12 +108,27 @@ class FaceDataModule(pl.LightningDataModule):
         return self._read(split, "keep", "keep")
 
     def _read(self, split: str, zero_size: str, faceless: str) -> Reading:
-        """Reads a split and logs what was counted."""
+        """Reads a split and logs what was counted.
+
+        Raises:
+            FacedetError: no training picture has a face.
+        """
+        share = {"val_share": self.val_share} if self.val_share else {}  # not every reader has it
         reading = self.reader(
-            self.root, split, images=self.images, zero_size=zero_size, faceless=faceless
+            self.root,
+            split,
+            images=self.images,
+            zero_size=zero_size,
+            faceless=faceless,
+            **share,
         )
         counts = ", ".join(f"{n:,} {what}" for what, n in reading.counts.items())
         log.info("%s: %s", split, counts.replace("_", " "))
+        if reading.counts.get("faces") == 0:
+            text = f"{self.root}: no picture of {split} has a face ({counts.replace('_', ' ')})"
+            if split == "train":
+                raise FacedetError(f"{text}; facedet data check {self.root} looks for the reason")
+            log.warning("%s: the values measured on it say nothing", text)
         records = [record._replace(upright=self.upright) for record in reading.records]
         return reading._replace(records=records)
 

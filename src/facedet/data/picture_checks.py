@@ -19,6 +19,10 @@ from facedet.data.images import read_rgb
 from facedet.errors import FacedetError
 
 UPRIGHT = 1  # EXIF's number for a picture that is stored as it is to be seen
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF's numbers for pictures that are turned by 90 degrees
+_FACE = np.log(1.25)  # how much higher than wide a face's box is
+_SURE = 0.1  # by so much one reading must be nearer to it than the other
+_SLACK = 1.0  # px: rounding, and tools that count pixels from 1
 _ORIENTATION = 0x0112
 _SIDE = 8  # of the grid of differences, in each direction
 FINGERPRINT_BITS = 2 * _SIDE * _SIDE
@@ -76,6 +80,42 @@ def examine_all(paths: Sequence[Path], workers: int) -> list[PictureFacts]:
             # Ctrl-C must not wait for the thousands that are queued.
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def fitting_reading(
+    fact: PictureFacts, boxes: np.ndarray, size: tuple[int, int] | None, in_parts: bool
+) -> str:
+    """Which reading of a picture that EXIF turns by 90 degrees its annotations fit.
+
+    Args:
+        fact: of the picture.
+        boxes: [G, 4] xyxy pixels, as of the picture turned upright.
+        size: (height, width) that the annotations say, which decides.
+        in_parts: the annotations are parts of the picture's sides. Then the shape of the boxes
+            decides, for faces are higher than wide; otherwise which reading has room for them.
+
+    Returns:
+        "turned upright", "as stored", or "" where both fit or none does.
+    """
+    height, width = fact.size
+    if fact.orientation not in _SIDEWAYS or height == width:
+        return ""
+    is_upright, is_stored = size == (height, width), size == (width, height)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    if not (is_upright or is_stored) and in_parts:
+        shapes = np.log(sides[(sides > 0).all(axis=1)])
+        shape = np.median(shapes[:, 1] - shapes[:, 0]) if len(shapes) else np.nan
+        # Both sides change with the raster's: h / H * W by w / W * H.
+        other = shape + 2 * np.log(width / height)
+        nearer = abs(other - _FACE) - abs(shape - _FACE)
+        is_upright, is_stored = bool(nearer > _SURE), bool(nearer < -_SURE)
+    elif not (is_upright or is_stored):
+        right, low = boxes[:, 2:].max(axis=0, initial=0) - _SLACK
+        is_upright = bool(right <= width and low <= height)
+        is_stored = bool(right <= height and low <= width)
+    if is_upright == is_stored:
+        return ""
+    return "turned upright" if is_upright else "as stored"
 
 
 def fingerprint(rgb: np.ndarray) -> bytes:

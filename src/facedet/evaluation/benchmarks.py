@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from facedet.data.readers.afw import read_afw_ground_truth
+from facedet.data.readers.afw_pascal import read_afw_ground_truth, read_pascal_ground_truth
 from facedet.data.readers.fddb import bounding_boxes, read_fddb_ground_truth
-from facedet.data.readers.pascal import read_pascal_ground_truth
 from facedet.data.readers.wider import (
     count_all_faces,
     read_ground_truth,

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from facedet.data.readers.wider_annotations import SUBSETS
-from facedet.data.readers.wider_curves import read_wider_curves
 from facedet.errors import FacedetError, UsageError
 from facedet.evaluation.provenance import (
     PUBLISHED_WIDER,
@@ -19,6 +18,7 @@ from facedet.evaluation.provenance import (
     differences,
     written,
 )
+from facedet.evaluation.wider_curves import read_wider_curves
 from facedet.files import replacing_table
 from facedet.metrics.functional import average_precision
 from facedet.plots import Point, plot_precision_recall, plot_trade_off

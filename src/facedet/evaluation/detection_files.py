@@ -15,8 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 
-from facedet.data.readers.number_rows import parse_rows
-from facedet.data.readers.text import Text, read_text, without_suffix, zip_texts
+from facedet.data.readers.text import Text, parse_rows, read_text, without_suffix, zip_texts
 from facedet.errors import FacedetError
 from facedet.files import replacing
 from facedet.structures import Detections

@@ -1,6 +1,6 @@
 """Detections of many pictures in one text file, as FDDB, AFW and Pascal Faces have them.
 
-FDDB's layout is that of its annotations (see `facedet.data.readers.fddb_files`), a line of the
+FDDB's layout is that of its annotations (see `facedet.data.readers.fddb`), a line of the
 others is `name score x1 y1 x2 y2`.
 """
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from facedet.data.readers.afw_pascal import parse_numbers, picture_name
-from facedet.data.readers.fddb_files import read_blocks
-from facedet.data.readers.text import Text, read_text, zip_texts
+from facedet.data.readers.afw_pascal import picture_name
+from facedet.data.readers.fddb import read_fddb_blocks
+from facedet.data.readers.text import Text, parse_numbers, read_text, zip_texts
 from facedet.errors import FacedetError
 from facedet.evaluation.detection_files import best_first
 from facedet.files import replacing
@@ -35,7 +35,7 @@ def read_fddb_detections(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         FacedetError: there is no such file, or a line is malformed.
     """
-    return read_blocks(_texts(Path(path), "FDDB detections"), _FDDB_COLUMNS)
+    return read_fddb_blocks(_texts(Path(path), "FDDB detections"), _FDDB_COLUMNS)
 
 
 def read_scored_lines(path: str | Path) -> dict[str, np.ndarray]:

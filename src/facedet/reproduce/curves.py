@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from facedet.data.readers.wider_annotations import SUBSETS
-from facedet.data.readers.wider_curves import PublishedCurve, read_wider_curves
+from facedet.evaluation.wider_curves import PublishedCurve, read_wider_curves
 from facedet.metrics.functional import average_precision
 from facedet.plots import plot_precision_recall
 from facedet.reproduce.experiments import COMPUTED, Outcome, Resources, Result

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from own_roots import COCO, check_listed, check_malformed, coco_root, put, put_pictures
 
-from facedet.data.readers.coco import coco_splits, list_coco, read_coco
+from facedet.data.readers.coco import Coco, read_coco
 from facedet.data.readers.listing import refuse
 from facedet.errors import FacedetError
+
+coco = Coco()
 
 
 @pytest.mark.parametrize(
@@ -26,10 +28,10 @@ def test_layouts(tmp_path, file, pictures):
     for split, content in COCO.items():
         put(tmp_path / file.format(split), json.dumps(content))
     put_pictures(tmp_path, pictures.format("train"), pictures.format("val"))
-    assert coco_splits(tmp_path) == ["train", "val"]
+    assert coco.splits(tmp_path) == ["train", "val"]
     for split in ("train", "val"):
-        check_listed(list_coco(tmp_path, split), split)
-        assert list_coco(tmp_path, split).folder == tmp_path / pictures.format(split)
+        check_listed(coco.list_pictures(tmp_path, split), split)
+        assert coco.list_pictures(tmp_path, split).folder == tmp_path / pictures.format(split)
 
 
 def test_one_folder_of_pictures_and_other_spellings(tmp_path):
@@ -37,7 +39,7 @@ def test_one_folder_of_pictures_and_other_spellings(tmp_path):
         put(tmp_path / "annotations" / f"{word}.json", json.dumps(COCO[split]))
     put_pictures(tmp_path, "images", "images")
     for split in ("train", "val"):
-        check_listed(list_coco(tmp_path, split), split)
+        check_listed(coco.list_pictures(tmp_path, split), split)
 
 
 def test_where_pictures_are_expected(tmp_path):
@@ -50,29 +52,29 @@ def test_where_pictures_are_expected(tmp_path):
 def test_data_without_splits(tmp_path):
     put(tmp_path / "annotations.json", json.dumps(COCO["train"]))
     put_pictures(tmp_path, "images", "elsewhere")
-    assert coco_splits(tmp_path) == ["all"]
-    check_listed(list_coco(tmp_path, "all"), "train")
+    assert coco.splits(tmp_path) == ["all"]
+    check_listed(coco.list_pictures(tmp_path, "all"), "train")
     assert read_coco(tmp_path, "all").records[0].name == "all/a"
     # A file of another name is anybody's.
     (tmp_path / "annotations.json").rename(tmp_path / "crowds.json")
-    assert coco_splits(tmp_path) == []
+    assert coco.splits(tmp_path) == []
 
 
 def test_several_files_of_a_split(tmp_path):
     coco_root(tmp_path)
     # COCO's own folder has captions and key points beside the instances.
     put(tmp_path / "annotations" / "captions_train.json", "{}")
-    check_listed(list_coco(tmp_path, "train"), "train")
+    check_listed(coco.list_pictures(tmp_path, "train"), "train")
     put(tmp_path / "annotations" / "instances_train_small.json", "{}")
     with pytest.raises(FacedetError) as caught:
-        list_coco(tmp_path, "train")
+        coco.list_pictures(tmp_path, "train")
     assert str(caught.value) == (
         f"{tmp_path}/annotations: 2 files may hold the annotations of train "
         "(instances_train.json, instances_train_small.json); leave one of them there"
     )
     # One that names both splits is of neither.
     put(tmp_path / "annotations" / "instances_train-val.json", "{}")
-    check_listed(list_coco(tmp_path, "val"), "val")
+    check_listed(coco.list_pictures(tmp_path, "val"), "val")
 
 
 def changed(root, change):
@@ -114,17 +116,19 @@ def drop(key, row, name):
             for bbox in ([1, 2, 3], [1, 2, 3, 4, 5], "x", [1, 2, "three", 4], {"x": 1}, None, 5,
                          [[1, 2], [3, 4]])
         ),
-        (set_in("images", 1, id=7), "images[1] has the id 7: a number of its own is wanted"),
-        (set_in("images", 1, id=None), "images[1] has the id None: a number of its own is wanted"),
-        (set_in("images", 1, file_name=3), "images[1] has the file_name 3: a path is wanted"),
-        (set_in("images", 1, file_name=".."), "images[1] has the file_name '..': a path is wanted"),
+        (set_in("images", 1, id=7), "images[1] has the id 7, expected a number of its own"),
+        (set_in("images", 1, id=None), "images[1] has the id None, expected a number of its own"),
+        (set_in("images", 1, file_name=3), "images[1] has the file_name 3, expected a path"),
+        (set_in("images", 1, file_name=".."), "images[1] has the file_name '..', expected a path"),
         (set_in("categories", 0, name=5),
-         "categories[0] is {'id': 3, 'name': 5}: an id and a name are wanted"),
+         "categories[0] is {'id': 3, 'name': 5}, expected an id and a name"),
     ],
 )  # fmt: skip
 def test_malformed_entries_are_named(tmp_path, change, message):
     root = changed(tmp_path, change)
-    listing = check_malformed(list_coco, root, "annotations/instances_train.json", f": {message}")
+    listing = check_malformed(
+        coco.list_pictures, root, "annotations/instances_train.json", f": {message}"
+    )
     # The other box of the first picture is there, where only one entry is at fault.
     if message.startswith("annotations"):
         assert listing.pictures[0].boxes.tolist() == [[0, 0, 4, 8]]
@@ -138,22 +142,22 @@ def test_malformed_entries_are_named(tmp_path, change, message):
         ('{"images": [', "cannot be read as JSON: Expecting value: line 1 column 13 (char 12)"),
         ("[" * 100_000, "cannot be read as JSON: maximum recursion depth exceeded"),
         ("[]", "holds no object with images, annotations and categories"),
-        ("{}", ": images is None, a list is wanted"),
-        ('{"images": [], "annotations": 3}', ": annotations is 3, a list is wanted"),
-        ('{"images": [4], "annotations": []}', ": images[0] is 4, an object is wanted"),
+        ("{}", ": images is None, expected a list"),
+        ('{"images": [], "annotations": 3}', ": annotations is 3, expected a list"),
+        ('{"images": [4], "annotations": []}', ": images[0] is 4, expected an object"),
     ],
 )
 def test_files_of_another_kind(tmp_path, text, message):
     path = put(coco_root(tmp_path) / "annotations" / "instances_train.json", text)
     with pytest.raises(FacedetError) as caught:
-        list_coco(tmp_path, "train")
+        coco.list_pictures(tmp_path, "train")
     assert str(caught.value).startswith(f"{path}{'' if message[0] == ':' else ' '}{message}")
     assert "\n" not in str(caught.value)
 
 
 def test_numbers_are_not_judged_by_the_listing(tmp_path):
     change = set_in("annotations", 0, bbox=[None, float("nan"), float("inf"), -float("inf")])
-    listing = list_coco(changed(tmp_path, change), "train", refuse)
+    listing = coco.list_pictures(changed(tmp_path, change), "train", refuse)
     assert not np.isfinite(listing.pictures[0].boxes[0]).any()
     with pytest.raises(FacedetError, match=r"'a.jpg', annotations\[0\]: the box \[nan, nan"):
         read_coco(tmp_path, "train")

@@ -3,8 +3,10 @@
 import pytest
 from own_roots import CSV, check_listed, check_malformed, csv_root, put, put_pictures
 
-from facedet.data.readers.csv import csv_splits, list_csv, read_csv
+from facedet.data.readers.csv import Csv, read_csv
 from facedet.errors import FacedetError
+
+csv = Csv()
 
 
 @pytest.mark.parametrize(
@@ -20,9 +22,9 @@ def test_layouts(tmp_path, file, pictures):
     for split, text in CSV.items():
         put(tmp_path / file.format(split), text)
     put_pictures(tmp_path, pictures.format("train"), pictures.format("val"))
-    assert csv_splits(tmp_path) == ["train", "val"]
+    assert csv.splits(tmp_path) == ["train", "val"]
     for split in ("train", "val"):
-        check_listed(list_csv(tmp_path, split), split)
+        check_listed(csv.list_pictures(tmp_path, split), split)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ def test_layouts(tmp_path, file, pictures):
 )
 def test_headers(tmp_path, text):
     put(csv_root(tmp_path) / "train.csv", text)
-    listing = list_csv(tmp_path, "train")
+    listing = csv.list_pictures(tmp_path, "train")
     boxes = sorted(box for one in listing.pictures for box in one.boxes.tolist())
     assert boxes == [[0, 0, 4, 8], [10, 5, 20, 15]]
     assert {one.file for one in listing.pictures} == {"a.jpg", "sub/b.png"}
@@ -51,7 +53,7 @@ def test_headers(tmp_path, text):
 def test_classes(tmp_path):
     text = "image,x,y,w,h,class\na.jpg,1,1,5,5,car\na.jpg,2,2,5,5,face\nsub/b.png,,,,,\n"
     put(csv_root(tmp_path) / "train.csv", text)
-    assert list_csv(tmp_path, "train").classes == ("car", "face")
+    assert csv.list_pictures(tmp_path, "train").classes == ("car", "face")
     reading = read_csv(tmp_path, "train", faceless="keep")
     assert reading.counts["other_class_boxes"] == 1
     assert reading.records[0].boxes.tolist() == [[2, 2, 7, 7]]
@@ -62,17 +64,17 @@ def test_classes(tmp_path):
     [
         ("a.jpg,1,2,3", "4 columns, but 6 in the header"),
         ("a.jpg,1,2,3,4,0,9", "7 columns, but 6 in the header"),
-        (",1,2,3,4,0", "image is '': a path is wanted"),
-        ("..,1,2,3,4,0", "image is '..': a path is wanted"),
-        ("a.jpg,1,2,three,4,0", "the box is '1, 2, three, 4': four numbers are wanted"),
-        ("a.jpg,1,2,,4,0", "the box is '1, 2, , 4': four numbers are wanted"),
-        ("a.jpg,1,2,3,4,maybe", "ignore is 'maybe': 0 or 1 is wanted"),
+        (",1,2,3,4,0", "image is '', expected a path"),
+        ("..,1,2,3,4,0", "image is '..', expected a path"),
+        ("a.jpg,1,2,three,4,0", "the box is '1, 2, three, 4', expected four numbers"),
+        ("a.jpg,1,2,,4,0", "the box is '1, 2, , 4', expected four numbers"),
+        ("a.jpg,1,2,3,4,maybe", "ignore is 'maybe', expected 0 or 1"),
     ],
 )
 def test_malformed_rows_are_named(tmp_path, row, message):
     lines = CSV["train"].splitlines(keepends=True)
     put(csv_root(tmp_path) / "train.csv", "".join([lines[0], f"{row}\n", *lines[1:]]))
-    listing = check_malformed(list_csv, tmp_path, "train.csv", f", line 2: {message}")
+    listing = check_malformed(csv.list_pictures, tmp_path, "train.csv", f", line 2: {message}")
     assert listing.pictures[0].places.tolist() == [3, 4]
     check_listed(listing, "train")
 
@@ -80,15 +82,15 @@ def test_malformed_rows_are_named(tmp_path, row, message):
 def test_a_missing_class(tmp_path):
     text = "image,x,y,w,h,class\na.jpg,1,1,5,5,\n"
     put(csv_root(tmp_path) / "train.csv", text)
-    check_malformed(list_csv, tmp_path, "train.csv", ", line 2: the class is missing")
+    check_malformed(csv.list_pictures, tmp_path, "train.csv", ", line 2: the class is missing")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", ", line 1: the columns are '': wanted image and x1, y1, x2, y2 (or x, y, w, h)"),
-        (b"a.jpg,1,2,3,4\n", ", line 1: the columns are 'a.jpg, 1, 2, 3, 4': wanted image and "),
-        (b"image,x1,y1,x2\n", ", line 1: the columns are 'image, x1, y1, x2': wanted image and "),
+        (b"", ", line 1: the columns are '', expected image and x1, y1, x2, y2 (or x, y, w, h)"),
+        (b"a.jpg,1,2,3,4\n", ", line 1: the columns are 'a.jpg, 1, 2, 3, 4', expected image and "),
+        (b"image,x1,y1,x2\n", ", line 1: the columns are 'image, x1, y1, x2', expected image and "),
         (b"image,x1,y1,x2,y2\n\xff\xfe", " cannot be read: 'utf-8' codec can't decode"),
         (b'image,x1,y1,x2,y2\n"' + b"x" * 140_000, ", line 2: field larger than field limit"),
     ],
@@ -97,7 +99,7 @@ def test_files_of_another_kind(tmp_path, content, message):
     path = csv_root(tmp_path) / "train.csv"
     path.write_bytes(content)
     with pytest.raises(FacedetError) as caught:
-        list_csv(tmp_path, "train")
+        csv.list_pictures(tmp_path, "train")
     assert str(caught.value).startswith(f"{path}{message}")
     assert "\n" not in str(caught.value)
 

@@ -20,9 +20,9 @@ from own_roots import COCO, CSV, ROOTS, VOC, YOLO, YOLO_SETTINGS
 from scipy.io import loadmat, savemat
 from wider_roots import TEXT, mat_root, text_root
 
-from facedet.data.readers.afw import read_afw_ground_truth
+from facedet.data.formats import FORMATS
+from facedet.data.readers.afw_pascal import read_afw_ground_truth
 from facedet.data.readers.fddb import read_fddb_ground_truth
-from facedet.data.readers.formats import FORMATS
 from facedet.data.readers.wider import read_wider_annotations
 from facedet.errors import FacedetError
 from facedet.evaluation.detection_files import read_detections

@@ -69,7 +69,7 @@ def test_the_newer_format_with_a_size_beyond_all_memory(tmp_path):
     path = write_hdf5(tmp_path / "7.mat", a=MATRIX)
     with h5py.File(path, "a") as file:
         file.create_dataset("b", shape=(2**20, 2**20), dtype="f8", chunks=(8, 8))
-    with pytest.raises(FacedetError, match=r"7\.mat: b is said to be \[1048576, 1048576\], over"):
+    with pytest.raises(FacedetError, match=r"7\.mat: b has \[1048576, 1048576\], over"):
         load_mat(path, ["b"])
 
 

@@ -4,22 +4,21 @@ import numpy as np
 import pytest
 from own_roots import ROOTS, TRAIN_BOXES, VAL_BOXES, check_listed, put
 
-from facedet.data.readers.formats import FORMATS
-from facedet.data.readers.listing import Listed, Listing, clean_path, decimal, name_of, refuse
+from facedet.data.formats import FORMATS
+from facedet.data.readers.layout import clean_path, name_of
+from facedet.data.readers.listing import Listing, Row, decimal
+from facedet.data.readers.listing import listed as listed_rows
 from facedet.data.readers.own import select_faces, to_reading
 from facedet.errors import FacedetError, UsageError
 
 
-def listed(file="a.jpg", boxes=((0, 0, 9, 9),), ignore=None, kinds=None, path=None):
-    count = len(boxes)
-    return Listed(
-        file,
-        path,
-        np.array(boxes, dtype=np.float64).reshape(-1, 4),
-        np.zeros(count, bool) if ignore is None else np.array(ignore),
-        np.zeros(count, int) if kinds is None else np.array(kinds),
-        np.arange(1, count + 1),
-    )
+def listed(file="a.jpg", boxes=((0, 0, 9, 9),), ignored=(), kinds=None, path=None):
+    kinds = kinds or [""] * len(boxes)
+    rows = [
+        Row(box, row + 1, kind, row in ignored)
+        for row, (box, kind) in enumerate(zip(boxes, kinds, strict=True))
+    ]
+    return listed_rows(file, path, rows)
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def test_every_form_reads_the_same(tmp_path, form):
     root = ROOTS[form](tmp_path)
     assert FORMATS[form].splits(root) == ["train", "val"]
     for split in ("train", "val"):
-        check_listed(FORMATS[form].list_pictures(root, split, refuse), split)
+        check_listed(FORMATS[form].list_pictures(root, split), split)
     records, counts = FORMATS[form].read(root, "train")
     (record,) = records
     assert record.name == "train/a"
@@ -70,7 +69,7 @@ def test_missing_pictures(tmp_path, form):
     with pytest.raises(FacedetError) as caught:
         FORMATS[form].read(root, "train")
     assert str(caught.value) == (
-        f"{folder}: 1 of 2 pictures are missing, the first is 'a.jpg'; "
+        f"{folder}: 1 of 2 pictures are missing, the first is a.jpg; "
         "data.images=present uses the rest"
     )
     records, counts = FORMATS[form].read(root, "train", images="present", faceless="keep")
@@ -93,7 +92,7 @@ def test_a_split_that_is_not_there(tmp_path, form):
 def test_counts_and_choices(listing):
     # A face, a box without width, one with its corners swapped; only ignored; nothing.
     a = listed("a.jpg", [[0, 0, 9, 9], [5, 5, 5, 9], [9, 9, 3, 3]])
-    given = listing(a, listed("b.jpg", ignore=[True]), listed("c.jpg", ()))
+    given = listing(a, listed("b.jpg", ignored=[0]), listed("c.jpg", ()))
     records, counts = to_reading(given, "val")
     assert [record.name for record in records] == ["val/a"]
     assert (counts["faces"], counts["zero_size_boxes"], counts["faceless_images"]) == (1, 2, 2)
@@ -110,7 +109,10 @@ def test_counts_and_choices(listing):
 
 def test_classes(listing):
     boxes = [[0, 0, 9, 9], [1, 1, 9, 9], [2, 2, 9, 9], [3, 3, 9, 9]]
-    given = listing(listed("a.jpg", boxes, kinds=[0, 1, 2, 1]), classes=("car", "FACE", "Ignore"))
+    given = listing(
+        listed("a.jpg", boxes, kinds=["car", "FACE", "Ignore", "FACE"]),
+        classes=("car", "FACE", "Ignore"),
+    )
     chosen, others = select_faces(given, "face")
     # The class "ignore" is taken along, and marks.
     assert chosen.pictures[0].boxes[:, 0].tolist() == [1, 2, 3]
@@ -129,9 +131,9 @@ def test_classes(listing):
 
 
 def test_a_single_number_needs_no_name(listing):
-    given = listing(listed(kinds=[0]), classes=("0",))
+    given = listing(listed(kinds=["0"]), classes=("0",))
     assert select_faces(given, "face")[1] == 0
-    two = listing(listed(kinds=[1]), classes=("0", "1"))
+    two = listing(listed(kinds=["1"]), classes=("0", "1"))
     with pytest.raises(FacedetError, match=r"none of its classes \('0, 1'\)"):
         select_faces(two, "face")
     assert select_faces(two, 1)[1] == 0

@@ -3,8 +3,10 @@
 import pytest
 from own_roots import OBJECT, VOC, check_listed, check_malformed, put, put_pictures, voc_root
 
-from facedet.data.readers.voc import list_voc, read_voc, voc_splits
+from facedet.data.readers.voc import Voc, read_voc
 from facedet.errors import FacedetError
+
+voc = Voc()
 
 
 @pytest.mark.parametrize(
@@ -22,8 +24,8 @@ def test_layouts(tmp_path, xml, pictures):
         split, file = name.split("/", maxsplit=1)
         put(tmp_path / xml.format(split) / f"{file}.xml", text)
     put_pictures(tmp_path, pictures.format("train"), pictures.format("val"))
-    assert voc_splits(tmp_path)[0] == "train"
-    check_listed(list_voc(tmp_path, "train"), "train")
+    assert voc.splits(tmp_path)[0] == "train"
+    check_listed(voc.list_pictures(tmp_path, "train"), "train")
 
 
 def test_lists_of_names(tmp_path):
@@ -31,39 +33,45 @@ def test_lists_of_names(tmp_path):
         put(tmp_path / "Annotations" / f"{name.split('/', maxsplit=1)[1]}.xml", text)
     put_pictures(tmp_path, "JPEGImages", "JPEGImages")
     # Without lists it is one set.
-    assert voc_splits(tmp_path) == ["all"]
-    assert len(list_voc(tmp_path, "all").pictures) == 3
+    assert voc.splits(tmp_path) == ["all"]
+    assert len(voc.list_pictures(tmp_path, "all").pictures) == 3
     # The lists of single classes have a second column.
     put(tmp_path / "ImageSets" / "Main" / "train.txt", "sub/b -1\na  1\n\n")
     put(tmp_path / "ImageSets" / "Main" / "val.txt", "c\n")
-    assert voc_splits(tmp_path) == ["train", "val"]
+    assert voc.splits(tmp_path) == ["train", "val"]
     for split in ("train", "val"):
-        check_listed(list_voc(tmp_path, split), split)
-    assert [one.file for one in list_voc(tmp_path, "train").pictures] == ["sub/b.png", "a.jpg"]
+        check_listed(voc.list_pictures(tmp_path, split), split)
+    assert [one.file for one in voc.list_pictures(tmp_path, "train").pictures] == [
+        "sub/b.png",
+        "a.jpg",
+    ]
     put(tmp_path / "ImageSets" / "Main" / "train.txt", "a\nz\n")
     listing = check_malformed(
-        list_voc, tmp_path, "Annotations/z.xml", " cannot be read (No such file or directory)"
+        voc.list_pictures,
+        tmp_path,
+        "Annotations/z.xml",
+        " cannot be read (No such file or directory)",
     )
     assert [one.file for one in listing.pictures] == ["a.jpg"]
     (tmp_path / "ImageSets" / "Main" / "train.txt").write_bytes(b"\xff")
     with pytest.raises(FacedetError, match=r"Main/train\.txt cannot be read"):
-        list_voc(tmp_path, "train")
+        voc.list_pictures(tmp_path, "train")
 
 
 def test_sizes_and_missing_pictures(tmp_path):
     voc_root(tmp_path)
-    sizes = {one.file: one.size for one in list_voc(tmp_path, "train").pictures}
+    sizes = {one.file: one.size for one in voc.list_pictures(tmp_path, "train").pictures}
     assert sizes == {"a.jpg": (20, 40), "sub/b.png": None}
     (tmp_path / "JPEGImages" / "train" / "sub" / "b.png").unlink()
     # The file's own word for its picture is used where there is none.
-    assert list_voc(tmp_path, "train").pictures[1].file == "sub/b.png"
+    assert voc.list_pictures(tmp_path, "train").pictures[1].file == "sub/b.png"
 
 
 def test_classes_are_collected_in_their_order(tmp_path):
     voc_root(tmp_path)
     objects = [OBJECT.format(1, 2, 3, 4, name=name, difficult=0) for name in ("Face", "car")]
     put(tmp_path / "Annotations" / "val" / "c.xml", f"<annotation>{''.join(objects)}</annotation>")
-    assert list_voc(tmp_path, "val").classes == ("Face", "car")
+    assert voc.list_pictures(tmp_path, "val").classes == ("Face", "car")
     assert read_voc(tmp_path, "val").counts["other_class_boxes"] == 1
 
 
@@ -78,7 +86,7 @@ def annotation(inner):
         ("<annotation>", " cannot be read as XML: no element found: line 1, column 12"),
         ("<a>&#0;</a>", " cannot be read as XML: reference to invalid character number: line 1, "
          "column 3"),
-        ("<html/>", ": the root is 'html', wanted annotation"),
+        ("<html/>", ": the root is 'html', expected annotation"),
         ("<!DOCTYPE annotation><annotation/>",
          ": has a document type (DOCTYPE), which is not read"),
         ('<!DOCTYPE a [<!ENTITY x SYSTEM "/etc/passwd">]><annotation>&x;</annotation>',
@@ -89,7 +97,7 @@ def annotation(inner):
 )  # fmt: skip
 def test_files_of_another_kind(tmp_path, text, message):
     put(voc_root(tmp_path) / "Annotations" / "train" / "a.xml", text)
-    listing = check_malformed(list_voc, tmp_path, "Annotations/train/a.xml", message)
+    listing = check_malformed(voc.list_pictures, tmp_path, "Annotations/train/a.xml", message)
     assert [one.file for one in listing.pictures] == ["sub/b.png"]
 
 
@@ -97,28 +105,28 @@ def test_a_document_type_in_another_encoding(tmp_path):
     path = voc_root(tmp_path) / "Annotations" / "train" / "a.xml"
     path.write_bytes('<!DOCTYPE a [<!ENTITY x "y">]><annotation/>'.encode("utf-16"))
     with pytest.raises(FacedetError, match="DOCTYPE"):
-        list_voc(tmp_path, "train")
+        voc.list_pictures(tmp_path, "train")
     path.write_text('<?xml version="1.0" encoding="no-such"?><annotation/>')
     with pytest.raises(FacedetError, match="cannot be read as XML: unknown encoding"):
-        list_voc(tmp_path, "train")
+        voc.list_pictures(tmp_path, "train")
 
 
 @pytest.mark.parametrize(
     ("inner", "message"),
     [
-        ("<name>face</name>", "bndbox is {}: four numbers are wanted"),
+        ("<name>face</name>", "bndbox is {}, expected four numbers"),
         ("<name>face</name><bndbox><xmin>1</xmin></bndbox>",
-         "bndbox is {'xmin': '1'}: four numbers are wanted"),
+         "bndbox is {'xmin': '1'}, expected four numbers"),
         ("<name>face</name><bndbox><xmin>one</xmin></bndbox>",
-         "bndbox is {'xmin': 'one'}: four numbers are wanted"),
+         "bndbox is {'xmin': 'one'}, expected four numbers"),
         ("<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox>",
-         "has no name, the class is wanted"),
+         "has no name, expected its class"),
     ],
 )  # fmt: skip
 def test_malformed_objects_are_named(tmp_path, inner, message):
     put(voc_root(tmp_path) / "Annotations" / "train" / "a.xml", annotation(inner))
     message = f", object 1: {message}"
-    listing = check_malformed(list_voc, tmp_path, "Annotations/train/a.xml", message)
+    listing = check_malformed(voc.list_pictures, tmp_path, "Annotations/train/a.xml", message)
     assert len(listing.pictures) == 2
 
 

@@ -40,6 +40,7 @@ def test_text_becomes_records(tmp_path):
     assert counts == {
         "images": 2,
         "faces": 3,
+        "ignored_boxes": 0,
         "zero_size_boxes": 2,  # one, and the dummy
         "faceless_images": 1,
         "missing_images": 0,
@@ -130,6 +131,7 @@ def test_missing_pictures(tmp_path):
     assert counts == {
         "images": 1,
         "faces": 1,
+        "ignored_boxes": 0,
         "zero_size_boxes": 0,
         "faceless_images": 0,
         "missing_images": 2,

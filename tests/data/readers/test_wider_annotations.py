@@ -140,7 +140,7 @@ def same_name(content):
         (infinite_box, "a box of 1--Handshaking/second is not finite numbers up to 1,000,000"),
         (far_box, "a box of 1--Handshaking/second is not finite numbers up to 1,000,000"),
         (bare_structs, "event_list is a struct without fields, not a cell array"),
-        (text_box, "1--Handshaking/second holds something else than numbers"),
+        (text_box, "1--Handshaking/second.jpg holds something else than numbers"),
         (number_name, "1--Handshaking has a name that is no text of one line"),
         (name_of_two_lines, "1--Handshaking has a name that is no text of one line"),
         (no_cells, "file_list is float64, not a cell array"),

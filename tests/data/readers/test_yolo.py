@@ -12,8 +12,10 @@ from own_roots import (
     yolo_root,
 )
 
-from facedet.data.readers.yolo import list_yolo, read_yolo, yolo_splits
+from facedet.data.readers.yolo import Yolo, read_yolo
 from facedet.errors import FacedetError
+
+yolo = Yolo()
 
 
 @pytest.mark.parametrize(
@@ -30,8 +32,8 @@ def test_layouts(tmp_path, labels, pictures):
         put(tmp_path / labels.format(split) / file, text)
     put(tmp_path / "data.yaml", "names: {0: face, 1: ignore}\n")
     put_pictures(tmp_path, pictures.format("train"), pictures.format("val"))
-    assert yolo_splits(tmp_path)[0] == "train"
-    check_listed(list_yolo(tmp_path, "train"), "train")
+    assert yolo.splits(tmp_path)[0] == "train"
+    check_listed(yolo.list_pictures(tmp_path, "train"), "train")
 
 
 @pytest.mark.parametrize(
@@ -49,18 +51,18 @@ def test_folders_of_the_settings(tmp_path, settings):
     put(tmp_path / "data.yaml", f"{settings}names: [face, ignore]\n")
     put_pictures(tmp_path, "a/images", "b/images")
     for split in ("train", "val"):
-        check_listed(list_yolo(tmp_path, split), split)
+        check_listed(yolo.list_pictures(tmp_path, split), split)
 
 
 def test_a_folder_called_images_above_the_data(tmp_path):
     root = yolo_root(tmp_path / "images" / "set")
-    check_listed(list_yolo(root, "train"), "train")
+    check_listed(yolo.list_pictures(root, "train"), "train")
 
 
 def test_folders_of_another_machine_are_passed_over(tmp_path):
     yolo_root(tmp_path)
     put(tmp_path / "data.yaml", "path: /content/faces\ntrain: images/t\nnames: [face, ignore]\n")
-    check_listed(list_yolo(tmp_path, "train"), "train")
+    check_listed(yolo.list_pictures(tmp_path, "train"), "train")
 
 
 def test_data_without_splits(tmp_path):
@@ -68,14 +70,14 @@ def test_data_without_splits(tmp_path):
     # Labelling tools leave the names beside the labels.
     put(tmp_path / "labels" / "classes.txt", "face\nignore\n")
     put_pictures(tmp_path, "images", "elsewhere")
-    assert yolo_splits(tmp_path) == ["all"]
-    check_listed(list_yolo(tmp_path, "all"), "train")
+    assert yolo.splits(tmp_path) == ["all"]
+    check_listed(yolo.list_pictures(tmp_path, "all"), "train")
 
 
 def test_classes_without_names(tmp_path):
     yolo_root(tmp_path)
     (tmp_path / "data.yaml").unlink()
-    assert list_yolo(tmp_path, "train").classes == ("0", "1")
+    assert yolo.list_pictures(tmp_path, "train").classes == ("0", "1")
     with pytest.raises(FacedetError, match=r"none of its classes \('0, 1'\) is named face"):
         read_yolo(tmp_path, "train")
     assert read_yolo(tmp_path, "train", classes=1).records[0].boxes.tolist() == [[0, 0, 4, 8]]
@@ -90,7 +92,7 @@ def test_pictures_and_labels_that_are_alone(tmp_path):
     # As macOS leaves them on other people's disks.
     put(tmp_path / "images" / "train" / "._a.jpg", "no picture")
     put(tmp_path / "images" / "train" / ".trash" / "d.jpg", "no picture")
-    listing = list_yolo(tmp_path, "train")
+    listing = yolo.list_pictures(tmp_path, "train")
     assert [one.file for one in listing.pictures] == ["a.jpg", "sub/b.png", "sub/z.jpg"]
     counts = read_yolo(tmp_path, "train", images="present", faceless="keep").counts
     assert (counts["images"], counts["missing_images"]) == (2, 1)
@@ -103,16 +105,17 @@ def test_sizes_are_those_of_the_upright_picture(tmp_path):
     exif = {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"}
     save_picture(tmp_path / "images" / "train" / "a.jpg", (80, 40), **exif)
     put(tmp_path / "labels" / "train" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
-    (one,) = list_yolo(tmp_path, "train").pictures
-    assert one.size == (80, 40)
+    (one,) = yolo.list_pictures(tmp_path, "train").pictures
     assert one.boxes.tolist() == [[10, 20, 30, 60]]
+    (record,) = read_yolo(tmp_path, "train", upright=False).records
+    assert record.boxes.tolist() == [[20, 10, 60, 30]]
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("0 0.5 0.5 0.1", "has 4 numbers, wanted five: class cx cy w h"),
-        ("0 .1 .1 .2 .2 .3 .3", "has 7 numbers, wanted five: class cx cy w h"),
+        ("0 0.5 0.5 0.1", "has 4 numbers, expected five: class cx cy w h"),
+        ("0 .1 .1 .2 .2 .3 .3 .4", "has 8 numbers, expected five: class cx cy w h"),
         ("face .5 .5 .1 .1", "is not five numbers: class cx cy w h"),
         ("0.5 .5 .5 .1 .1", "does not begin with the number of a class"),
         ("-1 .5 .5 .1 .1", "does not begin with the number of a class"),
@@ -126,7 +129,7 @@ def test_malformed_lines_are_named(tmp_path, line, message):
     yolo_root(tmp_path)
     put(tmp_path / "labels" / "train" / "a.txt", f"\n{line}\n{YOLO['train/a.txt']}")
     message = f", line 2: {line!r} {message}"
-    listing = check_malformed(list_yolo, tmp_path, "labels/train/a.txt", message)
+    listing = check_malformed(yolo.list_pictures, tmp_path, "labels/train/a.txt", message)
     assert listing.pictures[0].places.tolist() == [3, 4]
     np.testing.assert_allclose(listing.pictures[0].boxes[0], [10, 5, 20, 15])
 
@@ -135,18 +138,18 @@ def test_other_files_that_are_wrong(tmp_path):
     yolo_root(tmp_path)
     put(tmp_path / "labels" / "train" / "a.txt", f"7 .5 .5 .1 .1\n{YOLO['train/a.txt']}")
     message = ", line 1: there is no class 7, only 2 names"
-    listing = check_malformed(list_yolo, tmp_path, "labels/train/a.txt", message)
+    listing = check_malformed(yolo.list_pictures, tmp_path, "labels/train/a.txt", message)
     assert len(listing.pictures[0].boxes) == 2
     put(tmp_path / "labels" / "train" / "a.txt", "0 nan .5 .1 .1\n")
     with pytest.raises(FacedetError, match=r"train/a\.txt, line 1: the box \[nan, 9\.0, nan"):
         read_yolo(tmp_path, "train")
     (tmp_path / "labels" / "train" / "a.txt").write_bytes(b"\xff\xfe0 1")
     with pytest.raises(FacedetError, match=r"labels/train/a\.txt cannot be read"):
-        list_yolo(tmp_path, "train")
+        yolo.list_pictures(tmp_path, "train")
     put(tmp_path / "labels" / "train" / "a.txt", YOLO["train/a.txt"])
     put(tmp_path / "images" / "train" / "a.jpg", "no picture")
     message = ": not a picture of a format that Pillow reads"
-    listing = check_malformed(list_yolo, tmp_path, "images/train/a.jpg", message)
+    listing = check_malformed(yolo.list_pictures, tmp_path, "images/train/a.jpg", message)
     assert len(listing.pictures[0].boxes) == 0
 
 
@@ -155,17 +158,17 @@ def test_other_files_that_are_wrong(tmp_path):
     [
         ("names: [face", "cannot be read as YAML: while parsing"),
         ("names: !!python/object:os.system x", "cannot be read as YAML: could not determine"),
-        ("- face", "is ['face']: names of the classes are wanted"),
-        ("names: face", "names is 'face': a list of names is wanted"),
-        ("names: {a: face}", "names is {'a': 'face'}: a list of names is wanted"),
-        ("train: [a, b]", "train is ['a', 'b']: one folder is wanted"),
-        ("train: data.yaml", "train is 'data.yaml', which is no folder"),
+        ("- face", "is ['face'], expected names of the classes"),
+        ("names: 5", "names is 5, expected a list of names"),
+        ("names: {a: face}", "names is {'a': 'face'}, expected a list of names"),
+        ("train: [a, 5]", "train is ['a', 5], expected folders or text files of pictures"),
+        ("train: data.yaml", "train is 'data.yaml', expected folders or text files"),
     ],
 )
 def test_malformed_settings(tmp_path, settings, message):
     put(yolo_root(tmp_path) / "data.yaml", settings)
     with pytest.raises(FacedetError) as caught:
-        list_yolo(tmp_path, "train")
+        yolo.list_pictures(tmp_path, "train")
     assert message in str(caught.value)
     assert str(caught.value).startswith(f"{tmp_path}/data.yaml")
     assert "\n" not in str(caught.value)
@@ -173,6 +176,6 @@ def test_malformed_settings(tmp_path, settings, message):
 
 def test_settings_may_be_sparse(tmp_path):
     put(yolo_root(tmp_path) / "data.yaml", YOLO_SETTINGS.replace("val:", "test:\nval:"))
-    assert yolo_splits(tmp_path) == ["train", "val"]
+    assert yolo.splits(tmp_path) == ["train", "val"]
     put(tmp_path / "data.yaml", "nc: 2\n")
-    assert list_yolo(tmp_path, "train").classes == ("0", "1")
+    assert yolo.list_pictures(tmp_path, "train").classes == ("0", "1")

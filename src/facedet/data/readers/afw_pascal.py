@@ -1,4 +1,4 @@
-"""The annotations and result files of AFW and Pascal Faces (Mathias et al., 2014).
+"""AFW (205 pictures, 473 faces) and Pascal Faces (851, 1,335), as Mathias et al. (2014) have them.
 
 The revised annotations are a struct array `Annotations` with `imgname` and `objects`: a matrix
 [G, 4 or more] of x1, y1, x2, y2, where a sixth column says which faces to ignore. The original
@@ -6,39 +6,74 @@ ones are text: a line `name x1 y1 x2 y2` per face, with a sixth word that is 1 f
 a name alone is a picture without a face.
 """
 
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from facedet.data.readers.listed_pictures import assemble, find_folder, refuse_training
 from facedet.data.readers.mat import load_mat
-from facedet.data.readers.number_rows import FARTHEST, are_within, wanted_numbers
-from facedet.data.readers.text import read_text, without_suffix
+from facedet.data.readers.selection import find_folder, refuse_training, select
+from facedet.data.readers.text import (
+    MAX_DISTANCE,
+    are_within,
+    describe_numbers,
+    parse_numbers,
+    read_text,
+    without_suffix,
+)
 from facedet.errors import FacedetError
 from facedet.structures import Reading, Record
 
+_AFW = "new_annotations_AFW.mat"
+_PASCAL = "Annotations_Face_PASCALLayout_large_fixed.mat"
 _FOLDERS = ("images", "testimages", "JPEGImages")
 _IGNORE = 5  # column of `objects`
 
 
-def read_test_set(root: str | Path, mat: str, title: str, split: str, **choices: str) -> Reading:
+def _read_test_set(
+    mat: str,
+    title: str,
+    root: str | Path,
+    split: str,
+    *,
+    images: str,
+    zero_size: str,
+    faceless: str,
+) -> Reading:
     """Reads the pictures of AFW or Pascal Faces that are on disk.
 
     Args:
-        root: see `read_annotations`.
         mat: name of the file of revised annotations.
         title: of the data set, for messages.
-        split: "val": the data sets are for testing.
-        **choices: images, zero_size and faceless, see `listed_pictures.assemble`.
+        root: holds the file of revised annotations or a list in text, and the pictures, see
+            `read_annotations`.
+        split: "val": all of them are for testing.
+        images: "all" or "present", see `selection.select`.
+        zero_size: "drop" or "keep" boxes of no area.
+        faceless: "drop" or "keep" pictures without a face.
 
     Raises:
         FacedetError: a picture or file is missing, or the annotations are malformed.
         UsageError: an argument is none of its choices.
     """
     refuse_training(split, title)
-    return assemble(read_annotations(root, mat), Path(root), **choices)
+    records = read_annotations(root, mat)
+    return select(records, Path(root), images=images, zero_size=zero_size, faceless=faceless)
+
+
+read_afw = partial(_read_test_set, _AFW, "AFW")
+read_pascal = partial(_read_test_set, _PASCAL, "Pascal Faces")
+
+
+def read_afw_ground_truth(path: str | Path) -> list[Record]:
+    """Reads every listed picture, whether or not it is there; see `read_annotations`."""
+    return read_annotations(path, _AFW)
+
+
+def read_pascal_ground_truth(path: str | Path) -> list[Record]:
+    """Reads every listed picture, whether or not it is there; see `read_annotations`."""
+    return read_annotations(path, _PASCAL)
 
 
 def read_annotations(path: str | Path, mat: str) -> list[Record]:
@@ -104,23 +139,9 @@ def _read_lines(path: Path) -> dict[str, np.ndarray]:
             continue
         listed = faces.setdefault(words[0], [])
         if len(words) > 1:
-            row = parse_numbers(words[1:], (4, 5), f"{path}, line {number}", FARTHEST)
+            row = parse_numbers(words[1:], (4, 5), f"{path}, line {number}", MAX_DISTANCE)
             listed.append([*row[:4], row[4] if len(row) > 4 else 0.0])
     return {name: np.array(rows).reshape(-1, 5) for name, rows in faces.items()}
-
-
-def parse_numbers(
-    words: list[str], counts: Iterable[int], source: str, farthest: float = np.inf
-) -> list[float]:
-    """As many finite numbers as one of `counts`, none of them larger than `farthest`."""
-    try:
-        values = [float(word) for word in words]
-    except ValueError:
-        values = []
-    if len(values) not in counts or not are_within(np.array(values), farthest):
-        wanted = f"{' or '.join(map(str, counts))} {wanted_numbers(farthest)}"
-        raise FacedetError(f"{source}: '{' '.join(words)[:80]}' is not {wanted}")
-    return values
 
 
 def _read_mat(path: Path) -> dict[str, np.ndarray]:
@@ -152,8 +173,8 @@ def _face_rows(objects: Any, source: str) -> np.ndarray:  # noqa: ANN401
     for part in parts:
         if part.dtype.kind not in "iufb" or part.ndim != 2 or part.shape[1] < 4:
             raise FacedetError(f"{source}: objects are {part.dtype}{list(part.shape)}, not [G, 4]")
-        if not are_within(part.astype(np.float64), FARTHEST):
-            raise FacedetError(f"{source}: an object is not {wanted_numbers(FARTHEST)}")
+        if not are_within(part.astype(np.float64), MAX_DISTANCE):
+            raise FacedetError(f"{source}: an object is not {describe_numbers(MAX_DISTANCE)}")
     rows = [
         [*map(float, row[:4]), float(row[_IGNORE]) if len(row) > _IGNORE else 0.0]
         for part in parts

@@ -2,41 +2,38 @@
 
 ROOT/originalPics/2002/08/11/big/img_591.jpg
 ROOT/FDDB-folds/FDDB-fold-01-ellipseList.txt … or ROOT/ellipses.txt, all folds in one file
+
+Annotations and results share a layout: blocks of a picture's name without a suffix
+("2002/08/11/big/img_591"), a number of faces, and as many rows of numbers.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from facedet.data.images import read_size
-from facedet.data.readers.fddb_files import read_blocks
-from facedet.data.readers.listed_pictures import assemble, find_folder, refuse_training
-from facedet.data.readers.number_rows import FARTHEST
-from facedet.data.readers.text import read_text
+from facedet.data.readers.selection import find_folder, refuse_training, select
+from facedet.data.readers.text import MAX_DISTANCE, Text, read_blocks, read_text, without_suffix
 from facedet.errors import FacedetError
 from facedet.structures import Reading, Record
 
-# Every ellipse's row ends with a 1.
-_COLUMNS = (6,)
+# Every ellipse's row ends with a score or, in the annotations, with a 1.
+_ELLIPSE_COLUMNS = 6
 
 
 def read_fddb(
-    root: str | Path,
-    split: str,
-    *,
-    images: str,
-    zero_size: str,
-    faceless: str,
+    root: str | Path, split: str, *, images: str, zero_size: str, faceless: str
 ) -> Reading:
     """Reads the pictures of FDDB that are on disk; all of them are for testing.
 
     Args:
         root: holds the pictures and the ellipses, see the module's first lines.
         split: "val".
-        images: "all" demands every picture, "present" uses those on disk.
-        zero_size: "drop" or "keep" the ellipses without area.
-        faceless: "drop" or "keep" the pictures without a face.
+        images: "all" or "present", see `selection.select`.
+        zero_size: "drop" or "keep" boxes of no area.
+        faceless: "drop" or "keep" pictures without a face.
 
     Returns:
         Records in the files' order, as of `read_fddb_ground_truth`.
@@ -47,7 +44,7 @@ def read_fddb(
     """
     refuse_training(split, "FDDB")
     records = read_fddb_ground_truth(root)
-    return assemble(records, Path(root), images=images, zero_size=zero_size, faceless=faceless)
+    return select(records, Path(root), images=images, zero_size=zero_size, faceless=faceless)
 
 
 def read_fddb_ground_truth(path: str | Path) -> list[Record]:
@@ -55,8 +52,8 @@ def read_fddb_ground_truth(path: str | Path) -> list[Record]:
 
     Args:
         path: a file of ellipses; or a folder that holds FDDB-fold-*-ellipseList.txt or
-            ellipses.txt, itself or in FDDB-folds. Pictures are looked for in originalPics beside
-            them, or there themselves; they need not exist.
+            ellipses.txt, itself or in FDDB-folds. Pictures are looked for in the subfolder
+            originalPics, or there themselves; they need not exist.
 
     Returns:
         Every listed picture. Boxes are the ones around the ellipses. Tags: "ellipses" [G, 5]
@@ -71,17 +68,54 @@ def read_fddb_ground_truth(path: str | Path) -> list[Record]:
     pictures = find_folder(path if path.is_dir() else path.parent, ["originalPics"])
     texts = ((str(file), file.name, read_text(file)) for file in files)
     records = []
-    for name, rows in read_blocks(texts, _COLUMNS, FARTHEST).items():
+    for name, rows in read_fddb_blocks(texts, (_ELLIPSE_COLUMNS,), MAX_DISTANCE).items():
         ellipses = rows[:, :5]
         file = pictures / f"{name}.jpg"
-        # Not Path.is_file, which raises on names that no file can have.
         size = read_size(file, upright=False) if os.path.isfile(file) else None
-        tags = {"ellipses": ellipses, "size": size}
         boxes = bounding_boxes(ellipses).astype(np.float32)
+        tags = {"ellipses": ellipses, "size": size}
         records.append(Record(name, file, boxes, np.zeros(len(boxes), dtype=bool), tags))
     if not records:
         raise FacedetError(f"{files[0] if len(files) == 1 else path} lists no picture")
     return records
+
+
+def read_fddb_blocks(
+    texts: Iterable[Text], columns: tuple[int, ...], limit: float = np.inf
+) -> dict[str, np.ndarray]:
+    """Reads FDDB's blocks of rows.
+
+    Args:
+        texts: (source, name, text) of files.
+        columns: numbers that a row may have, 6 for ellipses; all rows of all texts have as many.
+        limit: the largest number allowed, of either sign.
+
+    Returns:
+        By picture, in the files' order, float64 [N, columns]; [0, columns[0]] where nothing says
+        how many.
+
+    Raises:
+        FacedetError: a malformed line, or a picture that is there twice; the message names both.
+    """
+    blocks: dict[str, np.ndarray] = {}
+
+    def check_title(title: str, place: str) -> str:
+        name = without_suffix(title)
+        if name in blocks:
+            raise FacedetError(f"{place}: {name} is there a second time")
+        if len(name.split()) > 1:
+            raise FacedetError(f"{place}: '{name[:80]}' is no picture")
+        return name
+
+    for name, rows, place in read_blocks(texts, columns, limit, check_title):
+        is_bad = (rows[:, :2] < 0).any(axis=1) & (rows.shape[1] == _ELLIPSE_COLUMNS)
+        if is_bad.any():
+            row = int(is_bad.argmax()) + 1
+            raise FacedetError(f"{place}: ellipse {row} has a half axis below 0")
+        blocks[name] = rows
+    # What comes before the first row does not know how wide rows are.
+    width = max((rows.shape[1] for rows in blocks.values() if len(rows)), default=columns[0])
+    return {name: rows if len(rows) else np.zeros((0, width)) for name, rows in blocks.items()}
 
 
 def bounding_boxes(ellipses: np.ndarray) -> np.ndarray:

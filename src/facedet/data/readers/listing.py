@@ -1,17 +1,11 @@
-"""What the annotations of people's own data say, whatever their format: pictures and boxes.
+"""What the annotations of people's own data say, whatever their format: pictures and boxes."""
 
-Each format has a module that lists (`coco`, `yolo`, `voc`, `csv_boxes`); `own_data` makes records
-of it, `converting` another format, `checking` a report.
-"""
-
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from facedet.data.images import PICTURE_SUFFIXES
 from facedet.errors import FacedetError
 
 # A class of this name marks what is neither a face nor a false alarm.
@@ -21,17 +15,52 @@ IGNORE_CLASS = "ignore"
 Complain = Callable[[str], None]
 
 
+class Row(NamedTuple):
+    """One box as the annotations list it."""
+
+    box: Sequence[float]  # xyxy pixels, as they stand: perhaps not even finite
+    place: int  # where it stands in the annotations, see `Listing.place`
+    kind: str = ""  # its class, "" without one
+    is_ignored: bool = False
+
+
 class Listed(NamedTuple):
     """One picture as the annotations list it."""
 
     file: str  # path below the folder of pictures, with "/" and suffix
     path: Path  # of the picture, which need not exist
-    boxes: np.ndarray  # [G, 4] float64 xyxy pixels, as they stand: perhaps not even finite
+    boxes: np.ndarray  # [G, 4] float64 xyxy pixels, as they stand
     ignore: np.ndarray  # [G] bool
-    kinds: np.ndarray  # [G] int64: places in `Listing.classes`
+    kinds: np.ndarray  # [G] texts: the boxes' classes
     places: np.ndarray  # [G] int64: where a box stands in the annotations, see `Listing.place`
     size: tuple[int, int] | None = None  # (height, width) that the annotations say
     own_file: Path | None = None  # annotations of this picture alone; None: see `Listing.source`
+
+    def take(self, taken: np.ndarray) -> "Listed":
+        """The picture with some of its boxes, by a mask [G]."""
+        parts = (self.boxes, self.ignore, self.kinds, self.places)
+        boxes, ignore, kinds, places = (part[taken] for part in parts)
+        return self._replace(boxes=boxes, ignore=ignore, kinds=kinds, places=places)
+
+
+def listed(
+    file: str,
+    path: Path,
+    rows: Sequence[Row],
+    size: tuple[int, int] | None = None,
+    own_file: Path | None = None,
+) -> Listed:
+    """A picture of rows; the arguments are the attributes of `Listed`."""
+    return Listed(
+        file,
+        path,
+        np.array([row.box for row in rows], dtype=np.float64).reshape(-1, 4),
+        np.array([row.is_ignored for row in rows], dtype=bool),
+        np.array([row.kind for row in rows], dtype=np.str_),
+        np.array([row.place for row in rows], dtype=np.int64),
+        size,
+        own_file,
+    )
 
 
 class Listing(NamedTuple):
@@ -42,6 +71,7 @@ class Listing(NamedTuple):
     folder: Path  # of the pictures
     place: str  # a pattern that says where a box stands: "line {}"
     classes: tuple[str, ...] = ()  # names; numbers where they have none; (): boxes without a class
+    notes: tuple[str, ...] = ()  # what was passed over, or is strange, in one line each
 
 
 def refuse(text: str) -> None:
@@ -58,32 +88,3 @@ def quoted(value: object) -> str:
 def decimal(value: float) -> str:
     """A coordinate in pixels with up to four decimals, none where it is whole."""
     return f"{round(value, 4) + 0.0:.4f}".rstrip("0").rstrip(".")  # -0.0 + 0.0 is written 0
-
-
-def clean_path(text: str) -> str:
-    """A picture's path as annotations give it, as one that stays below a folder.
-
-    Of an absolute path, or of one that climbs, the last folder and the name are left.
-    """
-    given = text.replace("\\", "/").split("/")
-    is_foreign = given[0] == "" or given[0].endswith(":") or ".." in given
-    parts = [part for part in given if part not in ("", ".", "..")]
-    return "/".join(parts[-2:] if is_foreign else parts)
-
-
-def name_of(file: str, split: str) -> str:
-    """The name EVENT/IMAGE of a picture, which detection files need.
-
-    Folders are joined by "--"; a picture in none has its split for an event.
-    """
-    folders, _, image = file.rpartition("/")
-    stem, suffix = os.path.splitext(image)
-    while suffix.lower() in PICTURE_SUFFIXES:
-        image = stem
-        stem, suffix = os.path.splitext(image)
-    return f"{folders.replace('/', '--') or split}/{image}"
-
-
-def stem_of(file: str) -> str:
-    """A path below a folder without its suffix, by which picture and annotation find each other."""
-    return os.path.splitext(file)[0]

@@ -3,7 +3,6 @@
 From version 5 to 7 they are MATLAB's own format; from 7.3 they are HDF5, which h5py reads.
 """
 
-import io
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,10 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat
 
-from facedet.data.readers.mat_elements import HEADER, MOST, checked_mat5
 from facedet.errors import FacedetError
+
+_HEADER = 128  # bytes: a text, then the version and the mark of the byte order
+_MAX_BYTES = 2**28  # of a file or a variable; WIDER FACE's take 10 million
 
 
 def load_mat(path: Path, variables: list[str]) -> dict[str, np.ndarray]:
@@ -37,8 +38,8 @@ def load_mat(path: Path, variables: list[str]) -> dict[str, np.ndarray]:
         raise
     # A truncated or foreign file fails in a dozen ways, from zlib.error to h5py's RuntimeError.
     except Exception as error:
-        said = " ".join(str(error).split())
-        raise FacedetError(f"{path} cannot be read as a MATLAB file: {said}") from error
+        reason = " ".join(str(error).split())
+        raise FacedetError(f"{path} cannot be read as a MATLAB file: {reason}") from error
     absent = [key for key in variables if key not in content]
     if absent:
         raise FacedetError(f"{path} holds no {', '.join(absent)}")
@@ -47,14 +48,16 @@ def load_mat(path: Path, variables: list[str]) -> dict[str, np.ndarray]:
 
 def _load_any(path: Path, variables: list[str]) -> dict[str, np.ndarray]:
     """The variables that a file of either format holds."""
+    if path.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"it is larger than {_MAX_BYTES:,} bytes")
     with path.open("rb") as stream:
-        header = stream.read(HEADER)
-        if header[124:] in (b"\x00\x02IM", b"\x02\x00MI"):
-            return _load_hdf5(path, variables)
-        content = header + stream.read(MOST)
-        if stream.read(1):
-            raise ValueError(f"it is larger than {MOST:,} bytes")
-    return loadmat(io.BytesIO(checked_mat5(content, variables)), variable_names=variables)
+        header = stream.read(_HEADER)
+    if header[124:] in (b"\x00\x02IM", b"\x02\x00MI"):
+        return _load_hdf5(path, variables)
+    # Version 4 has no mark; scipy would take any bytes for it.
+    if header[126:] not in (b"IM", b"MI"):
+        raise ValueError("its first bytes are not those of versions 5 to 7.3")
+    return loadmat(path, variable_names=variables)
 
 
 def _load_hdf5(path: Path, variables: list[str]) -> dict[str, np.ndarray]:
@@ -74,9 +77,27 @@ def _array(dataset: Any, source: str) -> np.ndarray:  # noqa: ANN401
     kind = dataset.attrs.get("MATLAB_class", b"")
     if kind in (b"cell", b"struct") or not hasattr(dataset, "shape"):
         raise FacedetError(f"{source} is no matrix: save it with MATLAB's option -v7")
-    if dataset.nbytes > MOST:  # HDF5 fills with zeros what a damaged size claims
-        raise FacedetError(f"{source} is said to be {list(dataset.shape)}, over {MOST:,} bytes")
+    if dataset.nbytes > _MAX_BYTES:  # HDF5 fills with zeros what a damaged size claims
+        raise FacedetError(f"{source} has {list(dataset.shape)}, over {_MAX_BYTES:,} bytes")
     values = np.asarray(dataset[()]).T
     if kind == b"char":
         return np.array(["".join(chr(letter) for letter in values.ravel())])
     return values
+
+
+def cells(array: np.ndarray, source: str) -> list[np.ndarray]:
+    """The cells of a cell array; an empty one has lost its type."""
+    if array.dtype != object and array.size:
+        raise FacedetError(f"{source} is {array.dtype}, not a cell array")
+    cells = list(array.ravel())
+    if not all(isinstance(cell, np.ndarray) for cell in cells):
+        raise FacedetError(f"{source} is a struct without fields, not a cell array")
+    return cells
+
+
+def cell_text(cell: np.ndarray, source: str) -> str:
+    """The string in a cell, of one line."""
+    text = str(cell.ravel()[0]) if cell.dtype.kind == "U" and cell.size == 1 else ""
+    if text.splitlines() != [text]:
+        raise FacedetError(f"{source} has a name that is no text of one line")
+    return text

@@ -1,17 +1,20 @@
-"""Text files, and names of pictures in them."""
+"""Text files of annotations and detections: decoded, and their numbers parsed line by line."""
 
 import codecs
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from facedet.errors import FacedetError
 
+# No picture is wider; in float32, which records hold, larger numbers lose their pixels.
+MAX_DISTANCE = 1e6
 # A text file of 750 boxes takes 25 kB; a zip entry that unpacks to more than this is no result.
 _MAX_ENTRY_BYTES = 64 * 2**20
-
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 Text = tuple[str, str, str]  # source for messages, name, text
@@ -75,3 +78,125 @@ def without_suffix(name: str) -> str:
     """An image's name without .jpg, .jpeg or .png; other dots belong to the name."""
     stem, suffix = os.path.splitext(name)
     return stem if suffix.lower() in _PICTURE_SUFFIXES else name
+
+
+def read_blocks(
+    texts: Iterable[Text],
+    columns: Sequence[int],
+    limit: float = np.inf,
+    check_title: Callable[[str, str], str] = lambda title, _: title,
+) -> Iterator[tuple[str, np.ndarray, str]]:
+    """Reads blocks of a title, a number of rows, and these rows of numbers.
+
+    So FDDB's annotations and results are written, and WIDER FACE's annotations. The latter have a
+    row of zeros below a number of 0; it is given as a row.
+
+    Args:
+        texts: (source, name, text) of files.
+        columns: numbers that a row may have; all rows of all texts have as many.
+        limit: the largest number allowed, of either sign.
+        check_title: called with a title and where it stands; gives what is yielded of it.
+
+    Yields:
+        (title, float64 [N, columns], where the title stands).
+
+    Raises:
+        FacedetError: a malformed line; the message names the file and the line.
+    """
+    for source, _, text in texts:
+        lines = text.rstrip().splitlines()
+        at = 0
+        while at < len(lines):
+            place = f"{source}, line {at + 1}"
+            if not lines[at].strip():
+                at += 1
+                continue
+            title = check_title(lines[at].strip(), place)
+            word = lines[at + 1].strip() if at + 1 < len(lines) else ""
+            if not word.isdecimal() or len(word) > 9:  # int() refuses thousands of digits
+                raise FacedetError(f"{source}, line {at + 2}: '{word[:80]}' is no number of boxes")
+            at, count = at + 2, int(word)
+            first = lines[at].split() if at < len(lines) else []
+            if count and len(first) in columns:
+                columns = (len(first),)
+            if count == 0 and len(first) > 3 and set(first) == {"0"}:
+                rows, at = np.zeros((1, columns[0])), at + 1
+            else:
+                rows, at = parse_rows(lines, at, count, columns[0], source, limit), at + count
+            yield title, rows, place
+
+
+def parse_rows(
+    lines: Sequence[str],
+    start: int,
+    count: int,
+    columns: int,
+    source: str,
+    limit: float = np.inf,
+) -> np.ndarray:
+    """Numbers [count, columns] float64 of the lines start … start + count - 1 of a text file.
+
+    Args:
+        lines: the whole file.
+        start: index of the first row (line number minus 1).
+        count: rows to read.
+        columns: numbers in each row.
+        source: the file's name, for messages.
+        limit: the largest number allowed, of either sign.
+
+    Raises:
+        FacedetError: a row is missing, has another number of columns, or a number that is not
+            finite or too large.
+    """
+    if start + count > len(lines):
+        raise FacedetError(
+            f"{source}: line {start} promises {count} boxes, "
+            f"but {max(0, len(lines) - start)} lines follow"
+        )
+    if count == 0:
+        return np.zeros((0, columns))
+    rows = [line.split() for line in lines[start : start + count]]
+    try:
+        values = np.array(rows, dtype=np.float64)
+        if values.shape == (count, columns) and are_within(values, limit):
+            return values
+    except ValueError:
+        pass
+    # The whole block is parsed at once for speed; only a bad one is searched for its bad line.
+    for number, row in enumerate(rows, start=start + 1):
+        parse_numbers(row, (columns,), f"{source}, line {number}", limit)
+    raise AssertionError("a block of sound rows is sound")
+
+
+def parse_numbers(
+    words: Sequence[str], counts: Sequence[int], place: str, limit: float = np.inf
+) -> list[float]:
+    """Numbers of a line.
+
+    Args:
+        words: of the line.
+        counts: how many numbers there may be.
+        place: the file and the line, for messages.
+        limit: the largest number allowed, of either sign.
+
+    Raises:
+        FacedetError: a word is no number, or there are too many or too few.
+    """
+    try:
+        values = np.array(words, dtype=np.float64)
+    except ValueError:
+        values = np.zeros(0)
+    if len(values) not in counts or not are_within(values, limit):
+        expected = f"{' or '.join(map(str, counts))} {describe_numbers(limit)}"
+        raise FacedetError(f"{place}: '{' '.join(words)[:80]}' is not {expected}")
+    return values.tolist()
+
+
+def are_within(values: np.ndarray, limit: float) -> bool:
+    """Whether all values are finite, and none is larger than `limit`, of either sign."""
+    return bool((np.isfinite(values) & (np.abs(values) <= limit)).all())
+
+
+def describe_numbers(limit: float) -> str:
+    """What `are_within` expects, in words."""
+    return f"finite numbers up to {limit:,.0f}" if limit < np.inf else "finite numbers"

@@ -1,36 +1,44 @@
-"""Pascal VOC's XML files (Everingham et al., 2010): a folder becomes records, and back.
+"""Pascal VOC's XML files (Everingham et al., 2010).
 
 ROOT/Annotations/**.xml, ROOT/JPEGImages, ROOT/ImageSets/Main/{train,val}.txt
 or ROOT/Annotations/{train,val}, ROOT/JPEGImages/{train,val}
 or ROOT/{train,valid}/Annotations, ROOT/{train,valid}/JPEGImages
 or ROOT/{train,valid} with the XML files beside the pictures
 
-"annotations" and "images" do as well. Corners are taken as they stand: some tools count pixels
-from 1, some from 0, and the files do not say which.
+"annotations", "xmls" and "labels" do for the former, "images" for the latter. Corners are taken as
+they stand: some tools count pixels from 1, some from 0, and the files do not say which. Difficult
+objects are to be ignored.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, Unpack
+from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, TreeBuilder, indent, tostring
 from xml.parsers import expat
 
-import numpy as np
-
+from facedet.data.readers.layout import (
+    UNSPLIT,
+    clean_path,
+    find_files,
+    match_files,
+    spellings,
+    splits_by,
+    stem_of,
+)
 from facedet.data.readers.listing import (
     Complain,
     Listed,
     Listing,
-    clean_path,
+    Row,
     decimal,
+    listed,
     quoted,
     refuse,
-    stem_of,
 )
-from facedet.data.readers.own import Choices, to_reading
-from facedet.data.readers.own_folders import UNSPLIT, find_files, spellings, splits_by
+from facedet.data.readers.own import Format
+from facedet.data.readers.text import read_text
 from facedet.errors import FacedetError
-from facedet.structures import Reading
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _XML = frozenset((".xml",))
@@ -44,93 +52,68 @@ class _Places(NamedTuple):
     listed: Path | None = None  # the file that names the pictures; None: all XML files
 
 
-def read_voc(
-    root: str | Path,
-    split: str,
-    *,
-    classes: str | Sequence[str] = "face",
-    **choices: Unpack[Choices],
-) -> Reading:
-    """Reads a split of a data set in Pascal VOC's form; the pictures are not opened.
+class Voc(Format):
+    """A folder of Pascal VOC's files."""
 
-    Args:
-        root: the data set's folder.
-        split: "train", "val", "test", or "all" where the data has no splits.
-        classes: names of the objects that are faces, or "all"; see `own_data.select_faces`.
-        **choices: see `own_data.to_reading`.
+    title = "Pascal VOC"
+    mark = "Annotations/*.xml"
 
-    Returns:
-        As `own_data.to_reading`; difficult objects are to be ignored.
+    def splits(self, root: Path) -> list[str]:
+        """The splits that are there."""
+        return splits_by(lambda split: _find_places(root, split) is not None)
 
-    Raises:
-        FacedetError: a picture or file is missing, or an annotation is malformed.
-        UsageError: an argument is none of its choices.
-    """
-    return to_reading(list_voc(root, split), split, classes, **choices)
+    def list_pictures(self, root: str | Path, split: str, complain: Complain = refuse) -> Listing:
+        """Lists the pictures and boxes of a split; see `Format.list_pictures`."""
+        root = Path(root)
+        places = _find_places(root, split)
+        if places is None:
+            expected = (
+                f"ImageSets/Main/{split}.txt, Annotations/{split}, {split}/Annotations and "
+                f"{split}/*.xml"
+            )
+            raise self.no_annotations(root, split, expected)
+        classes: dict[str, None] = {}
+        found = []
+        for stem in _stems(places):
+            path = places.annotations / f"{stem}.xml"
+            try:
+                annotation = _parse(path)
+            except FacedetError as error:
+                complain(str(error))
+                continue
+            name = PurePosixPath(annotation.findtext("filename", "").replace("\\", "/")).name
+            file = f"{stem}{PurePosixPath(name).suffix or '.jpg'}"
+            rows = list(_rows(annotation, path, complain))
+            classes |= dict.fromkeys(row.kind for row in rows)
+            found.append((file, rows, _size(annotation), path))
+        files = match_files(places.pictures, [file for file, *_ in found])
+        pictures = [
+            listed(file, places.pictures / file, rows, size, path)
+            for file, (_, rows, size, path) in zip(files, found, strict=True)
+        ]
+        source = places.listed or places.annotations
+        return Listing(pictures, source, places.pictures, "object {}", tuple(classes))
 
+    def picture_place(self, split: str, file: str) -> str:
+        """Where the form keeps a picture."""
+        return f"JPEGImages/{split}/{file}"
 
-def voc_splits(root: Path) -> list[str]:
-    """The splits of a data set in Pascal VOC's form; none where it holds something else."""
-    return splits_by(lambda split: _find_places(root, split) is not None)
-
-
-def list_voc(root: str | Path, split: str, complain: Complain = refuse) -> Listing:
-    """Lists the pictures and boxes of a split.
-
-    Args:
-        root: the data set's folder.
-        split: its name.
-        complain: called with each malformed file or object, which is passed over.
-
-    Raises:
-        FacedetError: the annotations are missing.
-    """
-    root = Path(root)
-    places = _find_places(root, split)
-    if places is None:
-        raise FacedetError(
-            f"{root}: no annotations of {split}; looked for ImageSets/Main/{split}.txt, "
-            f"Annotations/{split}, {split}/Annotations and {split}/*.xml"
-        )
-    on_disk = {stem_of(file): file for file in reversed(find_files(places.pictures))}
-    classes: dict[str, int] = {}
-    pictures = []
-    for stem in _stems(places):
-        path = places.annotations / f"{stem}.xml"
-        try:
-            annotation = _parse(path)
-        except FacedetError as error:
-            complain(str(error))
-            continue
-        suffix = PurePosixPath(annotation.findtext("filename", "")).suffix or ".jpg"
-        file = on_disk.get(stem, f"{stem}{suffix}")
-        pictures.append(_listed(annotation, path, file, places.pictures, classes, complain))
-    source = places.listed or places.annotations
-    return Listing(pictures, source, places.pictures, "object {}", tuple(classes))
+    def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
+        """Writes ROOT/Annotations/SPLIT/**.xml and ImageSets/Main; the form holds everything."""
+        (root / "ImageSets" / "Main").mkdir(parents=True, exist_ok=True)
+        for split, pictures in splits.items():
+            for one in pictures:
+                path = root / "Annotations" / split / f"{stem_of(one.file)}.xml"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                annotation = _to_xml(one)
+                indent(annotation)
+                path.write_bytes(tostring(annotation, encoding="utf-8"))
+            names = "".join(f"{split}/{stem_of(one.file)}\n" for one in pictures)
+            (root / "ImageSets" / "Main" / f"{split}.txt").write_text(names, encoding="utf-8")
+        return []
 
 
-def write_voc(root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
-    """Writes ROOT/Annotations/SPLIT/**.xml for ROOT/JPEGImages/SPLIT, and ImageSets/Main.
-
-    Args:
-        root: the new data set's folder.
-        splits: by name, pictures with their sizes; all boxes are faces.
-
-    Returns:
-        What the format could not hold, in words: nothing.
-    """
-    (root / "ImageSets" / "Main").mkdir(parents=True, exist_ok=True)
-    for split, pictures in splits.items():
-        for one in pictures:
-            path = root / "Annotations" / split / f"{stem_of(one.file)}.xml"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            annotation = _to_xml(one)
-            indent(annotation)
-            path.write_bytes(tostring(annotation, encoding="utf-8"))
-        names = "".join(f"{split}/{stem_of(one.file)}\n" for one in pictures)
-        listed = root / "ImageSets" / "Main" / f"{split}.txt"
-        listed.write_text(names, encoding="utf-8")
-    return []
+read_voc = Voc().read
 
 
 def _find_places(root: Path, split: str) -> _Places | None:
@@ -140,9 +123,9 @@ def _find_places(root: Path, split: str) -> _Places | None:
     for word in spellings(split):
         places.append(_Places(annotations / word, pictures / word))
         places.append(_Places(*_pair(root / word)))
-        listed = root / "ImageSets" / "Main" / f"{word}.txt"
-        if listed.is_file():
-            places.append(_Places(annotations, pictures, listed))
+        names = root / "ImageSets" / "Main" / f"{word}.txt"
+        if names.is_file():
+            places.append(_Places(annotations, pictures, names))
         beside.append(root / word)
     if split == UNSPLIT:
         places.append(_Places(annotations, pictures))
@@ -158,10 +141,10 @@ def _find_places(root: Path, split: str) -> _Places | None:
 
 def _pair(root: Path) -> tuple[Path, Path]:
     """The folders of annotations and of pictures in a folder."""
-    names = (("Annotations", "annotations"), ("JPEGImages", "images"))
+    names = (("Annotations", "annotations", "xmls", "labels"), ("JPEGImages", "images"))
     annotations, pictures = (
-        next((root / name for name in pair if (root / name).is_dir()), root / pair[0])
-        for pair in names
+        next((root / name for name in group if (root / name).is_dir()), root / group[0])
+        for group in names
     )
     return annotations, pictures
 
@@ -171,12 +154,13 @@ def _stems(places: _Places) -> Iterator[str]:
     if places.listed is None:
         yield from map(stem_of, find_files(places.annotations, _XML))
         return
-    try:
-        lines = places.listed.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FacedetError(f"{places.listed} cannot be read: {error}") from error
-    # The lists of single classes have a second column.
-    yield from (clean_path(line.split()[0]) for line in lines if line.split())
+    for line in filter(str.strip, read_text(places.listed).splitlines()):
+        name = clean_path(line.strip())
+        # The lists of single classes have a second column; some lists name files.
+        bare = re.sub(r"\s+(-1|0|1)$", "", name)
+        ways = (name, bare, stem_of(bare), PurePosixPath(stem_of(bare)).name)
+        there = (way for way in ways if (places.annotations / f"{way}.xml").is_file())
+        yield next(there, bare)
 
 
 def _parse(path: Path) -> Element:
@@ -200,20 +184,12 @@ def _parse(path: Path) -> Element:
         raise FacedetError(f"{path} cannot be read as XML: {error}") from error
     annotation = builder.close()
     if annotation.tag != "annotation":
-        raise FacedetError(f"{path}: the root is {quoted(annotation.tag)}, wanted annotation")
+        raise FacedetError(f"{path}: the root is {quoted(annotation.tag)}, expected annotation")
     return annotation
 
 
-def _listed(
-    annotation: Element,
-    path: Path,
-    file: str,
-    folder: Path,
-    classes: dict[str, int],
-    complain: Complain,
-) -> Listed:
-    """One picture; classes that are new join `classes`."""
-    boxes, ignore, kinds, places = [], [], [], []
+def _rows(annotation: Element, path: Path, complain: Complain) -> Iterator[Row]:
+    """The boxes of one picture."""
     for number, item in enumerate(annotation.findall("object"), start=1):
         # Looking for paths such as bndbox/xmin would take most of the time.
         parts = {part.tag: part for part in item}
@@ -222,26 +198,13 @@ def _listed(
         try:
             box = [float(corners.get(key, "")) for key in _CORNERS]
         except ValueError:
-            wish = "four numbers are wanted"
-            complain(f"{path}, object {number}: bndbox is {quoted(corners)}: {wish}")
+            text = f"bndbox is {quoted(corners)}, expected four numbers"
+            complain(f"{path}, object {number}: {text}")
             continue
-        if not name:
-            complain(f"{path}, object {number}: has no name, the class is wanted")
-            continue
-        boxes.append(box)
-        ignore.append(difficult == "1")
-        kinds.append(classes.setdefault(name, len(classes)))
-        places.append(number)
-    return Listed(
-        file,
-        folder / file,
-        np.array(boxes, dtype=np.float64).reshape(-1, 4),
-        np.array(ignore, dtype=bool),
-        np.array(kinds, dtype=np.int64),
-        np.array(places, dtype=np.int64),
-        _size(annotation),
-        path,
-    )
+        if name:
+            yield Row(box, number, name, difficult == "1")
+        else:
+            complain(f"{path}, object {number}: has no name, expected its class")
 
 
 def _text(element: Element | None) -> str:

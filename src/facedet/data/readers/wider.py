@@ -1,22 +1,27 @@
-"""WIDER FACE in its official layout (Yang et al., 2016): a folder becomes records.
+"""WIDER FACE (Yang et al., 2016): a folder becomes records.
 
 ROOT/WIDER_val/images/EVENT/IMAGE.jpg
 ROOT/wider_face_split/wider_face_val.mat, or wider_face_val_bbx_gt.txt
 ROOT/ground_truth/wider_{easy,medium,hard}_val.mat     the evaluation subsets, of val only
 """
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from facedet.data.readers.selection import check_choice, require_pictures
+from facedet.data.crowds.wider_writer import write_wider
+from facedet.data.readers.layout import SPELLINGS, UNSPLIT, name_of
+from facedet.data.readers.listing import Complain, Listed, Listing, Row, listed, quoted, refuse
+from facedet.data.readers.own import Format
+from facedet.data.readers.selection import check_choice, drop, find_folder, select
 from facedet.data.readers.wider_annotations import (
     ATTRIBUTES,
     SUBSETS,
     Entry,
+    annotation_files,
+    read_labels,
     read_mat,
     read_subsets,
     read_txt,
@@ -45,38 +50,23 @@ def read_wider(
         root: the folder that holds WIDER_{split} and wider_face_split.
         split: "train" or "val".
         annotations: "mat", "txt", or "auto", which prefers the .mat.
-        images: "all" demands every picture, "present" uses those on disk.
-        zero_size: "drop" or "keep" the boxes of zero size. A picture without a face holds one
-            dummy box of zero size in both official files.
-        faceless: "drop" or "keep" the pictures that have no box then.
+        images: "all" or "present", see `selection.select`.
+        zero_size: "drop" or "keep" boxes of no area. A picture without a face holds one dummy box
+            of zero size in both official files.
+        faceless: "drop" or "keep" pictures that have no box then.
 
     Returns:
         Records in the file's order, boxes xyxy with x2 = x + w. Tags: "event", one int array [G]
         per name of `ATTRIBUTES`, and "subsets" [G, 3] bool (easy, medium, hard) where the split
-        has lists. Counts: "images" and "faces" used; "zero_size_boxes", "faceless_images" and
-        "missing_images" left out.
+        has lists.
 
     Raises:
         FacedetError: a picture or file is missing, or an annotation is malformed.
         UsageError: an argument is none of its choices.
     """
-    check_choice("images", images, ("all", "present"))
-    entries, subsets = _read_annotations(root, split, annotations)
+    records = _read_records(root, split, annotations)
     folder = _pictures(root, split)
-    files = [f"{entry.name}.jpg" for entry in entries]
-    # Of a name that is too long for a file, `Path.is_file` raises.
-    is_there = [os.path.isfile(folder / file) for file in files]
-    missing = require_pictures(folder, files, is_there, images)
-    used = np.flatnonzero(is_there).tolist()
-    reading = _assemble(
-        [entries[place] for place in used],
-        None if subsets is None else [subsets[place] for place in used],
-        folder,
-        zero_size,
-        faceless,
-    )
-    reading.counts["missing_images"] = missing
-    return reading
+    return select(records, folder, images=images, zero_size=zero_size, faceless=faceless)
 
 
 def read_wider_annotations(
@@ -88,8 +78,7 @@ def read_wider_annotations(
     faceless: str = "drop",
 ) -> Reading:
     """Reads a split's annotations as `read_wider` does, whether or not the pictures are there."""
-    entries, subsets = _read_annotations(root, split, annotations)
-    return _assemble(entries, subsets, _pictures(root, split), zero_size, faceless)
+    return drop(_read_records(root, split, annotations), zero_size, faceless)
 
 
 def read_ground_truth(folder: str | Path, split: str = "val") -> list[Record]:
@@ -107,23 +96,20 @@ def read_ground_truth(folder: str | Path, split: str = "val") -> list[Record]:
     Raises:
         FacedetError: a file is missing, broken, or disagrees with another.
     """
-    folder = Path(folder)
-    if (folder / "ground_truth").is_dir():
-        folder = folder / "ground_truth"
+    folder = find_folder(Path(folder), ["ground_truth"])
     entries = read_mat(folder / f"wider_face_{split}.mat")
     subsets = read_subsets(folder, split, entries)
     if subsets is None:
         raise FacedetError(
             f"{folder} holds no wider_easy_{split}.mat beside wider_face_{split}.mat"
         )
-    return _assemble(entries, subsets, _pictures(folder.parent, split), "keep", "keep").records
+    return _records(entries, subsets, _pictures(folder.parent, split), split)
 
 
 def count_all_faces(records: Sequence[Record]) -> None:
     """Puts the faces of a split that has no lists, but for those of zero size, in one subset.
 
-    Args:
-        records: changed in place; "subsets" [G, 1] where a record has none.
+    They are changed in place: "subsets" [G, 1].
     """
     for record in records:
         sides = record.boxes[:, 2:] - record.boxes[:, :2]
@@ -144,57 +130,128 @@ def subset_names(records: Sequence[Record]) -> tuple[str, ...]:
     return SUBSETS if records[0].tags["subsets"].shape[1] == len(SUBSETS) else ("all",)
 
 
+_READERS = {"mat": read_mat, "txt": read_txt, "labels": read_labels}
+
+
 def _pictures(root: str | Path, split: str) -> Path:
     """The folder of a split's event folders."""
-    return Path(root) / f"WIDER_{split}" / "images"
+    official = f"WIDER_{split}/images"
+    # Unpacked once more, or arranged as for other detectors.
+    others = [f"WIDER_{split}/{official}", f"{split}/images", "images"]
+    found = find_folder(Path(root), [official, *others])
+    return Path(root) / official if found == Path(root) else found
 
 
-def _read_annotations(
-    root: str | Path, split: str, annotations: str
-) -> tuple[list[Entry], list[np.ndarray] | None]:
-    """The entries of the file that `annotations` chooses, and their subset masks."""
-    check_choice("annotations", annotations, ("auto", "mat", "txt"))
-    folder = Path(root) / "wider_face_split"
-    mat, txt = folder / f"wider_face_{split}.mat", folder / f"wider_face_{split}_bbx_gt.txt"
+def _read_records(root: str | Path, split: str, annotations: str) -> list[Record]:
+    """All pictures of the file that `annotations` chooses, with all their boxes."""
+    check_choice("annotations", annotations, ("auto", *_READERS))
+    files = annotation_files(root, split)
     if annotations == "auto":
-        if not (mat.is_file() or txt.is_file()):
-            raise FacedetError(f"{folder} holds neither {mat.name} nor {txt.name}")
-        annotations = "mat" if mat.is_file() else "txt"
-    entries = read_mat(mat) if annotations == "mat" else read_txt(txt)
-    return entries, read_subsets(Path(root) / "ground_truth", split, entries)
+        there = [kind for kind, file in files.items() if file.is_file()]
+        if not there:
+            names = f"{files['mat'].name} nor {files['txt'].name}"
+            raise FacedetError(f"{files['mat'].parent} holds neither {names}")
+        annotations = there[0]
+    if annotations not in files:
+        raise FacedetError(f"{root} holds no {split}/label.txt nor {split}/labelv2.txt")
+    entries = _READERS[annotations](files[annotations])
+    subsets = read_subsets(Path(root) / "ground_truth", split, entries)
+    return _records(entries, subsets, _pictures(root, split), split)
 
 
-def _assemble(
-    entries: list[Entry],
-    subsets: list[np.ndarray] | None,
-    folder: Path,
-    zero_size: str,
-    faceless: str,
-) -> Reading:
-    """Turns entries into records, leaving out and counting what the arguments say."""
-    check_choice("zero_size", zero_size, ("drop", "keep"))
-    check_choice("faceless", faceless, ("drop", "keep"))
-    counts = dict.fromkeys(
-        ("images", "faces", "zero_size_boxes", "faceless_images", "missing_images"), 0
-    )
+def _records(
+    entries: Sequence[Entry], subsets: list[np.ndarray] | None, folder: Path, split: str
+) -> list[Record]:
+    """Records of entries and of their subset masks."""
     records = []
-    for place, (name, listed) in enumerate(entries):
-        has_size = (listed[:, 2:4] > 0).all(axis=1) | (zero_size == "keep")
-        rows = listed[has_size]
-        counts["zero_size_boxes"] += len(listed) - len(rows)
-        if faceless == "drop" and not len(rows):
-            counts["faceless_images"] += 1
-            continue
-        tags: dict[str, Any] = {
-            key: rows[:, 4 + at].astype(np.int64) for at, key in enumerate(ATTRIBUTES)
-        }
+    for place, entry in enumerate(entries):
+        attributes = entry.rows[:, 4:].astype(np.int64).T
+        name = name_of(entry.file, split)
+        tags: dict[str, Any] = dict(zip(ATTRIBUTES, attributes, strict=True))
         tags["event"] = name.split("/")[0]
         if subsets is not None:
-            # The lists count all boxes of the file, so their masks are cut down with the boxes.
-            tags["subsets"] = subsets[place][has_size]
-        boxes = np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:4]]).astype(np.float32)
-        ignore = np.zeros(len(rows), dtype=bool)
-        records.append(Record(name, folder / f"{name}.jpg", boxes, ignore, tags))
-        counts["images"] += 1
-        counts["faces"] += len(rows)
-    return Reading(records, counts)
+            tags["subsets"] = subsets[place]
+        corners = np.hstack([entry.rows[:, :2], entry.rows[:, :2] + entry.rows[:, 2:4]])
+        ignore = np.zeros(len(corners), dtype=bool)
+        boxes = corners.astype(np.float32)
+        records.append(Record(name, folder / entry.file, boxes, ignore, tags))
+    return records
+
+
+class Wider(Format):
+    """WIDER FACE's form as one among the others: listed, and written from any of them."""
+
+    title = "WIDER FACE"
+    mark = "wider_face_split/ or train/label.txt"
+    needs_sizes = False
+    loses = "the attributes of faces and the easy, medium and hard lists"
+
+    def splits(self, root: Path) -> list[str]:
+        """The splits that are there."""
+        return [
+            split
+            for split in (*SPELLINGS, UNSPLIT)
+            if any(file.is_file() for file in annotation_files(root, split).values())
+        ]
+
+    def read(self, root: str | Path, split: str, **choices: Any) -> Reading:  # noqa: ANN401
+        """`read_wider`; the form has no classes, so any are its faces."""
+        choices.pop("classes", None)
+        return read_wider(root, split, **choices)
+
+    def list_pictures(self, root: str | Path, split: str, complain: Complain = refuse) -> Listing:
+        """Lists a split; faces in none of its three lists are to be ignored.
+
+        So the protocol takes them. The dummy box of a picture without a face is left out.
+        """
+        records = _read_records(root, split, "auto")
+        folder = _pictures(root, split)
+        pictures = []
+        for record in records:
+            subsets = record.tags.get("subsets")
+            ignore = np.zeros(len(record.boxes), bool) if subsets is None else ~subsets.any(axis=1)
+            rows = [
+                Row(box, number, is_ignored=bool(is_ignored))
+                for number, (box, is_ignored) in enumerate(
+                    zip(record.boxes.tolist(), ignore, strict=True), start=1
+                )
+                if len(record.boxes) > 1 or any(box)
+            ]
+            file = record.path.relative_to(folder).as_posix()
+            pictures.append(listed(file, record.path, rows))
+        return Listing(pictures, Path(root) / "wider_face_split", folder, "box {}")
+
+    def picture_place(self, split: str, file: str) -> str:
+        """Where the form keeps a picture.
+
+        Raises:
+            FacedetError: the picture is no JPEG by its name.
+        """
+        if PurePosixPath(file).suffix.lower() not in (".jpg", ".jpeg"):
+            raise FacedetError(f"{quoted(file)} is no .jpg, and WIDER FACE's form holds only those")
+        return f"WIDER_{split}/images/{name_of(file, split)}.jpg"
+
+    def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
+        """Writes wider_face_split, and ground_truth with lists of all faces not to be ignored."""
+        moved, farthest, ignored = 0, 0.0, 0
+        for split, pictures in splits.items():
+            records = []
+            for one in pictures:
+                whole, has_size = np.rint(one.boxes), one.boxes[:, 2:] > one.boxes[:, :2]
+                # A face of half a pixel may not become empty.
+                floor = np.where(has_size, whole[:, :2] + 1, whole[:, 2:])
+                whole[:, 2:] = np.maximum(whole[:, 2:], floor)
+                shifts = np.abs(whole - one.boxes).max(axis=1, initial=0.0)
+                moved += int((shifts > 1e-3).sum())
+                farthest = max(farthest, float(shifts.max(initial=0.0)))
+                ignored += int(one.ignore.sum())
+                tags = {"subsets": np.repeat(~one.ignore[:, None], len(SUBSETS), axis=1)}
+                boxes = whole.astype(np.float32)
+                records.append(Record(name_of(one.file, split), one.path, boxes, one.ignore, tags))
+            write_wider(root, split, records)
+        notes = {
+            f"{moved:,} boxes are rounded to whole pixels, by at most {farthest:.2f} px": moved,
+            f"{ignored:,} boxes to be ignored are left out of the lists that scores are taken on, "
+            "but a training has them as faces": ignored,
+        }
+        return [note for note, number in notes.items() if number]

@@ -1,210 +1,234 @@
-"""YOLO's text files: a folder becomes records, and back.
+"""YOLO's text files.
 
 ROOT/images/{train,val}/**, ROOT/labels/{train,val}/**.txt     or ROOT/{train,valid}/{images,labels}
-ROOT/data.yaml     names of the classes, and where the pictures are if they are elsewhere; optional
+                                                               or ROOT/{train,valid}, both in one
+ROOT/data.yaml     names of the classes, and where the pictures are if they are elsewhere: by split
+                   a folder, a text file that lists pictures, or a list of these; optional
 
-A label file has a line `class cx cy w h` per box, in parts of the picture's sides as it is stored:
+A label file has a line `class cx cy w h` per box, in parts of the picture's sides as it is seen:
 the sizes are read from the headers of the pictures. A picture without a label file has no face.
+Further numbers (a confidence; landmarks of five points, or as many as data.yaml's `kpt_shape` says)
+are passed over, and of polygons `class x1 y1 x2 y2 x3 y3 …` the bounding box is taken.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from facedet.data.images import read_size
+from facedet.data.readers.layout import find_files, splits_by, stem_of
 from facedet.data.readers.listing import (
     IGNORE_CLASS,
     Complain,
     Listed,
     Listing,
+    Row,
+    listed,
     quoted,
     refuse,
-    stem_of,
 )
-from facedet.data.readers.own import Choices, to_reading
-from facedet.data.readers.own_folders import find_files, splits_by
-from facedet.data.readers.yolo_layout import CLASSES, SETTINGS, find_folders, read_settings
+from facedet.data.readers.own import Format
+from facedet.data.readers.text import read_text
+from facedet.data.readers.yolo_layout import (
+    CLASS_LISTS,
+    SETTINGS,
+    beside_images,
+    find_places,
+    label_folder,
+    listed_pictures,
+    read_settings,
+)
 from facedet.errors import FacedetError
 from facedet.structures import Reading
 
 _COLUMNS = 5
 _TEXTS = frozenset((".txt",))
 # Boxes may reach outside a picture, but a centre this far from it is one in pixels.
-_FARTHEST_CENTRE = 2.0
+_MAX_CENTRE = 2.0
 
 
-def read_yolo(
-    root: str | Path,
-    split: str,
-    *,
-    classes: str | Sequence[str] = "face",
-    **choices: Unpack[Choices],
-) -> Reading:
-    """Reads a split of a data set in YOLO's form; of the pictures the headers are read.
+class _Picture(NamedTuple):
+    """A picture and its label."""
 
-    Args:
-        root: the data set's folder.
-        split: "train", "val", "test", or "all" where the data has no splits.
-        classes: names (numbers, where no data.yaml names them) of the classes that are faces, or
-            "all"; see `own_data.select_faces`.
-        **choices: see `own_data.to_reading`.
-
-    Returns:
-        As `own_data.to_reading`.
-
-    Raises:
-        FacedetError: a picture or folder is missing, or a line is malformed.
-        UsageError: an argument is none of its choices.
-    """
-    return to_reading(list_yolo(root, split), split, classes, **choices)
+    path: Path
+    label: Path | None  # None: it has none
+    lines: list[tuple[int, str]]  # number and text of the lines that are not empty
 
 
-def yolo_splits(root: Path) -> list[str]:
-    """The splits of a data set in YOLO's form; none where the folder holds something else."""
-    settings = read_settings(root)
-    return splits_by(lambda split: find_folders(root, split, settings) is not None)
+class Yolo(Format):
+    """A folder of YOLO's files."""
 
+    title = "YOLO"
+    mark = "labels/ beside images/"
+    in_parts = True
 
-def list_yolo(root: str | Path, split: str, complain: Complain = refuse) -> Listing:
-    """Lists the pictures and boxes of a split.
+    def __init__(self, upright: bool = True) -> None:
+        self.upright = upright  # the sides are those of the picture turned as EXIF asks
 
-    Args:
-        root: the data set's folder.
-        split: its name.
-        complain: called with each malformed line, which is passed over.
+    def splits(self, root: Path) -> list[str]:
+        """The splits that are there."""
+        settings = read_settings(root)
+        return splits_by(lambda split: bool(find_places(root, split, settings)))
 
-    Raises:
-        FacedetError: the folders are missing, or data.yaml is malformed.
-    """
-    root = Path(root)
-    settings = read_settings(root)
-    folders = find_folders(root, split, settings)
-    if folders is None:
-        raise FacedetError(
-            f"{root}: no labels of {split}; looked for labels/{split} beside images/{split}, and "
-            f"{split}/labels beside {split}/images"
-        )
-    folder, source = folders
-    labels = {stem_of(file): source / file for file in find_files(source, _TEXTS)}
-    labels.pop(stem_of(CLASSES), None)
-    pictures = [
-        _listed(folder, file, labels.pop(stem_of(file), None), complain)
-        for file in find_files(folder)
-    ]
-    # A label whose picture is missing: only its name is of use, for the size is not known.
-    pictures += [_listed(folder, f"{stem}.jpg", None, complain) for stem in labels]
-    return _name_classes(Listing(pictures, source, folder, "line {}"), settings.names, complain)
+    def list_pictures(self, root: str | Path, split: str, complain: Complain = refuse) -> Listing:
+        """Lists the pictures and boxes of a split; see `Format.list_pictures`."""
+        root = Path(root)
+        settings = read_settings(root)
+        places = find_places(root, split, settings)
+        if not places:
+            expected = f"labels/{split} beside images/{split}, {split}/labels beside {split}/images"
+            raise self.no_annotations(root, split, f"{expected}, and in {SETTINGS}")
+        pairs = [pair for place in places for pair in _pair(root, place)]
+        pictures = [_Picture(path, label, _read_label(label, complain)) for path, label in pairs]
+        folder = places[0]
+        if len(places) > 1 or not folder.is_dir():
+            folder = Path(os.path.commonpath([picture.path.parent for picture in pictures]))
+        # Landmarks have as many numbers in every line, polygons of other lengths betray themselves.
+        lengths = Counter(len(line.split()) for one in pictures for _, line in one.lines)
+        has_polygons = any(n > 6 and n % 2 and n not in settings.columns for n in lengths)
+        landmarks = tuple(n for n in settings.columns if not (has_polygons and n % 2))
+        found = [self._listed(folder, one, landmarks, settings.names, complain) for one in pictures]
+        kinds = {kind for one in found for kind in one.kinds.tolist()}
+        classes = tuple(settings.names.values()) or tuple(sorted(kinds, key=int))
+        source = label_folder(folder)
+        notes = (*_describe_lengths(source, lengths, landmarks), *_unlabelled(pictures))
+        return Listing(found, source, folder, "line {}", classes, notes)
 
-
-def write_yolo(root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
-    """Writes ROOT/labels/SPLIT/**.txt for pictures in ROOT/images/SPLIT, and data.yaml.
-
-    Boxes to be ignored get a class of their own, named "ignore", where there are any.
-
-    Args:
-        root: the new data set's folder.
-        splits: by name, pictures with their sizes; all boxes are faces.
-
-    Returns:
-        What the format could not hold, in words.
-    """
-    ignored = sum(int(one.ignore.sum()) for pictures in splits.values() for one in pictures)
-    names = ["face", IGNORE_CLASS] if ignored else ["face"]
-    for split, pictures in splits.items():
-        for one in pictures:
-            path = root / "labels" / split / f"{stem_of(one.file)}.txt"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            height, width = one.size or (1, 1)
-            low, high = one.boxes[:, :2], one.boxes[:, 2:]
-            boxes = np.hstack([(low + high) / 2, high - low]) / (width, height, width, height)
-            lines = [
-                # Nine decimals are 1e-5 px of a picture of 10,000 px.
-                f"{int(kind)} {cx:.9f} {cy:.9f} {w:.9f} {h:.9f}\n"
-                for kind, (cx, cy, w, h) in zip(one.ignore, boxes.tolist(), strict=True)
-            ]
-            path.write_text("".join(lines), encoding="utf-8")
-    folders = [f"{split}: images/{split}\n" for split in splits]
-    numbered = [f"  {number}: {name}\n" for number, name in enumerate(names)]
-    text = "".join([*folders, "names:\n", *numbered])
-    (root / SETTINGS).write_text(text, encoding="utf-8")
-    notes = [f"{ignored:,} boxes to be ignored are written as class 1, {IGNORE_CLASS}"]
-    return notes if ignored else []
-
-
-def _listed(folder: Path, file: str, label: Path | None, complain: Complain) -> Listed:
-    """One picture, whose boxes have the classes' own numbers for kinds."""
-    values, lines = _read_label(label, complain)
-    size = None
-    if len(values):
+    def _listed(
+        self,
+        folder: Path,
+        one: _Picture,
+        landmarks: Sequence[int],
+        names: Mapping[int, str],
+        complain: Complain,
+    ) -> Listed:
+        """A picture; its boxes have the names of their classes, or their numbers."""
+        file = os.path.relpath(one.path, folder).replace(os.sep, "/")
         try:
-            size = read_size(folder / file)
+            height, width = read_size(one.path, self.upright) if one.lines else (1, 1)
         except FacedetError as error:
             complain(str(error))
-            values, lines = values[:0], lines[:0]
-    height, width = size or (1, 1)
-    centre, half = values[:, 1:3], values[:, 3:5] / 2
-    boxes = np.hstack([centre - half, centre + half]) * (width, height, width, height)
-    kinds, ignore = values[:, 0].astype(np.int64), np.zeros(len(values), dtype=bool)
-    return Listed(file, folder / file, boxes, ignore, kinds, lines, size, label)
+            return listed(file, one.path, [], None, one.label)
+        rows = []
+        for number, line in one.lines:
+            parsed = _parse(line, landmarks)
+            if isinstance(parsed, str):
+                complain(f"{one.label}, line {number}: {quoted(line)} {parsed}")
+                continue
+            kind, (x1, y1, x2, y2) = parsed
+            if names and kind not in names:
+                text = f"there is no class {kind}, only {len(names)} names"
+                complain(f"{one.label}, line {number}: {text}")
+                continue
+            pixels = (x1 * width, y1 * height, x2 * width, y2 * height)
+            rows.append(Row(pixels, number, names.get(kind, str(kind))))
+        return listed(file, one.path, rows, None, one.label)
+
+    def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
+        """Writes ROOT/labels/SPLIT/**.txt and data.yaml; what is to be ignored gets a class."""
+        ignored = sum(int(one.ignore.sum()) for pictures in splits.values() for one in pictures)
+        names = ["face", IGNORE_CLASS] if ignored else ["face"]
+        for split, pictures in splits.items():
+            for one in pictures:
+                path = root / "labels" / split / f"{stem_of(one.file)}.txt"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                height, width = one.size or (1, 1)
+                low, high = one.boxes[:, :2], one.boxes[:, 2:]
+                boxes = np.hstack([(low + high) / 2, high - low]) / (width, height, width, height)
+                lines = [
+                    # Nine decimals are 1e-5 px of a picture of 10,000 px.
+                    f"{int(kind)} {cx:.9f} {cy:.9f} {w:.9f} {h:.9f}\n"
+                    for kind, (cx, cy, w, h) in zip(one.ignore, boxes.tolist(), strict=True)
+                ]
+                path.write_text("".join(lines), encoding="utf-8")
+        folders = [f"{split}: images/{split}\n" for split in splits]
+        numbered = [f"  {number}: {name}\n" for number, name in enumerate(names)]
+        text = "".join([*folders, "names:\n", *numbered])
+        (root / SETTINGS).write_text(text, encoding="utf-8")
+        notes = [f"{ignored:,} boxes to be ignored are written as class 1, {IGNORE_CLASS}"]
+        return notes if ignored else []
 
 
-def _read_label(path: Path | None, complain: Complain) -> tuple[np.ndarray, np.ndarray]:
-    """Rows [G, 5] float64 of class, cx, cy, w, h, and the line [G] of each; none without a file."""
+def read_yolo(root: str | Path, split: str, *, upright: bool = True, **choices: Any) -> Reading:  # noqa: ANN401
+    """`Format.read`; `upright`: the sides are those of pictures turned as EXIF asks."""
+    return Yolo(upright).read(root, split, **choices)
+
+
+def _pair(root: Path, place: Path) -> list[tuple[Path, Path | None]]:
+    """The pictures of a folder or of a list, each with its label."""
+    if place.is_file():
+        return [(path, _label_of(path)) for path in listed_pictures(root, place)]
+    source = label_folder(place)
+    labels = {stem_of(file): source / file for file in find_files(source, _TEXTS)}
+    for name in CLASS_LISTS:
+        labels.pop(stem_of(name), None)
+    pairs = [(place / file, labels.pop(stem_of(file), None)) for file in find_files(place)]
+    # A label whose picture is missing: only its name is of use, for the size is not known.
+    return pairs + [(place / f"{stem}.jpg", None) for stem in labels]
+
+
+def _label_of(path: Path) -> Path | None:
+    """The label of a picture: in the folder of labels, or beside it."""
+    ways = [beside_images(path).with_suffix(".txt"), path.with_suffix(".txt")]
+    return next((way for way in ways if way.is_file()), None)
+
+
+def _read_label(path: Path | None, complain: Complain) -> list[tuple[int, str]]:
+    """Number and text of the lines of a label file; none without a file."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path is not None else []
-    except (OSError, UnicodeDecodeError) as error:
-        complain(f"{path} cannot be read: {error}")
+        lines = read_text(path).splitlines() if path is not None else []
+    except FacedetError as error:
+        complain(str(error))
         lines = []
-    rows, numbers = [], []
-    for number, line in enumerate(lines, start=1):
-        if not line or line.isspace():
-            continue
-        row = _parse(line)
-        if isinstance(row, str):
-            complain(f"{path}, line {number}: {quoted(line.strip())} {row}")
-            continue
-        rows.append(row)
-        numbers.append(number)
-    values = np.array(rows, dtype=np.float64).reshape(-1, _COLUMNS)
-    return values, np.array(numbers, dtype=np.int64)
+    return [(at, line.strip()) for at, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _parse(line: str) -> list[float] | str:
-    """The five numbers of a line, or what is wrong with it."""
+def _parse(line: str, landmarks: Sequence[int]) -> tuple[int, list[float]] | str:
+    """The class of a line and its box xyxy in parts of the sides, or what is wrong with it."""
     try:
-        row = [float(word) for word in line.split()]
+        numbers = [float(word) for word in line.split()]
     except ValueError:
         return "is not five numbers: class cx cy w h"
-    if len(row) != _COLUMNS:
-        return f"has {len(row)} numbers, wanted five: class cx cy w h"
-    kind, cx, cy, _, _ = row
+    count, kind = len(numbers), numbers[0]
+    is_box = count in (_COLUMNS, _COLUMNS + 1, *landmarks)
+    if not is_box and not (count > 6 and count % 2):
+        return f"has {count} numbers, expected five: class cx cy w h"
     if not (kind.is_integer() and 0 <= kind < 2**31):
         return "does not begin with the number of a class"
-    if max(abs(cx), abs(cy)) > _FARTHEST_CENTRE:
+    x, y = numbers[1::2], numbers[2::2]
+    if is_box:
+        x, y = numbers[1:2], numbers[2:3]
+    if max(map(abs, (*x, *y))) > _MAX_CENTRE:
         return "is not in parts of the picture's sides, 0 … 1"
-    return row
+    if is_box:
+        cx, cy, w, h = numbers[1:_COLUMNS]
+        return int(kind), [cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2]
+    return int(kind), [min(x), min(y), max(x), max(y)]
 
 
-def _name_classes(listing: Listing, names: Mapping[int, str], complain: Complain) -> Listing:
-    """The listing with places in its classes for kinds, instead of the classes' own numbers."""
-    seen = sorted({number for one in listing.pictures for number in one.kinds.tolist()})
-    names = names or {number: str(number) for number in seen}
-    order = {number: at for at, number in enumerate(names)}
-    pictures = []
-    for one in listing.pictures:
-        known = [number in order for number in one.kinds.tolist()]
-        for at in (at for at, is_known in enumerate(known) if not is_known):
-            label = f"{one.own_file}, line {one.places[at]}"
-            complain(f"{label}: there is no class {one.kinds[at]}, only {len(names)} names")
-        kept = np.flatnonzero(known)
-        pictures.append(
-            one._replace(
-                boxes=one.boxes[kept],
-                ignore=one.ignore[kept],
-                kinds=np.array([order[number] for number in one.kinds[kept]], dtype=np.int64),
-                places=one.places[kept],
+def _describe_lengths(
+    source: Path, lengths: Mapping[int, int], landmarks: Sequence[int]
+) -> Iterator[str]:
+    """What was made of lines that say more than a box."""
+    extra = sum(lengths.get(count, 0) for count in (_COLUMNS + 1, *landmarks))
+    if extra:
+        yield f"{source}: the numbers after the box are passed over in {extra:,} lines"
+    polygons = sum(n for count, n in lengths.items() if count > 6 and count not in landmarks)
+    if polygons:
+        yield f"{source}: of {polygons:,} lines that are polygons the bounding boxes are taken"
+
+
+def _unlabelled(pictures: Sequence[_Picture]) -> Iterator[str]:
+    """Folders of pictures none of which has a label, though others do."""
+    counts = Counter(one.path.parent for one in pictures)
+    labelled = {one.path.parent for one in pictures if one.label is not None}
+    for folder, count in counts.items():
+        if count > 1 and folder not in labelled:  # one alone may well be without a face
+            yield (
+                f"{folder}: none of its {count:,} pictures has a label, so they have no faces; "
+                f"looked for {beside_images(folder)}/*.txt"
             )
-        )
-    return listing._replace(pictures=pictures, classes=tuple(names.values()))

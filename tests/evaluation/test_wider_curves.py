@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from facedet.data.readers.wider_curves import read_wider_curves
 from facedet.errors import FacedetError
+from facedet.evaluation.wider_curves import read_wider_curves
 from facedet.metrics.functional import average_precision
 from facedet.reproduce.published import WIDER_VAL
 

@@ -1,0 +1,151 @@
+"""The formats of annotations: which one a folder holds, and one written in another."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from facedet.data.images import read_size
+from facedet.data.readers.coco import Coco
+from facedet.data.readers.csv import Csv
+from facedet.data.readers.listing import Listed, Listing
+from facedet.data.readers.own import Format, require_sound, select_faces
+from facedet.data.readers.selection import present
+from facedet.data.readers.voc import Voc
+from facedet.data.readers.wider import Wider
+from facedet.data.readers.yolo import Yolo
+from facedet.errors import FacedetError, UsageError
+from facedet.files import new_folder
+
+FORMATS: dict[str, Format] = {
+    "wider": Wider(), "coco": Coco(), "yolo": Yolo(), "voc": Voc(), "csv": Csv(),
+}  # fmt: skip
+_BAR_AFTER = 2.0  # seconds
+
+
+class Converted(NamedTuple):
+    """What was written."""
+
+    pictures: dict[str, int]  # by split
+    boxes: dict[str, int]
+    left_out: dict[str, int]  # by reason
+    notes: list[str]  # what the new form could not hold
+
+
+def find_format(root: Path, name: str | None) -> tuple[str, list[str]]:
+    """The format of a data set, and its splits.
+
+    Args:
+        root: the data set's folder.
+        name: a key of `FORMATS`; None: it is guessed from the folder.
+
+    Raises:
+        FacedetError: the folder is missing, or holds nothing of that form (of any).
+        UsageError: it holds several forms.
+    """
+    if not root.is_dir():
+        raise FacedetError(f"{root}: no such folder")
+    found, broken = {}, []
+    for key in FORMATS if name is None else [name]:
+        try:
+            found[key] = FORMATS[key].splits(root)
+        except FacedetError as error:  # of this form perhaps, but something is wrong with it
+            broken.append(error)
+    fitting = [key for key, splits in found.items() if splits]
+    if not fitting and broken:
+        raise broken[0]
+    if not fitting:
+        marks = ", ".join(f"{FORMATS[key].mark} ({key})" for key in found)
+        there = sorted(path.name for path in root.glob("[!.]*"))
+        names = f"it holds {', '.join(there[:5])}{' …' * (len(there) > 5)}" if there else "is empty"
+        form = "a known form" if name is None else FORMATS[name].title
+        raise FacedetError(f"{root}: is no data set of {form}; looked for {marks}; {names}")
+    if len(fitting) > 1:
+        raise UsageError(f"{root}: may be {' or '.join(fitting)}; --format says which")
+    return fitting[0], found[fitting[0]]
+
+
+def convert(
+    source: Path,
+    target: Path,
+    form: str,
+    new_form: str,
+    splits: Sequence[str],
+    *,
+    classes: str | Sequence[str] = "face",
+    images: str = "all",
+    copy: bool = False,
+) -> Converted:
+    """Writes a data set in another form; boxes keep within 1e-3 px but where a note says so.
+
+    Boxes of zero size and pictures without a face stay. The pictures keep their bytes.
+
+    Args:
+        source: folder of the data set.
+        target: folder to make; it must be absent or empty.
+        form: of `source`, a key of `FORMATS`.
+        new_form: of `target`, a key of `FORMATS`.
+        splits: names of the splits to take.
+        classes: whose boxes are faces; see `own.select_faces`.
+        images: "all" demands every picture, "present" leaves the missing ones out.
+        copy: copy the pictures; otherwise they are hard links where the disk allows, which take
+            no room but change with their originals.
+
+    Raises:
+        FacedetError: something is malformed or missing, or the target cannot be written.
+        UsageError: `images` is none of its choices.
+    """
+    reader, writer = FORMATS[form], FORMATS[new_form]
+    left_out = {"missing pictures": 0, "boxes of other classes": 0}
+    places: dict[Path, Path] = {}
+    written: dict[str, Sequence[Listed]] = {}
+    with new_folder(target) as folder:
+        notes = [f"without {reader.loses}"] if reader.loses else []
+        for split in splits:
+            listing = reader.list_pictures(source, split)
+            paths = [one.path for one in listing.pictures]
+            is_there = present(paths, listing.folder, images, "--images present")
+            kept = [listing.pictures[row] for row in np.flatnonzero(is_there)]
+            listing, others = select_faces(listing._replace(pictures=kept), classes)
+            require_sound(listing, split)
+            left_out["missing pictures"] += len(paths) - len(kept)
+            left_out["boxes of other classes"] += others
+            notes += listing.notes
+            written[split] = _with_sizes(listing) if writer.needs_sizes else listing.pictures
+            for one in written[split]:
+                places[folder / writer.picture_place(split, one.file)] = one.path
+        notes += writer.write(folder, written)
+        for place, path in tqdm(places.items(), "pictures", delay=_BAR_AFTER, disable=None):
+            _place(path, place, copy)
+    return Converted(
+        {split: len(pictures) for split, pictures in written.items()},
+        {split: sum(len(one.boxes) for one in pictures) for split, pictures in written.items()},
+        {reason: count for reason, count in left_out.items() if count},
+        notes,
+    )
+
+
+def _with_sizes(listing: Listing) -> list[Listed]:
+    """The pictures with the sizes that their own headers say, which annotations may not."""
+    bar = tqdm(listing.pictures, "picture sizes", delay=_BAR_AFTER, disable=None)
+    return [one._replace(size=read_size(one.path)) for one in bar]
+
+
+def _place(path: Path, place: Path, copy: bool) -> None:
+    """Puts a picture at a new place."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if not copy:
+        try:
+            os.link(path.resolve(), place)
+            return
+        except OSError:  # another disk, or one without links
+            pass
+    try:
+        shutil.copy2(path, place)
+    except OSError as error:
+        # Of the source and the target only one is to blame; the system says which.
+        raise FacedetError(f"{error.filename or place}: {error.strerror or error}") from error
