@@ -6,9 +6,9 @@ import pytest
 
 from facedet.cli import main
 from facedet.errors import FacedetError
-from facedet.reproduce import registry
-from facedet.reproduce.experiments import PAPER, Experiment, Outcome, Result
-from facedet.reproduce.results import save_seconds, seconds_before
+from facedet.reproduce import experiments
+from facedet.reproduce.experiments import Experiment, Outcome, read_catalogue
+from facedet.reproduce.run import FUNCTIONS
 
 
 @pytest.fixture
@@ -16,28 +16,40 @@ def runs(monkeypatch):
     """Experiments of our own, and the names of those that ran."""
     ran = []
 
-    def run(name, holds=True):
-        def call(resources, folder):
-            ran.append(name)
-            (folder / "made.csv").write_text("1\n")
-            return Outcome([Result("it", "1", "1", PAPER, holds)], files=["made.csv"])
+    def pass_it(run, name):
+        ran.append(name)
+        (run.folder / "made.csv").write_text("1\n")
+        return Outcome({"it": 1}, files=["made.csv"])
 
-        return call
-
-    def fail(resources, folder):
+    def fail(run):
         ran.append("X4")
         raise FacedetError("photo.jpg: no such file")
 
-    experiments = [
-        Experiment("X1", "first", "It is one.", "seconds", run=run("X1")),
-        Experiment("X2", "second", "It is two.", "hours", run=run("X2"), within_hour=False),
-        Experiment("X3", "third", "It is three.", "seconds", ("fddb",), run("X3")),
-        Experiment("X4", "fourth", "It is four.", "seconds", run=fail),
+    monkeypatch.setitem(FUNCTIONS, "pass", pass_it)
+    monkeypatch.setitem(FUNCTIONS, "fail", fail)
+
+    def one(name, cost="seconds", needs=(), **more):
+        expected = {"it": [1, "paper"]}
+        settings = {"name": name}
+        return Experiment(
+            name, name, "It is one.", cost, needs, "pass", settings, expected=expected, **more
+        )
+
+    found = [
+        one("X1"),
+        one("X2", "hours", within_hour=False),
+        one("X3", needs=("afw",)),
+        Experiment("X4", "fourth", "It is four.", "seconds", run="fail"),
         Experiment("X5", "fifth", "It is five.", "–", why_not="the server only"),
     ]
-    monkeypatch.setattr(registry, "EXPERIMENTS", experiments)
-    monkeypatch.delenv("FACEDET_DATA", raising=False)
+    use(monkeypatch, found)
     return ran
+
+
+def use(monkeypatch, found):
+    resources = read_catalogue()[1]
+    monkeypatch.setattr(experiments, "read_catalogue", lambda: (found, resources))
+    monkeypatch.delenv("FACEDET_DATA", raising=False)
 
 
 def call(*words):
@@ -53,7 +65,7 @@ def test_those_within_an_hour_are_run_and_all_are_reported(runs, tmp_path, capsy
     verdicts = [line.rsplit(" | ")[-1] for line in report.splitlines() if line.startswith("| X")]
     assert verdicts[0] == "holds |"
     assert verdicts[1] == "not run: not asked for; facedet reproduce X2 takes hours |"
-    assert verdicts[2].startswith("not run: needs FDDB's ellipses")
+    assert verdicts[2].startswith("not run: needs AFW with")
     assert verdicts[3] == "not run: photo.jpg: no such file |"
     assert verdicts[4] == "not run: the server only |"
     assert "X5        not run: the server only" in out
@@ -76,16 +88,16 @@ def test_the_time_is_that_of_all_starts(end, tmp_path, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
 
-    def run(resources, folder):
+    def fail_thrice(run):
         clock[0] += 30.0
         if len(starts) < 3:
             starts.append(1)
             raise end
-        return Outcome([])
+        return Outcome({})
 
     starts = []
-    experiment = Experiment("X1", "first", "It is one.", "seconds", run=run)
-    monkeypatch.setattr(registry, "EXPERIMENTS", [experiment])
+    monkeypatch.setitem(FUNCTIONS, "fail thrice", fail_thrice)
+    use(monkeypatch, [Experiment("X1", "first", "It is one.", "seconds", run="fail thrice")])
     for _ in range(3):
         assert call("X1", "--output", tmp_path) != 0
     assert call("X1", "--output", tmp_path) == 0
@@ -94,14 +106,6 @@ def test_the_time_is_that_of_all_starts(end, tmp_path, monkeypatch):
     # From its beginning once more, which is one start.
     assert call("X1", "--again", "--output", tmp_path) == 0
     assert json.loads((tmp_path / "X1" / "result.json").read_text())["seconds"] == 30.0
-
-
-def test_the_time_of_other_inputs_is_not_counted(tmp_path):
-    save_seconds(tmp_path, {"wider": "here"}, 30.0)
-    assert seconds_before(tmp_path, {"wider": "here"}) == 30.0
-    assert seconds_before(tmp_path, {"wider": "there"}) == 0.0
-    (tmp_path / "broken_off.json").write_text('{"seconds"')
-    assert seconds_before(tmp_path, {"wider": "here"}) == 0.0
 
 
 def test_the_list_runs_nothing(runs, tmp_path, capsys):
@@ -122,23 +126,17 @@ def test_an_unknown_one(runs, capsys):
 def test_a_place_of_data_in_the_environment(runs, tmp_path, monkeypatch):
     folder = tmp_path / "data"
     folder.mkdir()
-    (folder / "ellipses.txt").touch()
-    (folder / "x_DiscROC.txt").touch()
+    (folder / "new_annotations_AFW.mat").touch()
     monkeypatch.setenv("FACEDET_DATA", str(folder))
     assert call("X3", "--output", tmp_path / "out") == 0
     assert runs == ["X3"]
 
 
-def test_the_papers_experiments_are_all_there():
-    ids = [experiment.id for experiment in registry.EXPERIMENTS]
-    wanted = ["A", *(f"E{number}" for number in range(1, 13))]
-    wanted += [f"S{number}" for number in range(1, 14)]
-    assert ids[: len(wanted)] == wanted
-
-
-def test_every_experiment_runs_or_says_why_not():
-    for experiment in registry.EXPERIMENTS:
-        assert (experiment.run is None) == bool(experiment.why_not), experiment.id
+def test_a_command_that_fails_is_named(runs, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("facedet.commands.train.run", lambda args: 143)
+    monkeypatch.setitem(FUNCTIONS, "fail", lambda run: run.call("train", "seed=3"))
+    assert call("X4", "--output", tmp_path) == 1
+    assert "X4: facedet train seed=3: ended with 143; the same" in capsys.readouterr().err
 
 
 def test_counting_holds(tmp_path, capsys):

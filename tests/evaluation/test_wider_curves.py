@@ -11,7 +11,7 @@ from scipy.io import savemat
 from facedet.errors import FacedetError
 from facedet.evaluation.wider_curves import read_wider_curves
 from facedet.metrics.functional import average_precision
-from facedet.reproduce.published import WIDER_VAL
+from facedet.reproduce.experiments import read_published
 
 SHARED = os.environ.get("FACEDET_SHARED", "")
 SUBSETS = ("easy", "medium", "hard")
@@ -90,4 +90,4 @@ def test_published_values_to_every_digit():
         )
         for curves in methods.values()
     }
-    assert values == WIDER_VAL
+    assert values == read_published()

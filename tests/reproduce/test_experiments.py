@@ -1,113 +1,150 @@
-"""Verdicts, and the report that shows them."""
+"""The catalogue, verdicts, and how data and weights are found."""
 
-from pathlib import Path
+import inspect
 
 import pytest
 
+from facedet.config import CONF_DIR, presets
+from facedet.errors import FacedetError
 from facedet.reproduce.experiments import (
-    PAPER,
     Experiment,
+    Judged,
     Outcome,
     Result,
-    check_number,
+    find_resources,
+    judge,
+    read_catalogue,
+    read_published,
     verdict,
 )
-from facedet.reproduce.results import Done, Line, read_done, save_done, told, write_report
+from facedet.reproduce.run import FUNCTIONS
+from facedet.weights.zoo import NAMED
 
-MEASURED = Result("seen", "3")
-AGREES = Result("one", "1", "1", PAPER, True)
-DIFFERS = Result("two", "3", "2", PAPER, False)
+EXPERIMENTS, RESOURCES = read_catalogue()
+
+
+def test_the_papers_experiments_are_all_there():
+    ids = [experiment.id for experiment in EXPERIMENTS]
+    expected = ["A", *(f"E{number}" for number in range(1, 13))]
+    expected += [f"S{number}" for number in range(1, 14)]
+    assert ids == [*expected, "shipped"]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda one: one.id)
+def test_an_experiment_can_be_run_or_says_why_not(experiment):
+    assert bool(experiment.run) != bool(experiment.why_not)
+    assert set(experiment.needs) <= RESOURCES.keys()
+    for row in experiment.expected.values():
+        assert 2 <= len(row) <= 3
+        # A recollection that nobody has checked is never printed.
+        assert row[1] in ("paper", "release", "computed", "listing", "seen in the picture")
+    if experiment.run:
+        function = inspect.signature(FUNCTIONS[experiment.run])
+        function.bind(None, **experiment.settings)
+
+
+def test_what_the_catalogue_names_exists():
+    by_id = {experiment.id: experiment for experiment in EXPERIMENTS}
+    for name in ("E1", "E2", "E3"):
+        assert set(by_id[name].settings["presets"].values()) <= set(presets())
+    for name, parts in by_id["shipped"].settings["networks"].items():
+        assert name in NAMED
+        for part in parts:
+            assert (CONF_DIR / "experiment" / f"{part}.yaml").is_file()
+    assert len(read_published()) == 22
+    assert read_published()["DSFD"] == (0.9663, 0.9573, 0.9050)
+
+
+def judged(ours, *expected, short_of=""):
+    experiment = Experiment("X", "x", "x", "x", expected={"it": expected} if expected else {})
+    return judge(experiment, Outcome({"it": ours}, short_of=short_of))[0]
 
 
 @pytest.mark.parametrize(
-    ("outcome", "expected"),
+    ("ours", "expected", "holds", "shown"),
     [
-        (Outcome([AGREES]), "holds"),
-        (Outcome([AGREES, MEASURED]), "holds"),
-        (Outcome([AGREES, DIFFERS]), "differs"),
-        (Outcome([AGREES], label="short training"), "holds (short training)"),
-        (Outcome([MEASURED]), "not run: nothing to compare with is published"),
-        (Outcome([MEASURED], short_of="a GPU"), "not run: a GPU"),
-        (Outcome([]), "not run: nothing to compare with is published"),
+        (138.33, (138, "paper"), True, "138.3"),
+        (138.6, (138, "paper"), False, "138.6"),
+        (5.39729, (5.3973, "computed"), True, "5.39729"),
+        (5.39724, (5.3973, "computed"), False, "5.39724"),
+        (0.9215, (0.921, "listing", 0.005), True, "0.9215"),
+        (0.9261, (0.921, "listing", 0.005), False, "0.9261"),
+        (12880, (12880, "paper"), True, "12,880"),
+        ("a, b", ("a, b", "computed"), True, "a, b"),
+        ("a", ("a, b", "computed"), False, "a"),
+        (Judged("0.3 and 0.2", True), ("higher", "paper"), True, "0.3 and 0.2"),
+        (0.25, (), None, "0.2500"),
     ],
 )
-def test_verdict(outcome, expected):
-    assert verdict(outcome) == expected
+def test_a_value_beside_its_expectation(ours, expected, holds, shown):
+    result = judged(ours, *expected)
+    assert (result.holds, result.ours) == (holds, shown)
+    # Of some of the pictures only, say: nothing is judged.
+    assert judged(ours, *expected, short_of="on 2 of 3 pictures").holds is None
+
+
+def test_expectations_are_shown_with_their_tolerance_also_if_nothing_was_measured():
+    experiment = Experiment("X", "x", "x", "x", expected={"it": [0.921, "listing", 0.005]})
+    expected = Result("it", "not measured", "0.921 ± 0.005", "listing")
+    assert judge(experiment, Outcome({})) == [expected]
+
+
+AGREES, DIFFERS = Result("a", "1", "1", "paper", True), Result("b", "3", "2", "paper", False)
+MEASURED = Result("c", "3")
 
 
 @pytest.mark.parametrize(
-    ("ours", "tolerance", "holds"),
-    [(1.0, 0.0, True), (1.001, 0.0, False), (1.5, 0.5, True), (0.49, 0.5, False)],
+    ("results", "label", "short_of", "expected"),
+    [
+        ([AGREES, MEASURED], "", "", "holds"),
+        ([AGREES, DIFFERS], "", "", "differs"),
+        ([AGREES], "short training", "", "holds (short training)"),
+        ([MEASURED], "short training", "", "not run: nothing to compare with is published"),
+        ([MEASURED], "", "a GPU", "not run: a GPU"),
+        ([], "", "", "not run: nothing to compare with is published"),
+    ],
 )
-def test_a_number_within_its_tolerance(ours, tolerance, holds):
-    assert check_number("x", ours, 1.0, tolerance, PAPER).holds is holds
+def test_verdict(results, label, short_of, expected):
+    assert verdict(results, label, short_of) == expected
 
 
-def experiment(name="E1", run=None):
-    return Experiment(name, "a | title", "The paper says <one>.", "seconds", run=run)
+def test_all_kinds_of_resources(tmp_path):
+    (tmp_path / "sets" / "faces" / "wider_face_split").mkdir(parents=True)
+    curve = tmp_path / "tools" / "plot" / "val" / "DSFD" / "wider_pr_info_DSFD_easy_val.mat"
+    curve.parent.mkdir(parents=True)
+    curve.touch()
+    (tmp_path / "EXTD_64.pth").touch()
+    (tmp_path / "extd_32.safetensors").touch()
+    (tmp_path / "extd_48.txt").touch()
+    (tmp_path / "faces" / "originalPics").mkdir(parents=True)
+    assert find_resources([tmp_path], RESOURCES) == {
+        "wider": tmp_path / "sets" / "faces",
+        "curves": tmp_path / "tools" / "plot" / "val",
+        "extd_64": tmp_path / "EXTD_64.pth",
+        "extd_32": tmp_path / "extd_32.safetensors",
+        "fddb_pictures": tmp_path / "faces",
+    }
 
 
-def done(results=(AGREES, MEASURED), files=("a.png", "b.csv"), inputs=None):
-    outcome = Outcome(list(results), "by hand", 1234, "w (abc)", files=list(files))
-    return Done(outcome, "a machine", "2026-01-02T03:04", 61.4, inputs or {})
+def test_the_first_folder_counts(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "EXTD_32.pth").touch()
+    found = find_resources([tmp_path / "b", tmp_path / "a"], RESOURCES)
+    assert found == {"extd_32": tmp_path / "b" / "EXTD_32.pth"}
 
 
-def test_a_result_comes_back_for_the_same_inputs_only(tmp_path):
-    save_done(tmp_path, done(inputs={"wider": "/a"}))
-    assert read_done(tmp_path, {"wider": "/a"}) == done(inputs={"wider": "/a"})
-    assert read_done(tmp_path, {"wider": "/b"}) is None
+def test_pictures_hidden_and_deep_folders_are_not_searched(tmp_path):
+    for place in ("WIDER_val/images", ".cache", "1/2/3/4/5"):
+        folder = tmp_path / place
+        folder.mkdir(parents=True)
+        (folder / "EXTD_32.pth").touch()
+    assert find_resources([tmp_path], RESOURCES) == {}
+    (tmp_path / "1/2/3/4/EXTD_32.pth").touch()
+    assert "extd_32" in find_resources([tmp_path], RESOURCES)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"outcome": {"results": [{"x": 1}]}}'])
-def test_a_damaged_result_is_none(tmp_path, text):
-    (tmp_path / "result.json").write_text(text)
-    assert read_done(tmp_path, {}) is None
-
-
-def test_the_report(tmp_path):
-    lines = [
-        Line(experiment(), done(), ""),
-        Line(experiment("E2"), done([DIFFERS]), ""),
-        Line(experiment("E5"), None, "the server only"),
-    ]
-    markdown, page = (path.read_text() for path in write_report(tmp_path, lines))
-    assert "3 experiments: 1 holds, 1 differs, 1 not run." in markdown
-    rows = [line for line in markdown.splitlines() if line.startswith("| E")]
-    # A bar within a cell would end it.
-    assert rows[0] == (
-        "| E1 | a \\| title | one: 1 (paper) | one: 1; seen: 3 | by hand | 1,234 | w (abc) | "
-        "a machine | 61 s | holds |"
-    )
-    assert rows[1].endswith("| differs |")
-    assert rows[2] == (
-        "| E5 | a \\| title | The paper says <one>. | – | – | – | – | – | – | "
-        "not run: the server only |"
-    )
-    assert "![a.png](E1/a.png)" in markdown
-    assert "\n[b.csv](E1/b.csv)" in markdown
-    assert "## E5" not in markdown
-    assert "The paper says &lt;one&gt;." in page
-    assert '<tr class="differs">' in page
-    assert '<tr class="not">' in page
-    assert '<img src="E1/a.png"' in page
-
-
-def test_of_many_results_those_that_differ_are_shown_first(tmp_path):
-    many = [*(Result(str(number), "1", "1", PAPER, True) for number in range(5)), DIFFERS]
-    write_report(tmp_path, [Line(experiment(), done(many), "")])
-    row = next(
-        line
-        for line in (tmp_path / "REPRODUCE.md").read_text().splitlines()
-        if line.startswith("| E1")
-    )
-    assert "two: 3; 0: 1; 1: 1; 2: 1; 2 more below" in row
-
-
-def test_what_was_not_run_never_holds():
-    assert told(Line(experiment(), None, "no data")) == "not run: no data"
-
-
-def test_a_report_needs_a_folder_that_can_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(Exception, match="cannot be written"):
-        write_report(Path(tmp_path / "file"), [])
+def test_no_folder(tmp_path):
+    with pytest.raises(FacedetError, match="nowhere: no such folder"):
+        find_resources([tmp_path / "nowhere"], RESOURCES)
+    assert find_resources([], RESOURCES) == {}

@@ -1,0 +1,1 @@
+"""The experiments of both papers: a catalogue, what runs it, and the report with verdicts."""

@@ -1,5 +1,6 @@
 """Experiments on WIDER FACE's published curves: table A, and what follows from it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -8,79 +9,46 @@ from facedet.data.readers.wider_annotations import SUBSETS
 from facedet.evaluation.wider_curves import PublishedCurve, read_wider_curves
 from facedet.metrics.functional import average_precision
 from facedet.plots import plot_precision_recall
-from facedet.reproduce.experiments import COMPUTED, Outcome, Resources, Result
-from facedet.reproduce.published import SMALLHARDFACE_WIDER, WIDER_VAL
+from facedet.reproduce.experiments import Outcome, Run, read_published
 
 _IMAGES = 3226
-_PROTOCOL = "AP of WIDER FACE val, from curves"
 _DRAWN = 8
 
 Methods = dict[str, dict[str, PublishedCurve]]
 
 
-def recompute_table(resources: Resources, folder: Path) -> Outcome:
-    """Table A: the AP of every published curve, to four digits."""
-    methods = read_methods(resources["curves"])
-    results = []
-    for name, expected in WIDER_VAL.items():
-        if name in methods:
-            ours = values_of(methods[name])
-            holds = _shown(ours) == _shown(expected)
-            results.append(Result(name, _shown(ours), _shown(expected), COMPUTED, holds))
-        else:
-            results.append(Result(name, "no curve here", _shown(expected), COMPUTED))
-    return Outcome(results, _PROTOCOL, _IMAGES, files=[draw(folder, methods)])
+def curves_table(run: Run) -> Outcome:
+    """A: the AP of every published curve, to four digits."""
+    methods = read_methods(run.resources["curves"])
+    expected = {name: (_shown(one), "computed") for name, one in read_published().items()}
+    values = {name: _shown(values_of(methods[name])) for name in expected if name in methods}
+    return Outcome(values, _IMAGES, files=[_draw(run.folder, methods)], expected=expected)
 
 
-def compare_smallhardface(resources: Resources, folder: Path) -> Outcome:
-    """S11: where the paper's numbers stand among the published curves."""
-    table = {name: values_of(curves) for name, curves in read_methods(resources["curves"]).items()}
-    hard = SMALLHARDFACE_WIDER[2]
-    above = sorted(name for name, values in table.items() if values[2] > hard)
-    # Both sides are published: that they fit together proves nothing about a run of ours.
-    results = [
-        Result(
-            f"points above {name} on hard",
-            f"{100 * (hard - table[name][2]):.1f}",
-            f"{points:.1f}",
-            COMPUTED,
-        )
-        for name, points in {"PyramidBox": 0.8, "SFD": 3.8}.items()
+def curves_beside(run: Run, hard: float, methods: Sequence[str]) -> Outcome:
+    """S11: where a published AP on hard faces stands among the curves.
+
+    Args:
+        run: with "curves".
+        hard: the AP.
+        methods: names in the official figures that it is compared with.
+    """
+    curves = read_methods(run.resources["curves"])
+    table = {name: values_of(one)[2] for name, one in curves.items()}
+    values: dict[str, float | int | str] = {
+        f"points above {name} on hard": 100 * (hard - table[name])
+        for name in methods
         if name in table
-    ]
-    results.append(Result("methods above it on hard", ", ".join(above), "DSFD, FAN, SRN", COMPUTED))
-    return Outcome(
-        results,
-        f"{_PROTOCOL}; SmallHardFace's own values are the paper's, not ours",
-        _IMAGES,
-        short_of="weights of SmallHardFace, see S2; both sides here are published numbers",
-    )
+    }
+    above = sorted(name for name, value in table.items() if value > hard)
+    return Outcome({**values, "methods above it on hard": ", ".join(above)}, _IMAGES)
 
 
-def draw_curves(resources: Resources, folder: Path) -> Outcome:
+def curves_drawing(run: Run) -> Outcome:
     """E10: the figure of precision over recall; own results join by `facedet compare`."""
-    methods = read_methods(resources["curves"])
-    return Outcome(
-        [Result("curves drawn", f"{min(_DRAWN, len(methods))} of {len(methods)}")],
-        _PROTOCOL,
-        _IMAGES,
-        short_of="EXTD's result files of all 3,226 pictures",
-        files=[draw(folder, methods)],
-    )
-
-
-def draw(folder: Path, methods: Methods, subset: str = SUBSETS[-1]) -> str:
-    """Draws the best curves of a subset; returns the file's name."""
-    values = {name: values_of(curves)[SUBSETS.index(subset)] for name, curves in methods.items()}
-    best = sorted(values, key=lambda name: -values[name])[:_DRAWN]
-    path = folder / f"curves_{subset}.png"
-    plot_precision_recall(
-        path,
-        {name: (methods[name][subset].precision, methods[name][subset].recall) for name in best},
-        {name: values[name] for name in best},
-        f"WIDER FACE val, {subset}, {_IMAGES:,} images, published curves",
-    )
-    return path.name
+    methods = read_methods(run.resources["curves"])
+    drawn = f"{min(_DRAWN, len(methods))} of {len(methods)}"
+    return Outcome({"curves drawn": drawn}, _IMAGES, files=[_draw(run.folder, methods)])
 
 
 def values_of(curves: dict[str, PublishedCurve]) -> tuple[float, float, float]:
@@ -100,6 +68,20 @@ def read_methods(folder: Path) -> Methods:
         curves[SUBSETS[0]].legend or folder: curves
         for folder, curves in read_wider_curves(folder).items()
     }
+
+
+def _draw(folder: Path, methods: Methods, subset: str = SUBSETS[-1]) -> str:
+    """Draws the best curves of a subset; returns the file's name."""
+    values = {name: values_of(curves)[SUBSETS.index(subset)] for name, curves in methods.items()}
+    best = sorted(values, key=lambda name: -values[name])[:_DRAWN]
+    path = folder / f"curves_{subset}.png"
+    plot_precision_recall(
+        path,
+        {name: (methods[name][subset].precision, methods[name][subset].recall) for name in best},
+        {name: values[name] for name in best},
+        f"WIDER FACE val, {subset}, {_IMAGES:,} images, published curves",
+    )
+    return path.name
 
 
 def _shown(values: tuple[float, float, float]) -> str:

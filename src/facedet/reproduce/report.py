@@ -1,0 +1,145 @@
+"""Results of experiments on disk: each as soon as it is there, and all as one report."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from facedet.files import replacing
+from facedet.reproduce.experiments import Experiment, Result, verdict
+from facedet.tables import pipe_table
+
+_HEAD = (
+    "id", "experiment", "expected", "ours", "protocol", "images", "weights", "machine", "time",
+    "verdict",
+)  # fmt: skip
+_SHOWN = 4  # values of an experiment in its row; all of them stand below
+_PICTURES = (".png", ".jpg")
+_INTERRUPTED = "interrupted.json"
+_SOURCES = (
+    "Expected values come from: paper, stated there; release, read from the authors' code; "
+    "computed from released curves or weights; listing, a public one of third parties. A number "
+    "belongs to its protocol, images and weights; what is labelled a short training stands for "
+    "nothing else."
+)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished run of an experiment, as its result.json has it."""
+
+    results: list[Result]
+    images: int | None
+    weights: str
+    short_of: str
+    files: list[str]
+    machine: str
+    date: str  # ISO
+    seconds: float  # of all its starts
+    inputs: dict[str, str]  # what it was run with
+
+
+class Line(NamedTuple):
+    """An experiment, and its run or why there is none."""
+
+    experiment: Experiment
+    done: Done | None
+    why: str = ""  # where it was not run
+
+    def verdict(self) -> str:
+        """`holds`, `differs` or `not run: why`."""
+        if self.done is None:
+            return f"not run: {self.why}"
+        return verdict(self.done.results, self.experiment.label, self.done.short_of)
+
+
+def save_done(folder: Path, done: Done) -> None:
+    """Writes a run's result into its folder."""
+    _write(folder / "result.json", json.dumps(asdict(done), indent=1) + "\n")
+    (folder / _INTERRUPTED).unlink(missing_ok=True)
+
+
+def read_done(folder: Path, inputs: Mapping[str, str]) -> Done | None:
+    """The result that `save_done` wrote, None where there is none, or one of other inputs."""
+    try:
+        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        results = [Result(**result) for result in content["results"]]
+        done = Done(**{**content, "results": results})
+    # Absent, cut short or of another version: it is run again.
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return done if done.inputs == dict(inputs) else None
+
+
+def seconds_before(folder: Path, inputs: Mapping[str, str]) -> float:
+    """The seconds that runs with these inputs took before they were interrupted; 0.0: none was."""
+    try:
+        content = json.loads((folder / _INTERRUPTED).read_text(encoding="utf-8"))
+        return float(content["seconds"]) if content["inputs"] == dict(inputs) else 0.0
+    except (OSError, ValueError, TypeError, KeyError):
+        return 0.0
+
+
+def save_seconds(folder: Path, inputs: Mapping[str, str], seconds: float) -> None:
+    """Keeps the time of a run that is interrupted; the next one resumes what it left."""
+    _write(folder / _INTERRUPTED, json.dumps({"inputs": dict(inputs), "seconds": seconds}))
+
+
+def write_report(folder: Path, lines: Sequence[Line]) -> Path:
+    """Writes REPRODUCE.md into `folder`, which holds the experiments' own; returns its path."""
+    words = [line.verdict().split(":")[0].split(" (")[0] for line in lines]
+    counts = [f"{words.count(word)} {word}" for word in ("holds", "differs", "not run")]
+    text = ["# Reproduction", "", f"{len(lines)} experiments: {', '.join(counts)}.", ""]
+    text += [_SOURCES, "", *pipe_table(_HEAD, [_row(line) for line in lines])]
+    for line in lines:
+        if line.done is not None:
+            text += _section(line, line.done)
+    path = folder / "REPRODUCE.md"
+    _write(path, "\n".join(text) + "\n")
+    return path
+
+
+def _row(line: Line) -> list[str]:
+    experiment, done = line.experiment, line.done
+    if done is None:
+        return [experiment.id, experiment.title, experiment.claim, *["–"] * 6, line.verdict()]
+    # Those that differ come first.
+    results = sorted(done.results, key=lambda result: result.holds is not False)[:_SHOWN]
+    hidden = len(done.results) - len(results)
+    rest = f"; {hidden} more below" if hidden else ""
+    expected = [f"{r.name}: {r.expected} ({r.source})" for r in results if r.expected is not None]
+    return [
+        experiment.id,
+        experiment.title,
+        "; ".join(expected) + rest if expected else experiment.claim,
+        "; ".join(f"{result.name}: {result.ours}" for result in results) + rest,
+        experiment.protocol,
+        "–" if done.images is None else f"{done.images:,}",
+        done.weights or "–",
+        done.machine,
+        f"{done.seconds:.0f} s" if done.seconds < 120 else f"{done.seconds / 60:.0f} min",
+        line.verdict(),
+    ]
+
+
+def _section(line: Line, done: Done) -> list[str]:
+    """All values of an experiment, its figures and files."""
+    experiment = line.experiment
+    words = {True: "yes", False: "no", None: "–"}
+    rows = [
+        [one.name, one.expected or "–", one.source or "–", one.ours, words[one.holds]]
+        for one in done.results
+    ]
+    text = ["", f"## {experiment.id}: {experiment.title}", ""]
+    text += [f"{experiment.claim} Run on {done.date}: **{line.verdict()}**.", ""]
+    text += pipe_table(("what", "expected", "source", "ours", "holds"), rows)
+    for name in done.files:
+        mark = "!" if name.endswith(_PICTURES) else ""
+        text += ["", f"{mark}[{name}]({experiment.id}/{name})"]
+    return text
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

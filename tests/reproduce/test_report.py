@@ -1,0 +1,87 @@
+"""Results on disk, and the report that shows them."""
+
+import pytest
+
+from facedet.errors import FacedetError
+from facedet.reproduce.experiments import Experiment, Result
+from facedet.reproduce.report import (
+    Done,
+    Line,
+    read_done,
+    save_done,
+    save_seconds,
+    seconds_before,
+    write_report,
+)
+
+AGREES, MEASURED = Result("one", "1", "1", "paper", True), Result("seen", "3")
+DIFFERS = Result("two", "3", "2", "paper", False)
+
+
+def experiment(name="E1"):
+    return Experiment(name, "a | title", "The paper says <one>.", "seconds", protocol="by hand")
+
+
+def done(results=(AGREES, MEASURED), inputs=None):
+    files = ["a.png", "b.csv"]
+    return Done(
+        list(results), 1234, "w (abc)", "", files, "a machine", "2026-01-02T03:04", 61.4,
+        inputs or {},
+    )  # fmt: skip
+
+
+def test_a_result_comes_back_for_the_same_inputs_only(tmp_path):
+    save_done(tmp_path, done(inputs={"wider": "/a"}))
+    assert read_done(tmp_path, {"wider": "/a"}) == done(inputs={"wider": "/a"})
+    assert read_done(tmp_path, {"wider": "/b"}) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"results": [{"x": 1}]}'])
+def test_a_damaged_result_is_none(tmp_path, text):
+    (tmp_path / "result.json").write_text(text)
+    assert read_done(tmp_path, {}) is None
+
+
+def test_the_time_of_other_inputs_is_not_counted(tmp_path):
+    save_seconds(tmp_path, {"wider": "here"}, 30.0)
+    assert seconds_before(tmp_path, {"wider": "here"}) == 30.0
+    assert seconds_before(tmp_path, {"wider": "there"}) == 0.0
+    (tmp_path / "interrupted.json").write_text('{"seconds"')
+    assert seconds_before(tmp_path, {"wider": "here"}) == 0.0
+
+
+def test_the_report(tmp_path):
+    lines = [
+        Line(experiment(), done()),
+        Line(experiment("E2"), done([DIFFERS])),
+        Line(experiment("E5"), None, "the server only"),
+    ]
+    text = write_report(tmp_path, lines).read_text()
+    assert "3 experiments: 1 holds, 1 differs, 1 not run." in text
+    rows = [line for line in text.splitlines() if line.startswith("| E")]
+    # A bar within a cell would end it.
+    assert rows[0] == (
+        "| E1 | a \\| title | one: 1 (paper) | one: 1; seen: 3 | by hand | 1,234 | w (abc) | "
+        "a machine | 61 s | holds |"
+    )
+    assert rows[1].endswith("| differs |")
+    assert rows[2] == (
+        "| E5 | a \\| title | The paper says <one>. | – | – | – | – | – | – | "
+        "not run: the server only |"
+    )
+    assert "![a.png](E1/a.png)" in text
+    assert "\n[b.csv](E1/b.csv)" in text
+    assert "## E5" not in text
+
+
+def test_of_many_results_those_that_differ_are_shown_first(tmp_path):
+    many = [*(Result(str(number), "1", "1", "paper", True) for number in range(5)), DIFFERS]
+    text = write_report(tmp_path, [Line(experiment(), done(many))]).read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| E1"))
+    assert "two: 3; 0: 1; 1: 1; 2: 1; 2 more below" in row
+
+
+def test_a_report_needs_a_folder_that_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FacedetError, match="cannot be written"):
+        write_report(tmp_path / "file", [])

@@ -1,0 +1,202 @@
+"""Orders of short trainings, from sweeps made by hand; and the shipped trainings' parts."""
+
+from pathlib import Path
+from shutil import copyfile
+
+import pytest
+import torch
+
+from facedet.config import compose
+from facedet.errors import FacedetError
+from facedet.reproduce import train
+from facedet.reproduce.experiments import Run, judge, read_catalogue, verdict
+from facedet.sweeps.statistics import Job
+from facedet.weights.zoo import NAMED
+from reference.one_face import save_one_face
+
+EXPERIMENTS = {experiment.id: experiment for experiment in read_catalogue()[0]}
+PARTS = EXPERIMENTS["shipped"].settings["networks"]
+NAME = "extd-fpn-32-prelu"
+
+
+def job(value, **overrides):
+    """A finished job whose AP is `value` on all subsets, or (easy, medium, hard)."""
+    values = value if isinstance(value, tuple) else (value,) * 3
+    names = ("wider/easy", "wider/medium", "wider/hard")
+    settings = {key.replace("__", "."): text for key, text in overrides.items()}
+    return Job(Path("x"), "finished", settings, metrics=dict(zip(names, values, strict=True)))
+
+
+@pytest.fixture
+def results_of(monkeypatch, tmp_path):
+    """Judges an experiment of the catalogue over jobs made by hand; keeps the calls."""
+    calls = []
+
+    def give(name, *jobs):
+        monkeypatch.setattr(train, "read_sweep", lambda folder: type("S", (), {"jobs": jobs}))
+        experiment = EXPERIMENTS[name]
+        run = Run({}, tmp_path, lambda *words: calls.append(words))
+        results = judge(experiment, train.sweep(run, **experiment.settings))
+        return results, verdict(results, experiment.label, "")
+
+    give.calls = calls
+    return give
+
+
+def cells(change=()):
+    """The 18 models: 0.5, FPN +0.1, PReLU +0.02 with FPN and +0.04 with SSD."""
+    return [
+        job(
+            dict(change).get(
+                (layout, width),
+                0.5
+                + 0.1 * (layout == "fpn")
+                + {"fpn": 0.02, "ssd": 0.04}[layout] * (act == "prelu"),
+            ),
+            preset=f"extd_{layout}",
+            backbone__width=str(width),
+            backbone__activation=act,
+        )
+        for layout in ("fpn", "ssd")
+        for width in (32, 48, 64)
+        for act in ("relu", "prelu", "leaky_relu")
+    ]
+
+
+def test_the_18_models(results_of, tmp_path):
+    results, word = results_of("E7", *cells())
+    place = str(tmp_path / "sweep")
+    assert results_of.calls == [
+        ("sweep", "extd_grid", "budget=short", "--dir", place),
+        ("sweep report", place),
+    ]
+    assert word == "holds (short training, one seed)"
+    # (0.6 + 0.62 + 0.6) / 3 and (0.5 + 0.54 + 0.5) / 3
+    assert results[0].ours == "0.607 and 0.513"
+    assert results[4].ours == "+0.040 and +0.020"
+    assert len(results) == 5 + 18
+
+
+def test_one_order_that_fails(results_of):
+    results, word = results_of("E7", *cells({("fpn", 48): 0.1}.items()))
+    assert [result.holds for result in results[:3]] == [True, False, True]
+    assert word.startswith("differs (short training")
+
+
+@pytest.mark.parametrize(("hard", "word"), [(0.3, "holds"), (0.5, "differs")])
+def test_baselines_are_compared_on_hard_faces(results_of, hard, word):
+    jobs = (
+        job((0.1, 0.1, 0.4), preset="extd_fpn_64_prelu"),
+        job((0.1, 0.1, 0.35), preset="extd_ssd_64_prelu"),
+        job((0.9, 0.9, hard), preset="s3fd_mobilefacenet"),
+    )
+    assert results_of("E8", *jobs)[1].startswith(word)
+
+
+def test_levels(results_of):
+    one, three = (
+        job(0.4, preset="smallhardface_plain"),
+        job(0.3, preset="smallhardface_three_level"),
+    )
+    assert results_of("S7", one, three)[1].startswith("holds")
+    assert "mining=none" in results_of.calls[0]
+    with pytest.raises(FacedetError, match="no finished job of"):
+        results_of("S7", one)
+
+
+@pytest.mark.parametrize(
+    ("values", "holds"),
+    [
+        ((0.3, 0.35, 0.4, 0.5), [True, True, True]),
+        ((0.3, 0.25, 0.4, 0.5), [False, True, True]),
+        ((0.3, 0.35, 0.4, 0.39), [True, True, False]),
+    ],
+)
+def test_parts(results_of, values, holds):
+    places = [("smallhardface_plain", "none"), ("smallhardface_plain", "him"),
+              ("smallhardface", "none"), ("smallhardface", "him")]  # fmt: skip
+    jobs = zip(places, values, strict=True)
+    results, _ = results_of(
+        "S8", *(job(value, preset=preset, mining=mining) for (preset, mining), value in jobs)
+    )
+    assert [result.holds for result in results[:3]] == holds
+
+
+def test_mining_has_nothing_to_hold_against(results_of):
+    results, word = results_of(
+        "S12", job(0.25, mining__threshold="0.85", mining__probability="0.7")
+    )
+    assert results[0].name == "mining.probability=0.7, mining.threshold=0.85"
+    assert results[0].ours == "0.250 / 0.250 / 0.250"
+    assert word.startswith("not run")
+
+
+class Trainings:
+    """In place of `facedet train`: composes its words, and leaves a weights file."""
+
+    def __init__(self, file=None):
+        self.configs = []
+        self.file = file
+        self.threads = set()
+
+    def __call__(self, command, *words):
+        assert command == "train"
+        config = compose("train", words)
+        self.configs.append(config)
+        self.threads.add(torch.get_num_threads())
+        folder = Path(config.paths.output)
+        folder.mkdir(parents=True)
+        file = self.file or NAMED[f"extd-fpn-{config.backbone.width}-prelu"].path()
+        copyfile(file, folder / "weights.safetensors")
+
+
+@pytest.fixture
+def evaluated(monkeypatch):
+    """Stands in for the evaluation of what was trained."""
+    report = {"images": 3, "wider/easy": 0.5, "wider/medium": 0.4, "wider/hard": 0.3}
+    monkeypatch.setattr(train, "evaluate_weights", lambda *arguments: report)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_each_part_starts_from_the_one_before(name, evaluated, tmp_path):
+    trainings, root, folder = Trainings(), tmp_path / "a, b", tmp_path / "a, b=c"
+    outcome = train.shipped(Run({"wider": root}, folder, trainings), {name: PARTS[name]})
+    outputs = [Path(config.paths.output) for config in trainings.configs]
+    assert [output.name for output in outputs] == PARTS[name]
+    files = [str(output / "weights.safetensors") for output in outputs]
+    assert [config.weights for config in trainings.configs] == [None, *files[:-1]]
+    for config in trainings.configs:
+        assert Path(config.data.root) == root
+        assert config.ckpt_path == "auto"
+        assert (config.backbone.width, config.trainer.devices) == (int(name[9:11]), 1)
+    assert outcome.short_of == ""
+    assert outcome.values[f"{name}, wider/hard"] == "0.3000"
+
+
+def test_finished_parts_are_not_trained_again(evaluated, tmp_path):
+    trainings = Trainings()
+    run = Run({"wider": tmp_path}, tmp_path / "out", trainings)
+    train.shipped(run, {NAME: PARTS[NAME]})
+    last = tmp_path / "out" / NAME / PARTS[NAME][-1] / "weights.safetensors"
+    last.unlink()
+    last.parent.rmdir()
+    trainings.configs.clear()
+    train.shipped(run, {NAME: PARTS[NAME]})
+    assert [Path(config.paths.output) for config in trainings.configs] == [last.parent]
+
+
+def test_another_file_is_no_failure(evaluated, tmp_path):
+    """Another machine's arithmetic may round otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    trainings = Trainings(save_one_face(tmp_path / "other.safetensors"))
+    run = Run({"wider": tmp_path}, tmp_path / "out", trainings)
+    outcome = train.shipped(run, {NAME: ["shipped"]})
+    left = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    results = judge(EXPERIMENTS["shipped"], outcome)
+    assert results[0].ours != results[0].expected
+    assert [result.holds for result in results] == [None] * 4
+    assert outcome.short_of.startswith("a machine whose arithmetic rounds")
+    # Sums in another order round differently.
+    assert (trainings.threads, left) == ({1}, 2)
