@@ -1,15 +1,13 @@
 """Experiments that run networks over pictures: their AP, their times, their detections."""
 
 import csv
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
 from facedet.api import load
-from facedet.config import SWEEPS_DIR, compose, literal
+from facedet.config import compose, literal
+from facedet.evaluation.application import evaluate_sweep
 from facedet.evaluation.contenders import contender_of_preset
 from facedet.evaluation.diagnosis.report import SOLVED
 from facedet.evaluation.run import evaluate
@@ -73,19 +71,15 @@ def points_below(run: Run, methods: Sequence[str]) -> Outcome:
 
 def pyramid(run: Run) -> Outcome:
     """S9: SmallHardFace with each choice of sizes of `sweeps/shf_pyramid.yaml`."""
-    sweep = yaml.safe_load((SWEEPS_DIR / "shf_pyramid.yaml").read_text(encoding="utf-8"))
-    choices = sweep["hydra"]["sweeper"]["params"]["protocol.scales.sides"]
+    root, weights = run.resources["wider"], run.resources["smallhardface"]
+    settings = _settings(root, weights, "wider_shf", run.folder)
+    reports = evaluate_sweep("shf_pyramid", settings, run.folder / "sweep")
     values: Values = {}
-    for sides in re.findall(r"\[([\d,]+)\]", choices):
-        place = run.folder / sides.replace(",", "_")
-        root, weights = run.resources["wider"], run.resources["smallhardface"]
-        setting = f"protocol.scales.sides=[{sides}]"
-        report = evaluate_weights(root, weights, "wider_shf", place, setting)
-        named = {
-            f"{key} of {sides.replace(',', ', ')}": one for key, one in _numbers(report).items()
-        }
-        values |= named
-    return Outcome(values, report["images"], weights_of(report), missing_pictures(report))
+    for report in reports:
+        sides = ", ".join(map(str, report["settings"]["scales"]["sides"]))
+        values |= {f"{key} of {sides}": value for key, value in _numbers(report).items()}
+    last = reports[-1]
+    return Outcome(values, last["images"], weights_of(last), missing_pictures(last))
 
 
 def single_images(run: Run) -> Outcome:
@@ -142,10 +136,16 @@ def times(
 
 
 def evaluate_weights(
-    root: Path, weights: Path, protocol: str, folder: Path, *more: str, data: str = "wider"
+    root: Path, weights: Path, protocol: str, folder: Path, data: str = "wider"
 ) -> dict[str, Any]:
     """`facedet evaluate` on the test pictures that are there, resumed where it was interrupted."""
-    settings = [
+    return evaluate(compose("evaluate", _settings(root, weights, protocol, folder, data)))
+
+
+def _settings(
+    root: Path, weights: Path, protocol: str, folder: Path, data: str = "wider"
+) -> list[str]:
+    return [
         literal("weights", weights),
         f"data={data}",
         literal("data.root", root),
@@ -153,9 +153,7 @@ def evaluate_weights(
         f"protocol={protocol}",
         literal("paths.output", folder),
         "resume=true",
-        *more,
     ]
-    return evaluate(compose("evaluate", settings))
 
 
 def missing_pictures(report: Mapping[str, Any]) -> str:
