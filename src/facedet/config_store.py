@@ -106,7 +106,7 @@ def extd_cells() -> list[tuple[str, str, int, str]]:
 
 def usual_goal(objective: str) -> str:
     """Which values of a logged number are better, `${goal:NAME}`: "min" of losses, else "max"."""
-    return "min" if objective.partition("/")[0] in ("loss", "train") else "max"
+    return "min" if objective.partition("/")[0] in ("loss", "train", "val") else "max"
 
 
 def register() -> None:

@@ -4,21 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from facedet.callbacks.checkpoint_config import CheckpointConfig
 from facedet.callbacks.finite_loss import FiniteLoss
 from facedet.callbacks.freeze_norm import FreezeNorm
 from facedet.errors import FacedetError, UsageError
-from facedet.structures import CHECKPOINT_KEY
-
-
-def test_the_config_lies_in_the_checkpoint_as_plain_data(tmp_path):
-    callback, checkpoint = CheckpointConfig(), {}
-    callback.config = {"backbone": {"width": 32, "blocks": None}}
-    trainer = SimpleNamespace(datamodule=SimpleNamespace(fingerprint=lambda: "abc"))
-    callback.on_save_checkpoint(trainer, None, checkpoint)
-    torch.save(checkpoint, tmp_path / "a.ckpt")
-    read = torch.load(tmp_path / "a.ckpt", weights_only=True)
-    assert read[CHECKPOINT_KEY] == {"config": callback.config, "data": "abc"}
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

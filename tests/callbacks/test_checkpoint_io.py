@@ -29,10 +29,10 @@ def test_one_flipped_bit_and_a_cut_off_end_are_seen(tmp_path):
 
 
 def test_the_file_before_stays_where_the_new_one_is_not_whole(tmp_path, monkeypatch):
-    path = tmp_path / "last.ckpt"
+    path = tmp_path / "checkpoints" / "last.ckpt"
     DurableCheckpointIO().save_checkpoint({"step": 1}, path)
     monkeypatch.setattr(checkpoint_io, "is_whole", lambda _: False)
     with pytest.raises(FacedetError, match=r"last\.ckpt was not written as it should be"):
         DurableCheckpointIO().save_checkpoint({"step": 2}, path)
     assert torch.load(path, weights_only=True) == {"step": 1}
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(path.parent.iterdir())) == 1

@@ -3,16 +3,17 @@
 import csv
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from facedet.callbacks.hard_image_mining import KEY, HardImageMining
-from facedet.data.crowds.dataset import make_crowds
 from facedet.data.difficulty import DifficultyRule, DifficultyTable
 from facedet.data.loader import ResumableLoader
-from facedet.data.readers.wider import read_wider
 from facedet.data.samplers import DifficultySampler
 from facedet.errors import FacedetError, UsageError
+from facedet.plots import save_picture
+from facedet.structures import Record
 
 IMAGES, BATCH = 200, 10
 
@@ -25,15 +26,35 @@ class Entries(torch.utils.data.Dataset):
         return draw.index
 
 
+class Panels:
+    """A logger that takes panels and keeps the tables of hardest pictures."""
+
+    def log_pictures(self, *_):
+        raise AssertionError
+
+    log_curves = log_histogram = log_pictures
+
+    def __init__(self, taken):
+        self.taken = taken
+
+    def log_hardest(self, name, pictures, step):
+        self.taken.append(pictures)
+
+
+def record_of(entry):
+    return SimpleNamespace(path=f"/data/{entry}.jpg"), False
+
+
 def make_trainer(folder, rule=None, **data):
     """As much of a trainer as the callback looks at, over 200 images in batches of 10."""
     table = DifficultyTable(IMAGES, rule or DifficultyRule())
+    given = {"difficulty": table, "name_of": lambda entry: f"E/{entry}", "record_of": record_of}
     loader = ResumableLoader(Entries(), DifficultySampler(table, batch_size=BATCH), BATCH)
     epoch_loop = SimpleNamespace(_batches_that_stepped=0)
     logged = []
     logger = SimpleNamespace(log_metrics=lambda values, step: logged.append(values))
     return SimpleNamespace(
-        datamodule=SimpleNamespace(difficulty=table, name_of=lambda entry: f"E/{entry}", **data),
+        datamodule=SimpleNamespace(**given | data),
         train_dataloader=loader, fit_loop=SimpleNamespace(epoch_loop=epoch_loop), loggers=[logger],
         world_size=1, global_rank=0, is_global_zero=True, current_epoch=0, global_step=0,
         default_root_dir=str(folder), logged=logged,
@@ -84,6 +105,19 @@ def test_every_epoch_leaves_a_row_whose_numbers_add_up(tmp_path):
     assert trainer.logged[1]["mining/became_hard"] == int(second["became_hard"])
 
 
+def test_the_visited_pictures_are_listed_hardest_first(tmp_path):
+    scores = {3: 0.25, 0: 0.5, 1: 0.125}
+    callback, trainer = HardImageMining(), make_trainer(tmp_path)
+    trainer.datamodule.record_of = lambda e: (SimpleNamespace(path=f"/d/{e % 2}"), e > 1)
+    batch = (None, [SimpleNamespace(index=entry) for entry in scores])
+    outputs = {"hardest_positive": torch.tensor(list(scores.values()))}
+    callback.on_train_batch_end(trainer, None, outputs, batch, 0)
+    callback.on_train_epoch_end(trainer, None)
+    assert (tmp_path / "hardest.csv").read_text().splitlines() == [
+        "score,mirrored,path", "0.125000,0,/d/1", "0.250000,1,/d/1", "0.500000,0,/d/0",
+    ]  # fmt: skip
+
+
 def test_an_epoch_cut_short_counts_too(tmp_path):
     callback, trainer = HardImageMining(), make_trainer(tmp_path)
     batch = (None, [SimpleNamespace(index=7)])
@@ -103,7 +137,6 @@ def test_table_and_visits_go_through_a_checkpoint(tmp_path):
     callback.on_save_checkpoint(trainer, None, content)
     torch.save(content, tmp_path / "a.ckpt")
     read = torch.load(tmp_path / "a.ckpt", weights_only=True)
-    assert read[KEY]["names"][3] == "E/3"
     other, fresh = HardImageMining(), make_trainer(tmp_path / "other")
     (tmp_path / "other").mkdir()
     other.on_load_checkpoint(fresh, None, read)
@@ -116,7 +149,7 @@ def test_table_and_visits_go_through_a_checkpoint(tmp_path):
 def test_the_ranks_share_the_visits_of_a_checkpoint(tmp_path):
     state = {
         "table": DifficultyTable(IMAGES, DifficultyRule()).state_dict(), "history": [],
-        "entries": torch.arange(5), "scores": torch.linspace(0, 1, 5), "names": [],
+        "entries": torch.arange(5), "scores": torch.linspace(0, 1, 5)
     }  # fmt: skip
     taken = []
     for rank in range(2):
@@ -142,13 +175,21 @@ def test_without_a_table_there_is_nothing_to_mine():
         HardImageMining().setup(trainer, None, "fit")
 
 
-def test_the_hardest_pictures_are_drawn_at_the_end(tmp_path):
-    root = make_crowds(tmp_path / "crowds", train_images=2, val_images=1, size=128, progress=False)
-    records = read_wider(root, "train").records
-    trainer = make_trainer(tmp_path, record_of=lambda entry: (records[entry], entry == 1))
+def test_the_hardest_pictures_are_drawn_and_logged_at_the_end(tmp_path):
+    """Boxes of a mirrored picture of 40 px: x1' = 40 - 10 - 1 = 29 and x2' = 40 - 2 - 1 = 37."""
+    path, logged = tmp_path / "a.png", []
+    save_picture(path, np.zeros((20, 40, 3), np.uint8))
+    boxes = np.array([[2, 3, 10, 12]], np.float32)
+    record = Record("E/a", path, boxes, np.array([False]), {})
+    trainer = make_trainer(tmp_path, record_of=lambda entry: (record, entry == 1))
+    logger = Panels(logged)
+    trainer.loggers = [logger, *trainer.loggers]
     callback = HardImageMining()
     callback.on_train_end(trainer, None)
     assert not (tmp_path / "hardest.png").exists()  # nothing was visited
     trainer.datamodule.difficulty.record(torch.tensor([0, 1]), torch.tensor([0.5, 0.25]))
     callback.on_train_end(trainer, None)
     assert (tmp_path / "hardest.png").stat().st_size > 1000
+    (pictures,) = logged
+    assert [(one.name, score) for one, score in pictures] == [("E/1", 0.25), ("E/0", 0.5)]
+    assert [one.faces.tolist() for one, _ in pictures] == [[[29, 3, 37, 12]], [[2, 3, 10, 12]]]

@@ -1,6 +1,5 @@
 """What is shown of a validation: which pictures, which boxes, which curves, and to whom."""
 
-from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,8 +10,8 @@ from PIL import Image
 from facedet.callbacks.image_log import ImageLog, PanelLogger, Picture, judge, shrunk
 from facedet.errors import UsageError
 from facedet.metrics.wider import WiderAP
-from facedet.plots import FALSE_ALARM, FOUND, MISSED, save_picture
-from facedet.structures import Detections, Record, Target
+from facedet.plots import FALSE_ALARM, FOUND, MISSED
+from facedet.structures import Detections, Target
 
 
 class Taking:
@@ -28,7 +27,9 @@ class Taking:
         self.taken.append((name, sorted(curves), step))
 
     def log_hardest(self, name, pictures, step):
-        self.taken.append((name, [(one.name, score) for one, score in pictures], step))
+        raise AssertionError
+
+    log_histogram = log_hardest
 
 
 FACE = [10.0, 10.0, 30.0, 30.0]
@@ -41,17 +42,12 @@ def target_of(index):
     return Target(boxes, ignore, subsets, index, (40, 60))
 
 
-class Module:
-    """Finds the face with score 0.9 and something else with 0.2, in every picture."""
+FOUND_BOXES = torch.tensor([FACE, [40.0, 0.0, 50.0, 10.0]])
 
-    def __init__(self):
-        self.metric = WiderAP()
-        self.asked = []
 
-    def predict_step(self, batch, batch_index):
-        self.asked.append(batch_index)
-        boxes = torch.tensor([FACE, [40.0, 0.0, 50.0, 10.0]])
-        return [Detections(boxes, torch.tensor([0.9, 0.2]))]
+def detect(batch):
+    """A validation step's output: the face with score 0.9 and something else with 0.2."""
+    return {"detections": [Detections(FOUND_BOXES, torch.tensor([0.9, 0.2])) for _ in batch[1]]}
 
 
 def make_trainer(batches=5, **changed):
@@ -62,34 +58,31 @@ def make_trainer(batches=5, **changed):
         ),
         "num_val_batches": [batches], "is_global_zero": True, "sanity_checking": False,
         "global_step": 250, "loggers": [Taking(), SimpleNamespace(log_metrics=None)],
-        "precision_plugin": SimpleNamespace(forward_context=nullcontext),
     }  # fmt: skip
     return SimpleNamespace(**given | changed)
 
 
-def validate(callback, trainer, module, batches=5):
-    """One validation as Lightning's hooks tell of it; images are padded to 64 x 64 px."""
+def validate(callback, trainer, batches=5):
+    """One validation in Lightning's hooks; images are padded to 64 x 64 px."""
+    module = SimpleNamespace(metric=WiderAP())
     callback.on_validation_start(trainer, module)
     for place in range(batches):
         batch = (torch.full((1, 3, 64, 64), place, dtype=torch.uint8), [target_of(place)])
-        module.metric.update(Module.predict_step(module, batch, place), batch[1])
-        module.asked.pop()
-        callback.on_validation_batch_end(trainer, module, None, batch, place)
+        module.metric.update(detect(batch)["detections"], batch[1])
+        callback.on_validation_batch_end(trainer, module, detect(batch), batch, place)
     callback.on_validation_epoch_end(trainer, module)
-    module.metric.reset()
     callback.on_validation_end(trainer, module)
 
 
 def test_pictures_evenly_drawn_go_to_a_sheet_and_to_who_takes_them(tmp_path):
-    callback, trainer, module = ImageLog(str(tmp_path), pictures=3), make_trainer(), Module()
-    validate(callback, trainer, module)
+    callback, trainer = ImageLog(str(tmp_path), pictures=3), make_trainer()
+    validate(callback, trainer)
     # Of the batches 0 … 4 three: 0, 2, 4.
-    assert module.asked == [0, 2, 4]
     assert trainer.loggers[0].taken == [
         ("validation/pictures", ["E/0", "E/2", "E/4"], 250),
         ("validation/curves", ["easy", "hard", "medium"], 250),
     ]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
+    assert sorted(path.name for path in tmp_path.glob("*.*")) == [
         "precision_recall.png", "step_0000250.jpg",
     ]  # fmt: skip
     # Four columns of 420 px, one row.
@@ -97,16 +90,16 @@ def test_pictures_evenly_drawn_go_to_a_sheet_and_to_who_takes_them(tmp_path):
 
 
 def test_more_pictures_than_there_are_show_all(tmp_path):
-    callback, module = ImageLog(str(tmp_path), pictures=8), Module()
-    validate(callback, make_trainer(2), module, batches=2)
-    assert module.asked == [0, 1]
+    callback, trainer = ImageLog(str(tmp_path), pictures=8), make_trainer(2)
+    validate(callback, trainer, batches=2)
+    assert trainer.loggers[0].taken[0][1] == ["E/0", "E/1"]
 
 
 def test_padding_and_low_scores_and_ignored_faces_are_not_shown(tmp_path):
     callback, seen = ImageLog(str(tmp_path), pictures=1), []
     logger = Taking()
     logger.log_pictures = lambda name, pictures, step: seen.extend(pictures)
-    validate(callback, make_trainer(loggers=[logger]), Module())
+    validate(callback, make_trainer(loggers=[logger]))
     (picture,) = seen
     assert picture.rgb.shape == (40, 60, 3)
     assert picture.faces.tolist() == [FACE]
@@ -122,7 +115,7 @@ def test_the_curves_are_those_of_the_metric(tmp_path):
     callback, seen = ImageLog(str(tmp_path)), {}
     logger = Taking()
     logger.log_curves = lambda name, curves, step: seen.update(curves)
-    validate(callback, make_trainer(loggers=[logger]), Module())
+    validate(callback, make_trainer(loggers=[logger]))
     precision, recall = seen["hard"]
     assert recall.max() == 1
     assert precision[recall > 0][0] == 1
@@ -130,28 +123,27 @@ def test_the_curves_are_those_of_the_metric(tmp_path):
 
 
 def test_one_of_so_many_validations_is_shown_also_after_a_resume(tmp_path):
-    callback, module = ImageLog(str(tmp_path), every_n_validations=2), Module()
+    callback = ImageLog(str(tmp_path), every_n_validations=2)
     for step in (1, 2, 3):
-        validate(callback, make_trainer(global_step=step), module)
+        validate(callback, make_trainer(global_step=step))
     again = ImageLog(str(tmp_path), every_n_validations=2)
     again.load_state_dict(callback.state_dict())
     for step in (4, 5):
-        validate(again, make_trainer(global_step=step), module)
+        validate(again, make_trainer(global_step=step))
     assert sorted(path.name for path in tmp_path.glob("*.jpg")) == [
         "step_0000001.jpg", "step_0000003.jpg", "step_0000005.jpg",
     ]  # fmt: skip
 
 
 def test_nothing_in_the_check_before_training_nor_in_other_processes(tmp_path):
-    callback, module = ImageLog(str(tmp_path)), Module()
+    callback = ImageLog(str(tmp_path))
     checking = make_trainer(sanity_checking=True)
-    validate(callback, checking, module)
+    validate(callback, checking)
     other = make_trainer(is_global_zero=False)
-    validate(callback, other, module)
-    callback.on_train_end(other, module)
-    assert module.asked == []
+    validate(callback, other)
+    callback.on_train_batch_start(other, None, crops(1), 0)
     assert checking.loggers[0].taken == other.loggers[0].taken == []
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("*.*")) == []
     assert callback.validations == 1, "the check is no validation"
 
 
@@ -159,31 +151,39 @@ def test_a_training_without_a_metric_shows_pictures_only(tmp_path):
     callback, trainer = ImageLog(str(tmp_path), pictures=1), make_trainer()
     callback.on_validation_start(trainer, None)
     batch = (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), [target_of(0)])
-    callback.on_validation_batch_end(trainer, Module(), None, batch, 0)
+    callback.on_validation_batch_end(trainer, None, detect(batch), batch, 0)
     callback.on_validation_epoch_end(trainer, SimpleNamespace(metric=None))
     callback.on_validation_end(trainer, None)
     assert [name for name, *_ in trainer.loggers[0].taken] == ["validation/pictures"]
 
 
-def test_the_hardest_pictures_of_a_mined_training(tmp_path):
-    path = tmp_path / "a.png"
-    save_picture(path, np.zeros((20, 40, 3), np.uint8))
-    boxes = np.array([[2, 3, 10, 12]], np.float32)
-    record = Record("E/a", path, boxes, np.array([False]), {})
-    data = SimpleNamespace(
-        difficulty=SimpleNamespace(hardest=lambda count: [(1, 0.125), (0, 0.25)]),
-        record_of=lambda entry: (record, entry == 1),
-        name_of=lambda entry: f"E/a{entry}",
-    )
-    logger, seen = Taking(), []
-    logger.log_hardest = lambda name, pictures, step: seen.extend(pictures)
-    trainer = make_trainer(datamodule=data, loggers=[logger])
-    ImageLog(str(tmp_path), side=20).on_train_end(trainer, None)
-    assert [(one.name, score) for one, score in seen] == [("E/a1", 0.125), ("E/a0", 0.25)]
-    # Half the size; mirrored, x1' = 40 - 10 - 1 = 29 and x2' = 40 - 2 - 1 = 37.
-    assert seen[1][0].faces.tolist() == [[1.0, 1.5, 5.0, 6.0]]
-    assert seen[0][0].faces.tolist() == [[14.5, 1.5, 18.5, 6.0]]
-    assert seen[0][0].rgb.shape == (10, 20, 3)
+def crops(count):
+    """A training batch of noise with one face in each."""
+    images = torch.randint(0, 256, (count, 3, 64, 64), dtype=torch.uint8)
+    return images, [target_of(place)._replace(size=(64, 64)) for place in range(count)]
+
+
+def test_the_first_crops_of_a_training_are_shown_once(tmp_path):
+    callback, trainer = ImageLog(str(tmp_path), pictures=2), make_trainer(global_step=0)
+    callback.on_train_batch_start(trainer, None, crops(3), 0)
+    callback.on_train_batch_start(trainer, None, crops(3), 1)
+    trainer.global_step = 4  # of a resumed run
+    callback.on_train_batch_start(trainer, None, crops(3), 0)
+    assert trainer.loggers[0].taken == [("train/crops", ["crop 0", "crop 1"], 0)]
+    assert [path.name for path in tmp_path.glob("*.*")] == ["training.jpg"]
+
+
+def test_an_early_detector_shows_its_thirty_best_boxes(tmp_path):
+    callback, seen = ImageLog(str(tmp_path)), []
+    logger = Taking()
+    logger.log_pictures = lambda name, pictures, step: seen.extend(pictures)
+    trainer = make_trainer(loggers=[logger])
+    callback.on_validation_start(trainer, None)
+    batch = (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), [target_of(0)])
+    many = Detections(torch.rand(750, 4) * 64, torch.linspace(1, 0, 750))
+    callback.on_validation_batch_end(trainer, None, {"detections": [many]}, batch, 0)
+    callback.on_validation_end(trainer, None)
+    assert torch.equal(seen[0].found.scores, many.scores[:30])
 
 
 def test_judge():
@@ -223,7 +223,7 @@ def test_a_large_picture_is_shrunk_with_its_boxes():
 
 @pytest.mark.parametrize("name", ["pictures", "side", "every_n_validations"])
 def test_settings_that_are_none(tmp_path, name):
-    with pytest.raises(UsageError, match=f"callbacks.image_log.{name}=0: at least 1 is needed"):
+    with pytest.raises(UsageError, match=f"callbacks.image_log.{name}=0: at least 1 is expected"):
         ImageLog(str(tmp_path), **{name: 0})
 
 

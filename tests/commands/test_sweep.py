@@ -13,7 +13,7 @@ def sweep(cli, tmp_path, monkeypatch):
     """Runs a sweep whose trainings only count: `sweep.trained` are their seeds and rates."""
     trained, fails = [], {}
 
-    def train(config, laps):
+    def train(config):
         trained.append((config.seed, config.optimizer.lr))
         if config.seed in fails:
             raise fails[config.seed]

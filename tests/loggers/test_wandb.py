@@ -30,10 +30,7 @@ SMALL = [
     "data.num_workers=0", "trainer=cpu", "trainer.log_every_n_steps=1", "optimizer=adamw",
     "trainer.num_sanity_val_steps=0", "trainer.limit_val_batches=2", "logger=wandb",
 ]  # fmt: skip
-CALLBACKS = (
-    "callbacks=[progress,checkpoint_best,checkpoint_last,checkpoint_config,lr_monitor,"
-    "random_states]"
-)
+CALLBACKS = "callbacks=[progress,checkpoint_best,checkpoint_last,lr_monitor,random_states]"
 
 
 def records(path):

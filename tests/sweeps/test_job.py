@@ -10,10 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from facedet.errors import FacedetError, InterruptedTrainingError
-from facedet.profiling import laps as profiling_laps
 from facedet.sweeps import job as sweep_job
 from facedet.sweeps import launchers as sweep_launchers
-from facedet.sweeps import waiting as sweep_waiting
 from facedet.sweeps.folder import SweepFolder, held
 from facedet.sweeps.job import main, run_job_of_sweep
 from facedet.sweeps.plan import job_hash
@@ -27,9 +25,8 @@ def sweep(tmp_path, monkeypatch):
     """A started sweep; `run()` is one job of it, whose training does what `does` says."""
     folder, calls = SweepFolder(tmp_path / "sweep"), []
 
-    def train(config, laps):
+    def train(config):
         calls.append((config.paths.output, config.ckpt_path))
-        made.laps = laps
         result = made.does(len(calls)) if callable(made.does) else made.does
         if isinstance(result, BaseException):
             raise result
@@ -72,7 +69,7 @@ def test_a_finished_job_is_not_run_again(sweep):
     assert sweep.calls == [(str(output), "auto")]
     status = json.loads((output / "status.json").read_text())
     assert set(status) == {
-        "state", "hash", "overrides", "attempt", "host", "pid", "start", "end", "seconds", "parts",
+        "state", "hash", "overrides", "attempt", "host", "pid", "start", "end", "seconds",
         "exit", "error", "checkpoint", "objective", "objective_name", "metrics",
     }  # fmt: skip
     assert (status["state"], status["exit"], status["attempt"]) == ("finished", 0, 1)
@@ -96,32 +93,6 @@ def test_of_a_loss_the_lowest_row_is_the_best(sweep):
     assert status["metrics"] == {
         "step": 19, "train/loss": 1.5, "last/step": 29, "last/train/loss": 2.0,
     }  # fmt: skip
-
-
-def test_where_the_seconds_went(sweep, monkeypatch):
-    clock = SimpleNamespace(now=100.0)
-    clock.time = clock.monotonic = lambda: clock.now
-    for module in (sweep_waiting, profiling_laps):
-        monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(sweep_waiting, "_free_since", [0.0])
-
-    def does(number):
-        for part, seconds in (("build", 2.0), ("training", 5.0), ("validation", 3.0)):
-            clock.now += seconds
-            sweep.laps.end(part)
-        clock.now += 1.0
-        return 0.25
-
-    sweep.does = does
-    sweep.begin(begun=96.0)
-    sweep.run(0)
-    clock.now += 0.5
-    sweep.run(1)
-    first, second = (sweep.folder.status(job_hash(sweep.config(seed))) for seed in (0, 1))
-    parts = {"build": 2.0, "training": 5.0, "validation": 3.0, "end": 1.0}
-    assert first["parts"] == {"start": 4.0, **parts}
-    assert second["parts"] == {"start": 0.5, **parts}
-    assert first["seconds"] == second["seconds"] == 11.0
 
 
 @pytest.mark.parametrize("left", ["running", "damaged"])

@@ -20,7 +20,7 @@ SETTINGS = [
 ]  # fmt: skip
 MINING = ("mining=him", "mining.threshold=0.0", "mining.probability=0.4")
 ACCUMULATION = ("trainer.accumulate_grad_batches=2", "callbacks=[checkpoint_best,checkpoint_last,"
-                "checkpoint_config,random_states,ema]")  # fmt: skip
+                "random_states,ema]")  # fmt: skip
 HOOKS = (
     "on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_before_optimizer_step",
     "on_train_batch_end", "on_train_epoch_end", "on_validation_start", "on_validation_batch_end",
@@ -68,8 +68,8 @@ def run(crowds, monkeypatch):
     def go(output, *words, at=None):
         cut = Cut(at)
 
-        def with_cut(config, values):
-            callbacks = build(config, values)
+        def with_cut(config):
+            callbacks = build(config)
             # Before and after those that save: a place before the file is written, one after.
             return [cut, *callbacks]
 

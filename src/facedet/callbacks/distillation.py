@@ -1,4 +1,6 @@
-"""Lets a trained detector teach the one in training, beside or instead of the annotations."""
+"""Lets a trained detector teach the one in training, with or instead of the annotations."""
+
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -13,7 +15,7 @@ from facedet.structures import Losses, Predictions, Target
 class Distillation(pl.Callback):
     """Mixes the distance to a teacher's answers into the losses; see `distillation_losses`.
 
-    The teacher belongs to no checkpoint: a run that goes on names it again.
+    The teacher belongs to no checkpoint: a resumed run names it again.
 
     Args:
         teacher: images [B, 3, H, W] in 0 … 255 to predictions, with the student's own anchors.
@@ -23,14 +25,14 @@ class Distillation(pl.Callback):
 
     def __init__(self, teacher: nn.Module, share: float, confident: float) -> None:
         if not 0 < share <= 1:
-            raise UsageError(f"callbacks.distillation.share={share}: above 0, up to 1 is needed")
+            raise UsageError(f"callbacks.distillation.share={share}: above 0, up to 1 is expected")
         self.teacher = teacher.eval()
         self.share = share
         self.confident = confident
         self._taught: Predictions | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Puts the teacher beside the student, and itself in front of the student's criterion."""
+        """Moves the teacher to the student's device, and wraps the student's criterion."""
         assert isinstance(pl_module, DetectionModule)
         self.teacher.to(pl_module.device)
         self.criterion = pl_module.criterion
@@ -49,18 +51,23 @@ class Distillation(pl.Callback):
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             self._taught = self.teacher(images)
 
+    def on_train_batch_end(self, *_: Any) -> None:  # noqa: ANN401
+        """Forgets them: a validation is judged by the annotations alone."""
+        self._taught = None
+
     def _criterion(self, predictions: Predictions, targets: list[Target]) -> Losses:
         losses, taught = self.criterion(predictions, targets), self._taught
-        assert taught is not None
+        if taught is None:
+            return losses
         if not torch.equal(predictions.anchors, taught.anchors):
             raise UsageError(
                 f"callbacks.distillation.teacher has {len(taught.anchors):,} anchors, the model "
-                f"{len(predictions.anchors):,}: the same ones are wanted"
+                f"{len(predictions.anchors):,}: the same ones are expected"
             )
         distilled = distillation_losses(predictions, taught, self.confident)
-        kept = 1 - self.share
+        rest = 1 - self.share
         return Losses(
-            kept * losses.classification + self.share * distilled.classification,
-            kept * losses.box + self.share * distilled.box,
+            rest * losses.classification + self.share * distilled.classification,
+            rest * losses.box + self.share * distilled.box,
             losses.hardest_positive,
         )

@@ -10,17 +10,17 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from facedet.data.dataset import mirror
-from facedet.data.images import read_rgb
 from facedet.errors import UsageError
 from facedet.plots import Box, draw_boxes, judge_boxes, plot_precision_recall, save_picture, sheet
 from facedet.structures import Detections, Target
 
-_HARDEST = 24  # pictures in the table
+NOTHING = Detections(torch.zeros(0, 4), torch.zeros(0))
+# Of a picture, best first: an early detector finds hundreds.
+_NUM_BOXES = 30
 
 
 class Picture(NamedTuple):
-    """A picture with what is in it and what was found in it."""
+    """A picture, its faces, and what was found in it."""
 
     name: str
     rgb: np.ndarray  # uint8 [H, W, 3]
@@ -30,10 +30,10 @@ class Picture(NamedTuple):
 
 @runtime_checkable
 class PanelLogger(Protocol):
-    """What a logger that takes more than numbers has; any other is left alone."""
+    """A logger that takes more than numbers."""
 
     def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
-        """Takes pictures, found and true faces."""
+        """Takes pictures with found and true faces."""
 
     def log_curves(
         self, name: str, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], step: int
@@ -43,19 +43,22 @@ class PanelLogger(Protocol):
     def log_hardest(self, name: str, pictures: Sequence[tuple[Picture, float]], step: int) -> None:
         """Takes training pictures and their difficulty scores, hardest first."""
 
+    def log_histogram(self, name: str, counts: np.ndarray, edges: np.ndarray, step: int) -> None:
+        """Takes numbers [N] of what lies between edges [N + 1]."""
+
 
 class ImageLog(pl.Callback):
-    """Writes sheets of validation pictures and the curves, and hands both to the loggers.
+    """Writes sheets of training crops, validation pictures and curves; loggers get them too.
 
-    The pictures are evenly drawn from the validation set (of several processes: from the first
-    one's share). On a sheet, green is a found face, red a missed one, yellow a false alarm. With
-    hard image mining the loggers also get the hardest training pictures, at the end.
+    The crops are those of the first batch as the network sees them. The validation pictures are
+    evenly drawn from the validation set (of several processes: from the first one's share) and
+    stay the same. On a sheet, green is a found face, red a missed one, yellow a false alarm.
 
     Args:
-        folder: for `step_N.jpg`, of every validation that is shown, and `precision_recall.png`,
-            of the last one.
+        folder: for `training.jpg`, of the first batch; `step_N.jpg`, of every validation that is
+            shown; and `precision_recall.png`, of the last one.
         pictures: on a sheet.
-        score: detections from this score on are shown.
+        score: detections from this score on are shown, the best 30 of a picture.
         side: longest side of a picture in pixels; larger ones are shrunk.
         every_n_validations: of so many validations one is shown; the curves are always.
 
@@ -75,13 +78,13 @@ class ImageLog(pl.Callback):
             ("pictures", pictures), ("side", side), ("every_n_validations", every_n_validations)
         ):  # fmt: skip
             if value < 1:
-                raise UsageError(f"callbacks.image_log.{name}={value}: at least 1 is needed")
+                raise UsageError(f"callbacks.image_log.{name}={value}: at least 1 is expected")
         self.folder = Path(folder)
         self.pictures = pictures
         self.score = score
         self.side = side
         self.every_n_validations = every_n_validations
-        self.validations = 0  # done; a run that goes on counts on
+        self.validations = 0  # done; a resumed run counts on
         self._places: set[int] = set()  # of the batches to show
         self._shown: list[Picture] = []
         self._curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -93,6 +96,24 @@ class ImageLog(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Counts on from a checkpoint's number."""
         self.validations = state_dict["validations"]
+
+    def on_train_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: tuple[Tensor, list[Target]],
+        batch_idx: int,
+    ) -> None:
+        """Shows the crops of a run's first batch with their faces."""
+        if trainer.global_step > 0 or batch_idx > 0 or not trainer.is_global_zero:
+            return
+        crops = [
+            self._picture(f"crop {place}", image, target, NOTHING)
+            for place, (image, target) in enumerate(zip(*batch, strict=True))
+        ][: self.pictures]
+        draw_sheet(self.folder / "training.jpg", crops)
+        for logger in panel_loggers(trainer):
+            logger.log_pictures("train/crops", crops, trainer.global_step)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Chooses the batches to show: none in another process or in the check before training."""
@@ -112,23 +133,23 @@ class ImageLog(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Detects once more where a batch is to be shown: the metric keeps no boxes."""
+        """Keeps what the validation step found in a batch that is to be shown."""
         if batch_idx not in self._places:
             return
-        with trainer.precision_plugin.forward_context():
-            detections = pl_module.predict_step(batch, batch_idx)
-        images, targets = batch
         records = trainer.datamodule.reading("val").records  # type: ignore[attr-defined]
-        for image, target, found in zip(images, targets, detections, strict=True):
-            height, width = target.size
-            rgb = image[:, :height, :width].permute(1, 2, 0).cpu().numpy()
-            boxes, scores = found.boxes.float().cpu(), found.scores.float().cpu()
-            kept = scores >= self.score
-            shown = Detections(boxes[kept], scores[kept])
-            faces = target.boxes[~target.ignore].cpu()
-            self._shown.append(
-                shrunk(Picture(records[target.index].name, rgb, faces, shown), self.side)
-            )
+        for image, target, found in zip(*batch, outputs["detections"], strict=True):
+            name = records[target.index].name
+            self._shown.append(self._picture(name, image, target, found))
+
+    def _picture(self, name: str, image: Tensor, target: Target, found: Detections) -> Picture:
+        """An image [3, H, W] without its padding, its faces, and the best detections."""
+        height, width = target.size
+        rgb = image[:, :height, :width].permute(1, 2, 0).cpu().numpy()
+        boxes, scores = found.boxes.float().cpu(), found.scores.float().cpu()
+        shown = (scores >= self.score).nonzero().flatten()[:_NUM_BOXES]  # they come best first
+        faces = target.boxes[~target.ignore].cpu()
+        best = Detections(boxes[shown], scores[shown])
+        return shrunk(Picture(name, rgb, faces, best), self.side)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes the curves before the module empties its metric; it computes nothing anew."""
@@ -149,37 +170,24 @@ class ImageLog(pl.Callback):
             )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the sheet, and hands on what there is."""
+        """Writes the sheet, and passes pictures and curves to the loggers."""
         if trainer.sanity_checking:
             return
         self.validations += 1
         if self._shown:
-            drawn = [draw_boxes(one.rgb, judge(one)) for one in self._shown]
-            path = self.folder / f"step_{trainer.global_step:07d}.jpg"
-            save_picture(path, sheet(drawn, columns=4, cell=420))
-        for logger in _panel_loggers(trainer):
+            draw_sheet(self.folder / f"step_{trainer.global_step:07d}.jpg", self._shown)
+        for logger in panel_loggers(trainer):
             if self._shown:
                 logger.log_pictures("validation/pictures", self._shown, trainer.global_step)
             if self._curves:
                 logger.log_curves("validation/curves", self._curves, trainer.global_step)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Hands on the hardest training pictures, where their difficulties are kept."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        loggers = _panel_loggers(trainer)
-        if data.difficulty is None or not loggers:
-            return
-        hardest = []
-        for entry, score in data.difficulty.hardest(_HARDEST):
-            record, is_mirrored = data.record_of(entry)
-            rgb, boxes = read_rgb(record.path, record.upright), record.boxes
-            if is_mirrored:
-                rgb, boxes = mirror(rgb, boxes)
-            nothing = Detections(torch.zeros(0, 4), torch.zeros(0))
-            whole = Picture(data.name_of(entry), rgb, torch.from_numpy(boxes.copy()), nothing)
-            hardest.append((shrunk(whole, self.side), score))
-        for logger in loggers:
-            logger.log_hardest("mining/hardest", hardest, trainer.global_step)
+
+def panel_loggers(trainer: pl.Trainer) -> list[PanelLogger]:
+    """The loggers that take pictures and curves; in the first process only."""
+    if not trainer.is_global_zero:
+        return []
+    return [logger for logger in trainer.loggers if isinstance(logger, PanelLogger)]
 
 
 def shrunk(picture: Picture, side: int) -> Picture:
@@ -204,8 +212,14 @@ def judge(picture: Picture) -> list[Box]:
     return judge_boxes(found.boxes, found.scores.tolist(), picture.faces)
 
 
-def _panel_loggers(trainer: pl.Trainer) -> list[PanelLogger]:
-    """The loggers that take panels; none but in the first process."""
-    if not trainer.is_global_zero:
-        return []
-    return [logger for logger in trainer.loggers if isinstance(logger, PanelLogger)]
+def draw_sheet(
+    path: Path, pictures: Sequence[Picture], difficulties: Sequence[float] | None = None
+) -> None:
+    """Writes pictures with their boxes side by side; a difficulty stands at the first face."""
+    drawn = []
+    for place, picture in enumerate(pictures):
+        boxes = judge(picture)
+        if difficulties is not None and boxes:
+            boxes[0] = boxes[0]._replace(text=f"{difficulties[place]:.2f}")
+        drawn.append(draw_boxes(picture.rgb, boxes))
+    save_picture(path, sheet(drawn, columns=4, cell=420))

@@ -7,7 +7,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from facedet.callbacks.all_ranks import of_all_ranks
+from facedet.callbacks.all_gather import all_gather
 
 _KEY = "facedet_random_states"
 
@@ -26,7 +26,7 @@ class RandomStates(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Adds the states of all processes, in the order of their ranks."""
-        checkpoint[_KEY] = of_all_ranks(trainer, _read())
+        checkpoint[_KEY] = all_gather(trainer, _read())
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

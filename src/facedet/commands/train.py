@@ -6,13 +6,13 @@ import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig
 
 from facedet.config import CONF_DIR, build, plain
-from facedet.errors import FacedetError, InterruptedTrainingError
+from facedet.errors import FacedetError, InterruptedTrainingError, UsageError
 from facedet.training.hydra_app import JobEndError, add_hydra_arguments, run_app, run_job
 from facedet.training.objective import best_row, goal_of, measured
 from facedet.training.run_folder import (
@@ -22,9 +22,6 @@ from facedet.training.run_folder import (
     ranks_start_from,
 )
 from facedet.training.signals import signals_restored
-
-if TYPE_CHECKING:
-    from facedet.profiling.laps import Laps
 
 HELP = """Train a detector. Every part is one word, every setting a key of the config:
   preset=extd_fpn_64_prelu     the network    (backbone.width=48 backbone.activation=leaky_relu)
@@ -61,12 +58,11 @@ def main(config: DictConfig) -> float | None:
     return run_job(train, config)
 
 
-def train(config: DictConfig, laps: "Laps | None" = None) -> float | None:
+def train(config: DictConfig) -> float | None:
     """Trains what `config` describes and exports the best weights.
 
     Args:
         config: composed.
-        laps: gets the seconds of `build`, `training` and `validation`.
 
     Returns:
         The number that the config's objective names, at its best of the run's history; of a run
@@ -89,7 +85,7 @@ def train(config: DictConfig, laps: "Laps | None" = None) -> float | None:
             begin_afresh(output, config.overwrite)
         values |= {"ckpt_path": resume, "paths": {**values["paths"], "output": str(output)}}
         with ranks_start_from(values, output, __file__):
-            return _train(config, values, output, resume, laps)
+            return _train(config, values, output, resume)
 
 
 def _train(
@@ -97,23 +93,20 @@ def _train(
     values: dict[str, Any],
     output: Path,
     resume: str | None,
-    laps: "Laps | None",
 ) -> float | None:
     import pytorch_lightning as pl
 
-    from facedet.callbacks.objective_check import ObjectiveCheck
-    from facedet.callbacks.part_seconds import PartSeconds
     from facedet.data.readers.wider import require_subsets
     from facedet.training.trainer import build_trainer
 
     pl.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = build(config.data)
     module = build(config.model)
+    module.config = values
     step = prepare_weights(config, values, module, datamodule, resume)
     if module.metric is not None and datamodule.prepare is None:
         require_subsets(datamodule.reading("val").records, datamodule.root)
-    watching = [ObjectiveCheck(config.objective), *([] if laps is None else [PartSeconds(laps)])]
-    trainer = build_trainer(config, [*watching, *build_callbacks(config, values)])
+    trainer = build_trainer(config, build_callbacks(config))
     for logger in trainer.loggers:
         if resume is not None and hasattr(logger, "go_on") and output in Path(resume).parents:
             logger.go_on(step)
@@ -168,21 +161,19 @@ def prepare_weights(
     return 0
 
 
-def build_callbacks(config: DictConfig, values: dict[str, Any]) -> list:
+def build_callbacks(config: DictConfig) -> list:
     """The callbacks of a config; the one that writes the last checkpoint comes last."""
-    from facedet.callbacks.checkpoint_config import CheckpointConfig
     from facedet.callbacks.last_checkpoint import LastCheckpoint
 
-    callbacks = list(build(config.callbacks).values())
-    for callback in callbacks:
-        if isinstance(callback, CheckpointConfig):
-            callback.config = values
+    callbacks = build(config.callbacks).values()
     # Its file holds the others' states, that of the best checkpoint too.
     return sorted(callbacks, key=lambda callback: isinstance(callback, LastCheckpoint))
 
 
 def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:  # noqa: ANN401
     """Runs the training; what ends it early becomes an error of one line."""
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
     from facedet.loggers.wandb import end_runs
 
     last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
@@ -197,6 +188,9 @@ def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:
         what = f"interrupted at step {trainer.global_step}"
         number = signal.SIGTERM if trainer.received_sigterm else signal.SIGINT
         raise InterruptedTrainingError(what, number, how if last.is_file() else "") from stop
+    except MisconfigurationException as error:
+        # Of `monitor=${objective}` too, at the first validation, where no such number is logged.
+        raise UsageError(str(error).partition(" HINT")[0]) from error
     except RuntimeError as error:
         if trainer.world_size == 1 or not _is_lost_process(error):
             raise

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from facedet.allocator import give_back_above
-from facedet.structures import Detections, Losses, Predictions, Target
+from facedet.structures import CHECKPOINT_KEY, Detections, Losses, Predictions, Target
 
 Batch = tuple[Tensor, list[Target]]
 
@@ -45,6 +45,7 @@ class DetectionModule(pl.LightningModule):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.metric = metric
+        self.config: dict[str, Any] | None = None  # of the training, resolved, as plain data
 
     def forward(self, images: Tensor) -> Predictions:
         """RGB images [B, 3, H, W] in 0 … 255 to predictions."""
@@ -67,12 +68,22 @@ class DetectionModule(pl.LightningModule):
         )
         return {"loss": loss, "hardest_positive": losses.hardest_positive}
 
-    def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Adds the detections of a batch to the metric."""
+    def validation_step(self, batch: Batch, batch_index: int) -> dict[str, list[Detections]]:
+        """Adds the detections of a batch to the metric, and its loss to the mean `val/loss`."""
         images, targets = batch
+        predictions = self(images)
+        losses = self.criterion(predictions, targets)
+        self.log(
+            "val/loss",
+            losses.classification + losses.box,
+            batch_size=len(targets),
+            sync_dist=True,
+        )
+        detections = self.postprocess(predictions)
         if self.metric is not None:
-            self.metric.update(self.postprocess(self(images)), targets)
+            self.metric.update(detections, targets)
         give_back_above()
+        return {"detections": detections}
 
     def on_validation_epoch_end(self) -> None:
         """Logs the metric over all validation images."""
@@ -84,6 +95,15 @@ class DetectionModule(pl.LightningModule):
     def predict_step(self, batch: Batch, batch_index: int) -> list[Detections]:
         """Detections of a batch, in pixels of the images given."""
         return self.postprocess(self(batch[0]))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the config and the data's fingerprint, so that a file describes itself.
+
+        Plain data only: `torch.load(weights_only=True)` reads no objects.
+        """
+        if self.config is not None:
+            data = self.trainer.datamodule.fingerprint()  # type: ignore[attr-defined]
+            checkpoint[CHECKPOINT_KEY] = {"config": self.config, "data": data}
 
     def parameter_groups(self) -> Any:  # noqa: ANN401
         """What the optimiser is called with; one group of all parameters here.

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +24,9 @@ from omegaconf import DictConfig
 
 from facedet.config import CONF_DIR
 from facedet.errors import FacedetError, InterruptedTrainingError
-from facedet.profiling.laps import Laps
 from facedet.sweeps.folder import SweepFolder, held, now
 from facedet.sweeps.launchers import take_gpu
 from facedet.sweeps.plan import job_hash
-from facedet.sweeps.waiting import at_work
 from facedet.training.hydra_app import JobEndError
 from facedet.training.objective import best_row, goal_of, measured
 from facedet.training.run_folder import is_further_process
@@ -66,10 +65,10 @@ def run_job_of_sweep(config: DictConfig) -> float | None:
     plan, name = folder.plan(), job_hash(config)
     if is_further_process():
         is_done = _is_done(folder.status(name), plan)
-        return None if is_done else _train(config, folder.job(name), Laps())
+        return None if is_done else _train(config, folder.job(name))
     if (folder.hydra / "stop").exists():
         return None
-    with at_work(plan["begun"]) as waited, held(folder.job(name) / ".job.lock") as owner:
+    with held(folder.job(name) / ".job.lock") as owner:
         if owner is not None:
             log.info("%s: %s runs it already", name, owner)
             return None
@@ -81,7 +80,7 @@ def run_job_of_sweep(config: DictConfig) -> float | None:
         take_gpu(folder, plan)
         attempt = int(status.get("attempt") or 0) + 1
         known = {"hash": name, "overrides": settings, "attempt": attempt}
-        return _run(config, folder, plan, known, {"start": waited})
+        return _run(config, folder, plan, known)
 
 
 def _is_done(status: dict[str, Any], plan: dict[str, Any]) -> bool:
@@ -96,7 +95,6 @@ def _run(
     folder: SweepFolder,
     plan: dict[str, Any],
     known: dict[str, Any],
-    before: dict[str, float],
 ) -> float | None:
     """Attempts the job, twice where that is asked for, and keeps its status up to date.
 
@@ -105,23 +103,20 @@ def _run(
         folder: of the sweep.
         plan: how this start treats its jobs.
         known: of the status, the hash, the settings and the number of this attempt.
-        before: seconds by part, of what preceded the job.
     """
     name, goal = known["hash"], goal_of(config, config.objective)
     for number in range(plan["tries"]):
         status = {
             "state": "running", **known, "attempt": known["attempt"] + number,
             "host": socket.gethostname(), "pid": os.getpid(), "start": now(), "end": None,
-            "seconds": None, "parts": {}, "exit": None, "error": None, "checkpoint": None,
+            "seconds": None, "exit": None, "error": None, "checkpoint": None,
             "objective": None, "objective_name": config.objective, "metrics": {},
         }  # fmt: skip
         folder.write_status(name, status)
-        laps = Laps()
-        outcome, interruption = _attempt(config, folder.job(name), laps)
-        laps.end("end")
-        parts = {part: round(one, 3) for part, one in (before | laps.seconds).items()}
-        status |= outcome._asdict() | {"end": now(), "parts": parts}
-        status |= {"seconds": round(sum(laps.seconds.values()), 3)}
+        begun = time.monotonic()
+        outcome, interruption = _attempt(config, folder.job(name))
+        status |= outcome._asdict() | {"end": now()}
+        status |= {"seconds": round(time.monotonic() - begun, 3)}
         status |= _found(folder.job(name), config.objective, goal)
         folder.write_status(name, status)
         if interruption is not None:
@@ -133,11 +128,11 @@ def _run(
     return None
 
 
-def _attempt(config: DictConfig, output: Path, laps: Laps) -> tuple[Outcome, FacedetError | None]:
+def _attempt(config: DictConfig, output: Path) -> tuple[Outcome, FacedetError | None]:
     """Trains in `output`; returns how that ended, and what a signal made of it."""
     with _logging_to(output / "job.log"):
         try:
-            objective = _train(config, output, laps)
+            objective = _train(config, output)
         except InterruptedTrainingError as error:
             return _interrupted(error.what, error.number)
         except KeyboardInterrupt:
@@ -158,12 +153,12 @@ def _interrupted(what: str, number: int) -> tuple[Outcome, FacedetError]:
     return Outcome("interrupted", stop.exit_code, str(stop), None), stop
 
 
-def _train(config: DictConfig, output: Path, laps: Laps) -> float | None:
+def _train(config: DictConfig, output: Path) -> float | None:
     from facedet.commands.train import train
 
     config.paths.output, config.ckpt_path = str(output), "auto"
     try:
-        return train(config, laps)
+        return train(config)
     finally:
         # Trainer, module and loaders refer to each other: the next job needs their memory.
         gc.collect()

@@ -1,4 +1,4 @@
-"""What all processes of a training have, brought together."""
+"""Python objects of all processes of a training."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch.distributed as dist
 
 
-def of_all_ranks(trainer: pl.Trainer, value: Any) -> list[Any]:  # noqa: ANN401
+def all_gather(trainer: pl.Trainer, value: Any) -> list[Any]:  # noqa: ANN401
     """The `value` of every process, in the order of their ranks; all of them have to call it."""
     if trainer.world_size == 1:
         return [value]
