@@ -51,7 +51,7 @@ def is_further_process() -> bool:
     return any(os.environ.get(word, "0") not in ("", "0") for word in _RANK_WORDS)
 
 
-def begin_afresh(folder: Path, overwrite: bool) -> None:
+def start_fresh(folder: Path, overwrite: bool) -> None:
     """Makes `folder` ready for a run from its first step.
 
     Raises:
@@ -60,15 +60,15 @@ def begin_afresh(folder: Path, overwrite: bool) -> None:
     found = folder / "checkpoints" / "last.ckpt"
     if found.exists() and not overwrite:
         raise FacedetError(
-            f"{folder} holds a run already: ckpt_path=last goes on with it, another paths.output "
-            "begins afresh, overwrite=true replaces it"
+            f"{folder} holds a run already: ckpt_path=last resumes it, another paths.output starts "
+            "a new one, overwrite=true replaces it"
         )
     # The id of a run that is being replaced is not that of the new one.
     (folder / RUN_FILE).unlink(missing_ok=True)
 
 
 @contextmanager
-def ranks_start_from(config: Mapping[str, Any], output: Path, file: str) -> Iterator[None]:
+def ranks_start_from(config: Mapping[str, Any], output: Path) -> Iterator[None]:
     """Lets Lightning start a run's further processes from its composed config.
 
     Lightning repeats this process's command line. That of a multirun would begin a second
@@ -76,17 +76,15 @@ def ranks_start_from(config: Mapping[str, Any], output: Path, file: str) -> Iter
 
     Args:
         config: of this run, resolved.
-        output: folder of this run; gets the config as `.ranks/ranks.yaml`.
-        file: that the processes run.
+        output: folder of this run; gets the config as `.ranks.yaml`.
     """
     import __main__
 
-    folder = output / ".ranks"
+    path = output / ".ranks.yaml"
     program, specification = sys.argv, __main__.__spec__
     if not is_further_process():
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(OmegaConf.create(dict(config)), folder / "ranks.yaml")
-        sys.argv = [file, "--config-dir", str(folder.resolve()), "--config-name", "ranks"]
+        OmegaConf.save(OmegaConf.create(dict(config)), path)
+        sys.argv = [str(Path(__file__).with_name("rank.py")), str(path.resolve())]
         # With a specification Lightning would name the module that was started, not the file.
         __main__.__spec__ = None
     try:

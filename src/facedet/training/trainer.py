@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from facedet.config import build
 from facedet.errors import UsageError
+from facedet.training.objective import goal_of
 
 
 def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
@@ -25,12 +26,48 @@ def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
     from facedet.callbacks.checkpoint_io import DurableCheckpointIO
 
     settings = OmegaConf.merge(config.trainer, {"precision": precision(config.trainer)})
-    logger = build(config.logger) if config.get("logger") else False
+    logger = _build_loggers(config.get("logger"))
     plugins: list[Any] = [DurableCheckpointIO()]
     if SLURMEnvironment.detect():
         # The last checkpoint handles the signals; Lightning's would be of the middle of a step.
         plugins.append(SLURMEnvironment(auto_requeue=False))
     return build(settings, callbacks=callbacks, logger=logger, plugins=plugins)
+
+
+def build_callbacks(config: DictConfig) -> list:
+    """The callbacks of a config; the one that writes the last checkpoint comes last.
+
+    Raises:
+        UsageError: a node under `callbacks` does not say what it is.
+    """
+    from facedet.callbacks.last_checkpoint import LastCheckpoint
+    from facedet.callbacks.starting_point import StartingPoint
+
+    for name, node in config.callbacks.items():
+        if not isinstance(node, DictConfig) or "_target_" not in node:
+            raise UsageError(
+                f"callbacks.{name} has no _target_: callbacks={name} adds a callback of conf/"
+                f"callbacks, ~callbacks.{name} takes the settings out"
+            )
+    callbacks = list(build(config.callbacks).values())
+    if config.weights is not None:
+        callbacks.append(StartingPoint(config.objective, goal_of(config, config.objective)))
+    # Its file holds the others' states, that of the best checkpoint too.
+    return sorted(callbacks, key=lambda callback: isinstance(callback, LastCheckpoint))
+
+
+def _build_loggers(node: DictConfig | None) -> Any:  # noqa: ANN401
+    """The logger or loggers of a config; False for none."""
+    if not node:
+        return False
+    if "_target_" in node:
+        return build(node)
+    try:
+        return list(build(node).values())
+    except UsageError as error:
+        if "tensorboard" not in str(error):
+            raise
+        raise UsageError("logger=tensorboard needs TensorBoard: pip install tensorboard") from error
 
 
 def precision(trainer: DictConfig) -> str:

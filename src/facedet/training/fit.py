@@ -1,0 +1,226 @@
+"""A config to a trained detector: prepares, fits, and exports the best weights."""
+
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from facedet.config import build, plain
+from facedet.errors import FacedetError, InterruptedTrainingError, UsageError
+from facedet.training.objective import best_row, goal_of, measured
+from facedet.training.run_folder import (
+    is_further_process,
+    own_folder,
+    ranks_start_from,
+    start_fresh,
+)
+
+log = logging.getLogger(__name__)
+
+_SILENCED = (
+    ".*does not have many workers.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*Experiment logs directory .* exists.*",
+    ".*It is recommended to use `self.log\\('wider/.*sync_dist=True.*",
+    ".*isinstance\\(treespec, LeafSpec\\).*",
+    ".*You defined a `validation_step` but have no.*",
+    ".*The number of training batches.*is smaller than the logging interval.*",
+)
+
+
+def train(config: DictConfig) -> float | None:
+    """Trains what `config` describes and exports the best weights.
+
+    Args:
+        config: composed.
+
+    Returns:
+        The number that the config's objective names, at its best of the run's history; of a run
+        that keeps no such history the last one. None where it was never measured.
+
+    Raises:
+        FacedetError: the data, a checkpoint or a setting is not as it should be.
+        UsageError: it does not fit into the memory; or the first validation is over, and nothing
+            of the objective's name was logged.
+    """
+    values = plain(config)
+    from facedet.allocator import keep_freed_memory
+    from facedet.training.resume import find_checkpoint
+
+    silence()
+    keep_freed_memory()
+    output = Path(config.paths.output)
+    with own_folder(output):
+        resume = find_checkpoint(config.ckpt_path, output)
+        if resume is None and not is_further_process():
+            start_fresh(output, config.overwrite)
+        values |= {"ckpt_path": resume, "paths": {**values["paths"], "output": str(output)}}
+        with ranks_start_from(values, output):
+            return _train(config, values, output, resume)
+
+
+def _train(
+    config: DictConfig, values: dict[str, Any], output: Path, resume: str | None
+) -> float | None:
+    import pytorch_lightning as pl
+
+    from facedet.data.readers.wider import require_subsets
+    from facedet.training.estimate import check_fit
+    from facedet.training.trainer import build_callbacks, build_trainer
+
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    datamodule = build(config.data)
+    module = build(config.model)
+    module.config = values
+    step = load_weights(config, values, module, datamodule, resume)
+    if module.metric is not None and datamodule.prepare is None:
+        require_subsets(datamodule.reading("val").records, datamodule.root)
+    trainer = build_trainer(config, build_callbacks(config))
+    log.info("output: %s", output)
+    if not is_further_process():
+        check_fit(config, trainer, module, datamodule, step)
+    for logger in trainer.loggers:
+        if resume is not None and hasattr(logger, "go_on") and output in Path(resume).parents:
+            logger.go_on(step)
+        logger.log_hyperparams(values)
+    fit(trainer, module, datamodule, resume)
+    if not trainer.is_global_zero:
+        return None
+    report(trainer, module, output)
+    # Without a logger a history that lies there is that of an earlier run.
+    if trainer.loggers and (rows := measured(output, config.objective)):
+        goal = goal_of(config, config.objective)
+        return best_row(rows, config.objective, goal)[config.objective]
+    value = trainer.callback_metrics.get(config.objective)
+    return None if value is None else float(value)
+
+
+def load_weights(
+    config: DictConfig,
+    values: dict[str, Any],
+    module: Any,  # noqa: ANN401
+    datamodule: Any,  # noqa: ANN401
+    resume: str | None,
+) -> int:
+    """Loads what the config starts from, and checks the checkpoint that it resumes.
+
+    Returns:
+        Steps that the checkpoint `resume` has done, 0 without one.
+
+    Raises:
+        FacedetError: a file does not fit the network, the data or the settings.
+    """
+    from facedet.training.resume import check_data, check_resume, read_checkpoint
+    from facedet.weights.store import load_state, read_weights
+
+    if resume is not None:
+        content = read_checkpoint(resume)
+        check_resume(resume, content, values)
+        datamodule.prepare_data()
+        check_data(resume, content, datamodule.fingerprint(), datamodule.root)
+        # Lightning reads it again; here it is said in one line if it does not fit.
+        load_state(module.net, read_weights(resume).state, resume)
+        return int(content["global_step"])
+    if config.weights is not None:
+        load_state(module.net, read_weights(config.weights).state, config.weights)
+    elif config.backbone_weights is not None:
+        from facedet.weights.vgg16 import load_backbone, read_backbone_weights
+
+        name, mean = config.backbone_weights, module.net.mean.flatten().tolist()
+        state = read_backbone_weights(name, mean, Path(config.paths.cache))
+        load_backbone(module.net, state, name)
+    return 0
+
+
+def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:  # noqa: ANN401
+    """Runs the training; what ends it early becomes an error of one line."""
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    from facedet.loggers.wandb import end_runs
+
+    last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
+    how = f"ckpt_path=last paths.output={trainer.default_root_dir} goes on"
+    try:
+        with _signals_restored():
+            trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
+    except SystemExit as stop:
+        # Lightning's answer to a signal outside of the steps.
+        if not trainer.is_global_zero:
+            raise
+        what = f"interrupted at step {trainer.global_step}"
+        number = signal.SIGTERM if trainer.received_sigterm else signal.SIGINT
+        raise InterruptedTrainingError(what, number, how if last.is_file() else "") from stop
+    except MisconfigurationException as error:
+        # Of `monitor=${objective}` too, at the first validation, where no such number is logged.
+        raise UsageError(str(error).partition(" HINT")[0]) from error
+    except RuntimeError as error:
+        if trainer.world_size == 1 or not _is_lost_process(error):
+            raise
+        goes_on = f"; {how}" if last.is_file() else ""
+        raise FacedetError(
+            f"one of the {trainer.world_size} processes ended at step {trainer.global_step}; if it "
+            f"said why, that stands above{goes_on}"
+        ) from error
+    finally:
+        end_runs(trainer)
+
+
+def _is_lost_process(error: RuntimeError) -> bool:
+    """Whether a collective call failed because another process is gone."""
+    words = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
+    return any(word in str(error) for word in words)
+
+
+@contextmanager
+def _signals_restored() -> Iterator[None]:
+    """Gives Ctrl-C and SIGTERM back, after the block, to whoever had them before.
+
+    Lightning's handler of SIGTERM outlives its training and does no more than take a note: what
+    follows, be it another training, could not be ended.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def report(trainer: Any, module: Any, output: Path) -> None:  # noqa: ANN401
+    """Exports the best checkpoint's weights, else the last, and says where they lie."""
+    from facedet.weights.store import Weights, model_config, read_weights, save_weights
+
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    chosen = Path(best) if best else output / "checkpoints" / "last.ckpt"
+    if best or (chosen.is_file() and not trainer.fast_dev_run):
+        weights, name = read_weights(chosen), chosen.name
+    else:  # without a callback that writes checkpoints
+        info = {"source": "training", "steps": trainer.global_step}
+        weights = Weights(module.net.state_dict(), model_config(module.config), info)
+        name = "the last step"
+    target = save_weights(output / "weights.safetensors", weights)
+    metrics = {
+        name: float(value)
+        for name, value in trainer.callback_metrics.items()
+        if name.startswith("wider/")
+    }
+    shown = "  ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+    print(f"trained {trainer.global_step} steps; last validation: {shown or 'none'}")
+    print(f"weights: {target}  (of {name})")
+
+
+def silence() -> None:
+    """Lets only Lightning's warnings that a user can act on through."""
+    if is_further_process():  # the first process says the same
+        logging.getLogger().setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.WARNING)
+    for pattern in _SILENCED:
+        warnings.filterwarnings("ignore", pattern)
