@@ -92,7 +92,8 @@ def build_all(config, group):
     elif group in ("data", "augmentation"):
         assert build(config.data).batch_size == config.data.batch_size
     elif group == "trainer":
-        assert build(config.trainer, logger=False).max_steps == config.trainer.max_steps
+        trainer = build({**config.trainer, "precision": "32-true"}, logger=False)
+        assert trainer.max_steps == config.trainer.max_steps
     elif group == "logger" and "tensorboard" in config.logger:  # which the tests do without
         with pytest.raises(UsageError, match="TensorBoardLogger"):
             build(config.logger)

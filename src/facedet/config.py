@@ -88,16 +88,21 @@ def literal(key: str, value: str | Path) -> str:
     return f"{key}='{escaped}'"
 
 
+def check_paths(config: DictConfig) -> None:
+    """Raises `UsageError` where a path is empty, which would mean the root of the disk."""
+    for key in _PATH_KEYS:
+        value = OmegaConf.select(config, key, throw_on_missing=False)
+        if isinstance(value, str) and not value.strip():
+            raise UsageError(f"{key}= is empty: give a path, or leave the setting out")
+
+
 def plain(config: DictConfig) -> dict[str, Any]:
     """The config with every `${…}` resolved, as dicts, lists and numbers.
 
     Raises:
         UsageError: a value that must be given (`???`) is missing, or a path is empty.
     """
-    for key in _PATH_KEYS:
-        value = OmegaConf.select(config, key, throw_on_missing=False)
-        if isinstance(value, str) and not value.strip():
-            raise UsageError(f"{key}= is empty: give a path, or leave the setting out")
+    check_paths(config)
     try:
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:

@@ -65,7 +65,11 @@ def test_show_prints_the_config_and_trains_nothing(cli, tmp_path, monkeypatch):
         (["experiment=extd_fpn_32_relo"], 2, "the nearest is extd_fpn_32_relu"),
         (["optimizer.lr=fast"], 2, "optimizer.lr=fast: expected a number"),
         (["data.root=???"], 2, "data.root is not given: add data.root=VALUE"),
-        (["ckpt_path=nowhere.ckpt"], 1, "ckpt_path=nowhere.ckpt: no such file; wanted last, best"),
+        (
+            ["ckpt_path=nowhere.ckpt"],
+            1,
+            "ckpt_path=nowhere.ckpt: no such file; expected last",
+        ),
         (["ckpt_path=last"], 1, "checkpoints/last.ckpt"),
         (["ckpt_path=best"], 1, "checkpoints/best.ckpt"),
         (["weights=/nowhere.pth"], 1, "/nowhere.pth: no such weights file"),
@@ -101,7 +105,7 @@ def test_data_that_is_not_as_it_should_be(train, wider, tmp_path):
     result = train(f"data.root={copied}")
     assert result.code == 1
     assert result.err == (
-        f"facedet train: {copied}: its faces are in no lists, wanted "
+        f"facedet train: {copied}: its faces are in no lists, expected "
         "ground_truth/wider_{easy,medium,hard}_val.mat of the WIDER FACE evaluation tools\n"
     )
     (copied / "WIDER_train" / "images" / "0--Event" / "picture 0.jpg").unlink()
@@ -119,7 +123,7 @@ def test_a_short_training_leaves_everything(trained):
     assert read_weights(trained / "weights.safetensors").info["steps"] == 2
 
 
-def test_going_on_beside_and_from_a_file(train, trained, tmp_path):
+def test_resuming_from_a_file_of_another_run(train, trained, tmp_path):
     result = train(f"ckpt_path={trained / 'checkpoints' / 'last.ckpt'}", "trainer.max_steps=3")
     assert result.code == 0
     assert "trained 3 steps" in result.out
@@ -194,7 +198,7 @@ def test_a_signal_between_two_trainings_is_not_swallowed(train, monkeypatch):
     numbers, seen = (signal.SIGINT, signal.SIGTERM), []
     before = [signal.getsignal(number) for number in numbers]
     monkeypatch.setattr(
-        "facedet.commands.train.report",
+        "facedet.training.fit.report",
         lambda *_: seen.extend(signal.getsignal(number) for number in numbers),
     )
     assert train("trainer.max_steps=1").code == 0

@@ -6,9 +6,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from facedet.commands import train as command
 from facedet.config import compose
 from facedet.data.crowds.dataset import make_crowds
+from facedet.training import trainer
+from facedet.training.fit import train
 
 # Three batches an epoch; validations and checkpoints meet at some steps and miss each other at
 # others; images become easy at once, so that the epochs differ in length.
@@ -19,8 +20,7 @@ SETTINGS = [
     "trainer.val_check_interval=3", "callbacks.last.every_n_train_steps=2",
 ]  # fmt: skip
 MINING = ("mining=him", "mining.threshold=0.0", "mining.probability=0.4")
-ACCUMULATION = ("trainer.accumulate_grad_batches=2", "callbacks=[checkpoint_best,checkpoint_last,"
-                "random_states,ema]")  # fmt: skip
+ACCUMULATION = ("trainer.accumulate_grad_batches=2", "callbacks=ema")
 HOOKS = (
     "on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_before_optimizer_step",
     "on_train_batch_end", "on_train_epoch_end", "on_validation_start", "on_validation_batch_end",
@@ -63,7 +63,7 @@ def crowds(tmp_path_factory):
 @pytest.fixture
 def run(crowds, monkeypatch):
     """Trains into a folder; with `at`, until the place of that number."""
-    build = command.build_callbacks
+    build = trainer.build_callbacks
 
     def go(output, *words, at=None):
         cut = Cut(at)
@@ -73,10 +73,10 @@ def run(crowds, monkeypatch):
             # Before and after those that save: a place before the file is written, one after.
             return [cut, *callbacks]
 
-        monkeypatch.setattr(command, "build_callbacks", with_cut)
+        monkeypatch.setattr(trainer, "build_callbacks", with_cut)
         words = [*SETTINGS, f"data.root={crowds}", f"paths.output={output}", *words]
         try:
-            command.train(compose("train", words))
+            train(compose("train", words))
         except PowerCutError:
             return None
         return cut.places

@@ -37,15 +37,16 @@ def checkpoint(path, content=None):
     return path
 
 
-def test_the_last_of_this_folder_then_of_the_newest_beside(tmp_path):
+def test_the_last_of_this_folder_else_the_newest_run_is_named(tmp_path):
     assert find_checkpoint(None, tmp_path / "a") is None
     assert find_checkpoint("auto", tmp_path / "a") is None
-    with pytest.raises(FacedetError, match=r"neither .* nor a run beside it has checkpoints/last"):
+    with pytest.raises(FacedetError, match=r"a has no checkpoints/last\.ckpt$"):
         find_checkpoint("last", tmp_path / "a")
     for age, name in enumerate(("older", "newer")):
         path = checkpoint(tmp_path / name / "checkpoints" / "last.ckpt")
         os.utime(path, (1000 + age, 1000 + age))
-    assert find_checkpoint("last", tmp_path / "a").endswith("newer/checkpoints/last.ckpt")
+    with pytest.raises(FacedetError, match=r"newer resumes the newest run$"):
+        find_checkpoint("last", tmp_path / "a")
     assert find_checkpoint("last", tmp_path / "older").endswith("older/checkpoints/last.ckpt")
     assert find_checkpoint("auto", tmp_path / "a") is None  # another run's is not this one's
 
@@ -57,7 +58,7 @@ def test_a_damaged_last_gives_way_to_the_one_before(tmp_path, caplog):
         find_checkpoint("last", tmp_path)
     checkpoint(tmp_path / "checkpoints" / "previous.ckpt")
     assert find_checkpoint("last", tmp_path).endswith("previous.ckpt")
-    assert "is damaged: going on from" in caplog.text
+    assert "is damaged: resuming" in caplog.text
 
 
 def test_weights_and_other_files_are_no_checkpoints(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from facedet.errors import FacedetError
 from facedet.loggers.wandb import RUN_FILE
-from facedet.training.run_folder import begin_afresh, is_further_process, own_folder
+from facedet.training.run_folder import is_further_process, own_folder, start_fresh
 
 HOLD = """
 import sys, time
@@ -43,11 +43,11 @@ def test_further_processes_share_the_folder_of_the_first(tmp_path, monkeypatch):
 
 def test_a_run_is_not_replaced_by_accident(tmp_path):
     (tmp_path / "checkpoints").mkdir()
-    begin_afresh(tmp_path, overwrite=False)
+    start_fresh(tmp_path, overwrite=False)
     (tmp_path / "checkpoints" / "last.ckpt").touch()
     (tmp_path / RUN_FILE).write_text("abc")
-    with pytest.raises(FacedetError, match="holds a run already: ckpt_path=last goes on"):
-        begin_afresh(tmp_path, overwrite=False)
+    with pytest.raises(FacedetError, match="holds a run already: ckpt_path=last resumes it"):
+        start_fresh(tmp_path, overwrite=False)
     assert (tmp_path / RUN_FILE).exists()
-    begin_afresh(tmp_path, overwrite=True)
+    start_fresh(tmp_path, overwrite=True)
     assert not (tmp_path / RUN_FILE).exists()

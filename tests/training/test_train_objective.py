@@ -5,10 +5,10 @@ import csv
 import pytest
 import torch
 
-from facedet.commands.train import train
 from facedet.config import compose
 from facedet.errors import UsageError
 from facedet.metrics.wider import WiderAP
+from facedet.training.fit import train
 
 SMALL = ("preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.batch_size=2",
          "data.num_workers=0", "trainer=cpu", "trainer.num_sanity_val_steps=0",

@@ -68,7 +68,7 @@ def check_fit(config: Any, trainer: Any, module: Any, datamodule: Any, done: int
         config: of the training; its `estimate` is refuse, warn or off.
         trainer: Lightning's.
         module: to be trained; stays as it is.
-        datamodule: set up.
+        datamodule: of its data; made and read here.
         done: steps that are done already.
 
     Raises:
@@ -78,6 +78,8 @@ def check_fit(config: Any, trainer: Any, module: Any, datamodule: Any, done: int
         raise UsageError(f"estimate={config.estimate}: expected refuse, warn or off")
     if config.estimate == "off":
         return
+    datamodule.prepare_data()
+    datamodule.setup("fit")
     steps = trainer.max_steps - done if trainer.max_steps > 0 else 0
     found = estimate(trainer, module, datamodule, steps)
     crops = f"{found.batch} crops of {found.height} x {found.width} px"
@@ -185,7 +187,7 @@ def _counting() -> Iterator[list[int]]:
 
 
 def available_memory(device: torch.device) -> float:
-    """Bytes that are free on the device; of the machine's memory, what the container may take too."""
+    """Bytes that are free on the device, and for the CPU within the container's limit."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     free = [math.inf, *_cgroup_free()]

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from facedet.config import CONF_DIR, compose, explain, plain, quote
+from facedet.config import CONF_DIR, check_paths, compose, explain, plain, quote
 from facedet.errors import FacedetError, InterruptedTrainingError, UsageError
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def _show(name: str, overrides: Sequence[str], folder: Path | None, is_multirun:
     """Prints the resolved config; of a multirun those of all jobs, as YAML documents."""
     for job in expand(overrides) if is_multirun else [overrides]:
         config = compose(name, job, folder)
-        plain(config)  # says what is missing
+        check_paths(config)
         if is_multirun:
             print("---", f"# {' '.join(job)}", sep="\n")
         print(OmegaConf.to_yaml(config, resolve=True), end="")

@@ -1,4 +1,4 @@
-"""Finds the checkpoint to go on from, and refuses one that does not fit."""
+"""Finds the checkpoint to resume, and refuses one that does not fit."""
 
 import logging
 from collections.abc import Mapping
@@ -19,51 +19,50 @@ _FREE = ("paths", "data.root", "data.prepare", "ckpt_path", "weights", "backbone
          "overwrite", "logger", "data.num_workers", "trainer.default_root_dir")  # fmt: skip
 
 
-def find_checkpoint(wish: str | None, output: Path) -> str | None:
+def find_checkpoint(given: str | None, output: Path) -> str | None:
     """The file that `ckpt_path` means.
 
     Args:
-        wish: None; `last` or `best` of `output`, else of the newest run beside it; `auto`, the
-            `last` of `output` if there is one; or a path.
+        given: None; `last` or `best` of `output`; `auto`, the `last` of `output` if there is one;
+            or a path.
         output: folder of this run.
 
     Raises:
         FacedetError: there is no such file, or it is damaged.
     """
-    if wish is None:
+    if given is None:
         return None
-    if wish not in ("last", "best", "auto"):
-        if not Path(wish).is_file():
-            raise FacedetError(f"ckpt_path={wish}: no such file; wanted last, best, auto or a file")
-        if wish.endswith(".safetensors"):
+    if given not in ("last", "best", "auto"):
+        if not Path(given).is_file():
             raise FacedetError(
-                f"ckpt_path={wish}: holds weights only; weights=FILE starts from them"
+                f"ckpt_path={given}: no such file; expected last, best, auto or a file"
             )
-        return _whole(Path(wish))
-    name = "best" if wish == "best" else "last"
+        if given.endswith(".safetensors"):
+            raise FacedetError(
+                f"ckpt_path={given}: holds weights only; weights=FILE starts from them"
+            )
+        return _whole(Path(given))
+    name = "best" if given == "best" else "last"
     own = output / "checkpoints" / f"{name}.ckpt"
     if own.is_file():
         return _whole(own)
-    if wish == "auto":
+    if given == "auto":
         return None
     runs = sorted(output.parent.glob(f"*/checkpoints/{name}.ckpt"), key=lambda p: p.stat().st_mtime)
-    if not runs:
-        raise FacedetError(
-            f"ckpt_path={wish}: neither {output} nor a run beside it has checkpoints/{name}.ckpt"
-        )
-    return _whole(runs[-1])
+    newest = f"; paths.output={runs[-1].parents[1]} resumes the newest run" if runs else ""
+    raise FacedetError(f"ckpt_path={given}: {output} has no checkpoints/{name}.ckpt{newest}")
 
 
 def _whole(path: Path) -> str:
     """The path, or that of the checkpoint before it where it is damaged."""
     before = path.with_name("previous.ckpt")
     if is_whole(path):
-        log.info("going on from %s", path)
+        log.info("resuming %s", path)
         return str(path)
     if path.name == "last.ckpt" and is_whole(before):
-        log.warning("%s is damaged: going on from %s, the one before", path, before)
+        log.warning("%s is damaged: resuming %s, the one before", path, before)
         return str(before)
-    raise FacedetError(f"{path}: the checkpoint is damaged; go on from another, or start afresh")
+    raise FacedetError(f"{path}: the checkpoint is damaged; resume another, or start a new run")
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -83,7 +82,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
 
 def check_resume(path: str, content: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Refuses to go on with another network or optimiser; tells what else has changed.
+    """Refuses to resume with another network or optimiser; logs what else has changed.
 
     Args:
         path: of the checkpoint, for the message.
@@ -95,26 +94,27 @@ def check_resume(path: str, content: Mapping[str, Any], config: Mapping[str, Any
     """
     then, now = _flat(content[CHECKPOINT_KEY]["config"]), _flat(config)
     differing = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
-    told = [f"{key} {then.get(key)} -> {now.get(key)}" for key in differing if _is_in(key, _FIXED)]
-    if told:
+    fixed = [key for key in differing if _is_in(key, _FIXED)]
+    changed = [f"{key} {then.get(key)} -> {now.get(key)}" for key in fixed]
+    if changed:
         raise UsageError(
-            f"{path} belongs to another training: {'; '.join(told[:6])}; take the settings of "
-            "then, or start afresh with weights=FILE"
+            f"{path} belongs to another training: {'; '.join(changed[:6])}; take its "
+            "settings, or start a new one with weights=FILE"
         )
     if config.get("mining") and MINING not in content:
         raise UsageError(
-            f"{path} holds no difficulty table, it was trained with mining=none: go on with that, "
-            "or start afresh with weights=FILE mining=him"
+            f"{path} holds no difficulty table, it was trained with mining=none: resume with that, "
+            "or start a new run with weights=FILE mining=him"
         )
     tied = (*_FREE, "model", "preset")  # the model's node repeats the parts' own
     others = [key for key in differing if not _is_in(key, tied)]
     if others:
-        told = [f"{key} {then.get(key)} -> {now.get(key)}" for key in others]
-        log.warning("other settings than before: %s", "; ".join(told))
+        changed = [f"{key} {then.get(key)} -> {now.get(key)}" for key in others]
+        log.warning("other settings than before: %s", "; ".join(changed))
 
 
 def check_data(path: str, content: Mapping[str, Any], fingerprint: str, root: Path) -> None:
-    """Refuses to go on with another data set: order, position and difficulties mean that one.
+    """Refuses to resume with another data set: order, position and difficulties mean that one.
 
     Args:
         path: of the checkpoint, for the message.
@@ -129,7 +129,7 @@ def check_data(path: str, content: Mapping[str, Any], fingerprint: str, root: Pa
     if before not in (None, fingerprint):
         raise UsageError(
             f"{path} was trained on other pictures than {root} holds (fingerprint {before[:12]}, "
-            f"now {fingerprint[:12]}): give the same data, or start afresh with weights=FILE"
+            f"now {fingerprint[:12]}): give the same data, or start a new run with weights=FILE"
         )
 
 
