@@ -41,7 +41,7 @@ def composed(group, name):
         root.append("preset=extd_ssd_64_prelu")
     if group == "variant":
         root.append("preset=extd_plain_32")
-    if group == "protocol":
+    if group == "protocol" or name == "benchmark":
         return compose("evaluate", [f"{group}={choice}", "weights=a", *root])
     return compose("train", [f"{group}={choice}", *root])
 

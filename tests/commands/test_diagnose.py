@@ -165,7 +165,7 @@ def test_run_folder_of_evaluate(cli, data, evaluated):
     )
     assert lines[3].startswith("metrics.json has another AP: easy 1.0000, hard 0.6000 on 3 pict")
     assert lines[4].startswith("3 of 4 pictures, 6 detections, IoU 0.5 (not rounded); counted are")
-    assert "1 of 4 pictures have no detection file: they are left out" in result.err
+    assert "1 of 4 images have no detection file: they are left out" in result.err
 
 
 def test_what_agrees_is_not_remarked(cli, data, evaluated):
@@ -177,7 +177,7 @@ def test_what_agrees_is_not_remarked(cli, data, evaluated):
 
 def test_all_pictures_of_a_run(cli, data, evaluated):
     result = cli("diagnose", "--run", evaluated, "--data", data, "--images", "all")
-    assert "1 of 4 pictures have no detection file: their faces count as missed" in result.err
+    assert "1 of 4 images have no detection file: their faces count as missed" in result.err
     assert "\n4 of 4 pictures, 6 detections" in result.out
 
 
@@ -203,7 +203,7 @@ def test_pictures_that_are_not_there(cli, data, found, tmp_path):
     shutil.copytree(data / "ground_truth", bare / "ground_truth")
     result = cli("diagnose", *args, "--data", bare)
     assert result.code == 0
-    assert "4 of 4 pictures are not in" in result.err
+    assert "4 of 4 pictures are not on disk" in result.err
     assert "there is no sheet" in result.err
     # That of the report before is no picture of this one.
     assert {path.name for path in out.iterdir()} == FILES - {"worst.jpg"}
@@ -219,7 +219,7 @@ def test_an_unreadable_picture_is_told_and_left_out(cli, data, found, tmp_path):
     result = cli("diagnose", *args)
     assert result.code == 0
     lines = result.err.splitlines()
-    assert "1 of 4 pictures are not in" in lines[0]
+    assert "1 of 4 pictures are not on disk" in lines[0]
     assert "not on the sheet" in lines[1]
     assert "3.jpg" in lines[1]
     # Two are left: one row.
@@ -256,7 +256,7 @@ def test_another_iou_is_not_rounded(cli, data, tmp_path):
     args = ("diagnose", "--detections", found, "--data", data, "--images", "present", "--json")
     for iou, ap in (("0.5", 0.5), ("0.66", 0.5), ("0.7", 0)):
         assert cli(*args, "--iou", iou).json["tables"]["subsets"][2]["AP"] == ap
-    cli(*args, "--iou", "0.3").check_error(2, "--iou 0.3: wanted above 0.3")
+    cli(*args, "--iou", "0.3").check_error(2, "--iou 0.3: expected above 0.3")
 
 
 def test_requests_that_cannot_be_met(cli, data, found, tmp_path):
@@ -265,7 +265,7 @@ def test_requests_that_cannot_be_met(cli, data, found, tmp_path):
     message = "none of its 1 images is in", "the first is 9--Event/9"
     cli("diagnose", "--detections", other, "--data", data).check_error(1, *message)
     odd = write(tmp_path / "odd", {"0--Event/0": "0\n1\n10 10 10 20 90\n"})
-    message = "0--Event/0 has a score of 90, wanted 0 to 1"
+    message = "0--Event/0 has a score of 90, expected 0 to 1"
     result = cli("diagnose", "--detections", odd, "--data", data, "--images", "present")
     assert (result.code, message in result.err) == (1, True)
     cli("diagnose", "--data", data).check_error(2, "--detections", "--run")
@@ -301,5 +301,5 @@ def test_published_detections(cli, shared, tmp_path):
     assert len(tables["recall_events"]) == 61
     errors = {row["kind"]: row for row in tables["errors"]}
     ceiling = next(row["ceiling recall"] for row in tables["subsets"] if row["subset"] == "hard")
-    assert errors["all false boxes"]["AP if mended"] == pytest.approx(ceiling)
+    assert errors["all false boxes"]["AP if fixed"] == pytest.approx(ceiling)
     assert errors["all unfound faces"]["number"] == round((1 - ceiling) * 31958)

@@ -1,13 +1,10 @@
 """Matching and curves, with values worked out by hand."""
 
-import math
-
 import pytest
 import torch
 
 from facedet.metrics.functional import (
     average_precision,
-    image_average_precision,
     judge_detections,
     match_detections,
     normalise_scores,
@@ -101,41 +98,3 @@ def test_nothing_divides_zero_by_zero():
     assert precision.tolist() == [0.0] * 1000
     assert recall.tolist() == [0.0] * 1000
     assert average_precision(precision, recall).item() == 0.0
-
-
-def image_ap(scores, kept):
-    """Of three 10 x 10 px detections at 0, 20 and 40 px, the last of which is on no face."""
-    found = boxes((0, 0, 9, 9), (20, 0, 29, 9), (40, 0, 49, 9))
-    faces = boxes((0, 0, 9, 9), (20, 0, 29, 9))
-    return image_average_precision(found, torch.tensor(scores), faces, torch.tensor(kept)).item()
-
-
-def test_image_ap_by_hand():
-    # Face at 0.9, false at 0.8, face at 0.5: half the recall at precision 1, half at 2/3.
-    assert image_ap([0.9, 0.5, 0.8], [True, True]) == pytest.approx(1 / 2 + 1 / 3)
-    # The second face does not count: nor does what found it.
-    assert image_ap([0.5, 0.9, 0.1], [True, False]) == 1.0
-    # The false positive is better than the one face: precision 1/2.
-    assert image_ap([0.5, 0.9, 0.8], [True, False]) == 0.5
-
-
-def test_image_ap_takes_scores_as_they_are():
-    # The thresholds are multiples of 0.001: both scores pass 0.900 together, precision 1/2.
-    # Spread over 0 … 1 they would not, and the AP would be 1.
-    assert image_ap([0.9004, 0.9, 0.9001], [True, False]) == 0.5
-
-
-def test_image_ap_without_faces_or_detections():
-    assert math.isnan(image_ap([0.9, 0.5, 0.8], [False, False]))
-    kept = torch.ones(1, dtype=torch.bool)
-    none = image_average_precision(boxes(), torch.zeros(0), boxes((0, 0, 9, 9)), kept)
-    assert none.item() == 0.0
-
-
-def test_image_ap_with_the_quirk():
-    # 0.6 and 0.9 of the detection: the quirk gives it to the first face, which counts.
-    faces = boxes((0, 0, 9, 5), (0, 0, 9, 8))
-    kept = torch.tensor([True, False])
-    arguments = (boxes((0, 0, 9, 9)), torch.tensor([0.9]), faces, kept)
-    assert image_average_precision(*arguments).item() == 0.0
-    assert image_average_precision(*arguments, integer_quirk=True).item() == 1.0

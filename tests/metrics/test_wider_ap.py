@@ -179,5 +179,5 @@ def test_missing_images_are_counted_and_warned_of():
 
 
 def test_wrong_subsets_name_the_image():
-    with pytest.raises(ValueError, match=r"\[1, 1\] of image 7, wanted \[1, 3\]"):
+    with pytest.raises(ValueError, match=r"\[1, 1\] of image 7, expected \[1, 3\]"):
         WiderAP().update([detections([])], [target([(0, 0, 9, 9)], [[True]], 7)])

@@ -71,9 +71,9 @@ def _folder_texts(folder: Path) -> Iterator[Text]:
 def _image_names(keys: list[str], source: str) -> list[str]:
     """Maps relative paths of text files to "EVENT/IMAGE"; all must lie equally deep."""
     parts = [PurePosixPath(key).parts for key in keys]
-    wanted = 3 if parts and all(len(part) == 3 for part in parts) else 2
+    depth = 3 if parts and all(len(part) == 3 for part in parts) else 2
     for key, part in zip(keys, parts, strict=True):
-        if len(part) != wanted or (wanted == 3 and part[0] != parts[0][0]) or ".." in part:
+        if len(part) != depth or (depth == 3 and part[0] != parts[0][0]) or ".." in part:
             raise FacedetError(f"{source}: {key} is not EVENT/IMAGE.txt like the other text files")
     return [f"{part[-2]}/{without_suffix(part[-1].removesuffix('.txt'))}" for part in parts]
 
@@ -92,7 +92,7 @@ def _parse_text(source: str, name: str, text: str) -> np.ndarray:
     """Rows [N, 5] of one image's text, whose first line may name the image in several ways."""
     lines = text.rstrip().splitlines()
     if len(lines) < 2:
-        raise FacedetError(f"{source}: {len(lines)} lines, wanted the image's name and a count")
+        raise FacedetError(f"{source}: {len(lines)} lines, expected the image's name and a count")
     # "EVENT/IMAGE.jpg", "IMAGE.jpg" and "IMAGE" are all in use; another image's name is a mix-up.
     title = without_suffix(lines[0].strip().replace("\\", "/").rsplit("/", 1)[-1])
     if title != name.rsplit("/", 1)[-1]:

@@ -159,12 +159,12 @@ class ScoredLines(GatheredLines):
             self.lines.append(f"{name} {score:.{self.score_decimals}f} {numbers}")
 
 
-def _texts(path: Path, wanted: str) -> Iterator[Text]:
+def _texts(path: Path, content: str) -> Iterator[Text]:
     """Yields (source, name, text) of a .txt file, of those in a folder or of those in a zip.
 
     Args:
         path: the file, folder or zip; folders in it are searched.
-        wanted: what the files hold, for the message.
+        content: what the files hold, for the message.
 
     Raises:
         FacedetError: there is no such file, or one cannot be read.
@@ -172,12 +172,12 @@ def _texts(path: Path, wanted: str) -> Iterator[Text]:
     if path.is_dir():
         files = sorted(path.rglob("*.txt"))
         if not files:
-            raise FacedetError(f"{path} holds no .txt of {wanted}")
+            raise FacedetError(f"{path} holds no .txt of {content}")
         for file in files:
             yield str(file), file.relative_to(path).as_posix(), read_text(file)
     elif not path.is_file():
-        raise FacedetError(f"{path} does not exist: name a file, a folder or a zip of {wanted}")
+        raise FacedetError(f"{path} does not exist: name a file, a folder or a zip of {content}")
     elif zipfile.is_zipfile(path):
-        yield from zip_texts(path, list, f"no .txt of {wanted}")
+        yield from zip_texts(path, list, f"no .txt of {content}")
     else:
         yield str(path), path.name, read_text(path)

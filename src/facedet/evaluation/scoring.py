@@ -95,7 +95,7 @@ def score_files(
         "only_present": only_present,
         "pictures_sha256": picture_digest(scored),
     }
-    notes = _notes(benchmark, records, found, only_present)
+    notes = presence_notes(benchmark, records, found, only_present)
     hint = column_hint(present, found, benchmark.columns)
     return Scored(benchmark, metric, report, notes + ([f"{detections}: {hint}"] if hint else []))
 
@@ -118,7 +118,7 @@ def score_records(
     return metric
 
 
-def _notes(
+def presence_notes(
     benchmark: Benchmark,
     records: Sequence[Record],
     found: Mapping[str, np.ndarray],

@@ -13,7 +13,7 @@ from facedet import boxes as box_ops
 def match_detections(
     boxes: Tensor, faces: Tensor, threshold: float = 0.5, integer_quirk: bool = False
 ) -> Tensor:
-    """Finds the face that each detection of one image means.
+    """Finds the face that each detection of one image matches.
 
     Every detection takes the face of highest IoU (sides counted as x2 - x1 + 1), the first among
     equals, whatever other detections take.
@@ -21,7 +21,7 @@ def match_detections(
     Args:
         boxes: detections [N, 4], xyxy pixels.
         faces: all faces [G, 4] of the image, xyxy pixels.
-        threshold: the IoU from which a detection means a face.
+        threshold: the IoU from which a detection matches a face.
         integer_quirk: round the IoU to 0 or 1 first, half upwards, as MATLAB does with the
             int32 boxes of WIDER FACE's files: the first face with IoU 0.5 is then taken instead
             of the best.
@@ -43,27 +43,27 @@ def match_detections(
     return torch.where(reached, best, -1)
 
 
-def judge_detections(match: Tensor, scores: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+def judge_detections(match: Tensor, scores: Tensor, in_subset: Tensor) -> tuple[Tensor, Tensor]:
     """Says what each detection of one image counts as, in each subset of the faces.
 
-    A detection that means a face outside the subset is not counted. Of those that mean the same
-    kept face, the best-scored recalls it and the others are false positives.
+    A detection that matches a face outside the subset is not counted. Of those that match the
+    same face of the subset, the best-scored recalls it and the others are false positives.
 
     Args:
         match: face index [N], -1 for none, of `match_detections`.
         scores: [N].
-        kept: [G, S] bool, the faces of each subset.
+        in_subset: [G, S] bool, the faces of each subset.
 
     Returns:
         proposals [N, S] bool, the detections that count, and recalls [N, S] bool, those among
         them that are a face's best.
     """
-    # A last row stands for "no face": a detection that means none counts in every subset.
-    slot = match % (len(kept) + 1)
-    proposals = torch.cat([kept, kept.new_ones(1, kept.shape[1])])[slot]
+    # A last row stands for "no face": a detection that matches none counts in every subset.
+    slot = match % (len(in_subset) + 1)
+    proposals = torch.cat([in_subset, in_subset.new_ones(1, in_subset.shape[1])])[slot]
     rank = torch.empty_like(match)
     rank[scores.argsort(descending=True, stable=True)] = torch.arange(len(match))
-    best = torch.full((len(kept) + 1,), len(match)).scatter_reduce(0, slot, rank, "amin")
+    best = torch.full((len(in_subset) + 1,), len(match)).scatter_reduce(0, slot, rank, "amin")
     leads = (rank == best[slot]) & (match >= 0)
     return proposals, proposals & leads[:, None]
 
@@ -119,37 +119,3 @@ def average_precision(precision: Tensor, recall: Tensor) -> Tensor:
     steps = torch.cat([zero, recall.double(), one]).diff()
     envelope = torch.cat([precision.double(), zero]).flip(0).cummax(0).values.flip(0)
     return (steps * envelope).sum()
-
-
-def image_average_precision(
-    boxes: Tensor,
-    scores: Tensor,
-    faces: Tensor,
-    kept: Tensor,
-    threshold: float = 0.5,
-    integer_quirk: bool = False,
-) -> Tensor:
-    """The average precision of a single image (arXiv 1811.11662, figure 1): how hard it is.
-
-    Matched as `match_detections` and `judge_detections` do. A set's scores are spread over 0 … 1
-    before they are counted; those of one image are taken as they are, since its worst detection
-    is not the worst of the set.
-
-    Args:
-        boxes: detections [N, 4], xyxy pixels.
-        scores: [N] in [0, 1].
-        faces: all faces [G, 4] of the image.
-        kept: [G] bool, those that count; a detection that means another one does not count.
-        threshold: IoU from which a detection means a face.
-        integer_quirk: see `match_detections`.
-
-    Returns:
-        A float64 scalar in [0, 1]; not a number where no face counts.
-    """
-    total = int(kept.sum())
-    if not total:
-        return torch.tensor(torch.nan, dtype=torch.float64)
-    match = match_detections(boxes, faces, threshold, integer_quirk)
-    proposals, recalls = judge_detections(match, scores, kept[:, None])
-    points = precision_recall(scores.double(), proposals[:, 0], recalls[:, 0], total)
-    return average_precision(*points)

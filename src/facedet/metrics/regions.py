@@ -79,7 +79,7 @@ def draw_ellipses(ellipses: np.ndarray, size: tuple[int, int]) -> Drawn:
 
 
 def _draw(shapes: np.ndarray, size: tuple[int, int]) -> Drawn:
-    """Regions of either kind, told apart by their columns."""
+    """Regions of either kind, distinguished by their columns."""
     return (draw_ellipses if shapes.shape[1] == 5 else draw_rectangles)(shapes, size)
 
 

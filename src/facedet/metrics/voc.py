@@ -45,7 +45,7 @@ def match_faces(boxes: Tensor, faces: Tensor, threshold: float = 0.5) -> Tensor:
     Args:
         boxes: detections [N, 4], xyxy pixels.
         faces: [G, 4].
-        threshold: a detection means a face where the IoU is above this. Sides are counted as
+        threshold: a detection matches a face where the IoU is above this. Sides are counted as
             x2 - x1 + 1, but boxes that only touch have none.
 
     Returns:
@@ -61,7 +61,7 @@ def match_faces(boxes: Tensor, faces: Tensor, threshold: float = 0.5) -> Tensor:
 
 
 def match_pictures(pictures: PictureSet, threshold: float) -> Tensor:
-    """The face [D] that each detection of the set means, an index into all faces, or -1."""
+    """The face [D] that each detection of the set matches, an index into all faces, or -1."""
     matches, first = [], 0
     for boxes, faces in zip(
         pictures.boxes.split(pictures.detections),
@@ -77,19 +77,19 @@ def match_pictures(pictures: PictureSet, threshold: float) -> Tensor:
 def rank_pictures(pictures: PictureSet, match: Tensor) -> tuple[Ranked, Tensor]:
     """Counts a matched set, over all pictures at once.
 
-    A detection that means a face to ignore does not count. Of those that mean the same face, the
-    best-scored one has found it and the others are false positives; equal scores count in the
+    A detection that matches a face to ignore does not count. Of those that match the same face,
+    the best-scored one has found it and the others are false positives; equal scores count in the
     order of the rows.
 
     Returns:
         The curve, and whether each detection [D] is the one that found its face.
     """
-    kept = ~pictures.ignore[:, None]
-    counted, found = (flags[:, 0] for flags in judge_detections(match, pictures.scores, kept))
+    counts = ~pictures.ignore[:, None]
+    counted, found = (flags[:, 0] for flags in judge_detections(match, pictures.scores, counts))
     order = pictures.scores.argsort(descending=True, stable=True)
     order = order[counted[order]]
     hits = found[order].double().cumsum(dim=0)
-    faces = int(kept.sum())
+    faces = int(counts.sum())
     precision = hits / torch.arange(1, len(order) + 1, dtype=torch.float64)
     return Ranked(pictures.scores[order], precision, hits / max(faces, 1), faces), found
 
@@ -184,7 +184,7 @@ class VocAP(Metric):
         self.name = name
         self.iou = iou
         if rounds < 1:
-            raise UsageError(f"rounds={rounds}: at least 1 is wanted, which refines nothing")
+            raise UsageError(f"rounds={rounds}: expected at least 1, which refines nothing")
         self.rounds = rounds
         self.min_face = min_face
         self.min_detection = min_detection

@@ -50,7 +50,7 @@ class WiderAP(Metric):
             int32 boxes; published numbers come from it.
         subsets: names of the columns of `Target.subsets`.
         expected_images: images in the whole set; a warning follows where fewer were seen.
-        iou: from which a detection means a face.
+        iou: from which a detection matches a face.
         thresholds: points on the curve.
     """
 
@@ -98,18 +98,18 @@ class WiderAP(Metric):
         """
         self._summary = None
         for found, target in zip(detections, targets, strict=True):
-            wanted = (len(target.boxes), len(self.subsets))
-            if target.subsets.shape != wanted:
+            expected = (len(target.boxes), len(self.subsets))
+            if target.subsets.shape != expected:
                 raise ValueError(
                     f"subsets {list(target.subsets.shape)} of image {target.index}, "
-                    f"wanted {list(wanted)} (faces, {'/'.join(self.subsets)})"
+                    f"expected {list(expected)} (faces, {'/'.join(self.subsets)})"
                 )
             boxes, scores = found.boxes.detach().cpu(), found.scores.detach().cpu().double()
-            kept = target.subsets.cpu().bool() & ~target.ignore.cpu().bool()[:, None]
+            in_subset = target.subsets.cpu().bool() & ~target.ignore.cpu().bool()[:, None]
             match = match_detections(boxes, target.boxes.cpu(), self.iou, self.integer_quirk)
-            flags = torch.cat(judge_detections(match, scores, kept), dim=1)
+            flags = torch.cat(judge_detections(match, scores, in_subset), dim=1)
             bits = (flags * 2 ** torch.arange(flags.shape[1])).sum(dim=1)
-            counts = torch.tensor([target.index, len(scores), *kept.sum(dim=0).tolist()])
+            counts = torch.tensor([target.index, len(scores), *in_subset.sum(dim=0).tolist()])
             self.scores.append(to_state(scores, self.device))
             self.verdicts.append(to_state(bits, self.device))
             self.pictures.append(to_state(counts, self.device))

@@ -8,18 +8,8 @@ import torch
 
 from facedet.evaluation.benchmarks import WiderFace
 from facedet.evaluation.diagnosis.errors import price_errors, sort_boxes, sort_faces
-from facedet.evaluation.diagnosis.matching import (
-    best_f1_score,
-    image_aps,
-    image_faces,
-    judge_picture,
-    judge_records,
-    precision,
-    recall,
-    subset_ap,
-)
+from facedet.evaluation.diagnosis.matching import judge_records
 from facedet.evaluation.diagnosis.report import (
-    describe_run,
     headline,
     page,
     table_of_dropping,
@@ -106,14 +96,14 @@ def test_every_false_box_has_one_kind(verdicts):
 
 def test_ap_and_recall_by_hand(verdicts):
     # Six faces; A and F at precision 1, B as the third of nine boxes.
-    assert subset_ap(verdicts, 0) == pytest.approx((1 + 1 + 3 / 9) / 6)
-    assert recall(verdicts, 0) == 3 / 6
+    assert verdicts.ap(0) == pytest.approx((1 + 1 + 3 / 9) / 6)
+    assert verdicts.recall(0) == 3 / 6
     # A score of its own is reached by F.
-    assert recall(verdicts, 0, 0.85) == 2 / 6
+    assert verdicts.recall(0, 0.85) == 2 / 6
     # From 0.7 on: A, F, the duplicate and one near C.
-    assert recall(verdicts, 0, OPERATION) == 2 / 6
-    assert precision(verdicts, 0, OPERATION) == 2 / 4
-    assert precision(verdicts, 0, 0.96) == 0
+    assert verdicts.recall(0, OPERATION) == 2 / 6
+    assert verdicts.precision(0, OPERATION) == 2 / 4
+    assert verdicts.precision(0, 0.96) == 0
 
 
 def test_what_errors_cost_by_hand(verdicts):
@@ -129,7 +119,7 @@ def test_what_errors_cost_by_hand(verdicts):
         "all unfound faces": (3, "faces", 3),
         "all false boxes": (7, "boxes", 2),
     }
-    assert {kind: one.mended for kind, one in errors.items()} == pytest.approx(
+    assert {kind: one.fixed for kind, one in errors.items()} == pytest.approx(
         {
             "missed": (2 + 3 / 9) / 5,
             "crowded out": (2 + 3 / 9) / 5,
@@ -151,13 +141,13 @@ def test_low_scores_where_nothing_reaches_the_operating_score(verdicts):
     # All three get the best score there is, and with E's box, which does not count, precision 1.
     errors = {one.kind: one for one in price_errors(verdicts, 0, 0.99)}
     assert errors["low-scored"].number == 3
-    assert errors["low-scored"].mended == pytest.approx(3 / 6)
+    assert errors["low-scored"].fixed == pytest.approx(3 / 6)
     assert errors["all false boxes"].shown == 0
 
 
 def test_best_f1_by_hand(verdicts):
     # 2 TP / (boxes + 6): 2/7 at 0.9, 4/8 at 0.85, 6/15 at 0.3.
-    assert best_f1_score(verdicts, 0) == 0.85
+    assert verdicts.best_f1_score(0) == 0.85
 
 
 def test_equal_scores_are_chosen_together():
@@ -165,38 +155,38 @@ def test_equal_scores_are_chosen_together():
     wrong = [[200 + 20 * i, 0, 9, 9, 0.5] for i in range(4)]
     rows = np.array([[0, 0, 9, 9, 0.9], [50, 0, 9, 9, 0.5], *wrong])
     # 2 · 1 / (1 + 2) at 0.9, and 2 · 2 / (6 + 2) at 0.5, however the equal ones are ordered.
-    assert best_f1_score(judge_records([two], {"e/a": rows}), 0) == 0.9
-    assert best_f1_score(judge_records([two], {"e/a": rows[::-1].copy()}), 0) == 0.9
+    assert judge_records([two], {"e/a": rows}).best_f1_score(0) == 0.9
+    assert judge_records([two], {"e/a": rows[::-1].copy()}).best_f1_score(0) == 0.9
     # Of equal F1, 2 · 1 / (1 + 3) and 2 · 2 / (5 + 3), the higher score.
     three = record("e/a", [[0, 0, 9, 9], [50, 0, 9, 9], [90, 90, 9, 9]], [1, 1, 1])
     wrong = [[200 + 20 * i, 0, 9, 9, 0.6 - i / 100] for i in range(3)]
     rows = np.array([[0, 0, 9, 9, 0.9], *wrong, [50, 0, 9, 9, 0.3]])
-    assert best_f1_score(judge_records([three], {"e/a": rows}), 0) == 0.9
+    assert judge_records([three], {"e/a": rows}).best_f1_score(0) == 0.9
 
 
 def test_ap_of_single_images(verdicts):
-    values = image_aps(RECORDS, FOUND, 0)
+    values = verdicts.image_aps(0)
     np.testing.assert_allclose(values, [np.nan, (2 + 3 / 9) / 6, np.nan])
-    assert image_faces(verdicts, 0).tolist() == [0, 6, 0]
-    assert image_aps([FACES], {}, 0).tolist() == [0.0]
+    assert verdicts.image_faces(0).tolist() == [0, 6, 0]
+    assert judge_records([FACES], {}).image_aps(0).tolist() == [0.0]
 
 
 def test_what_is_shown_of_a_picture(verdicts):
-    judged = judge_picture(verdicts, 1, 0, OPERATION)
-    assert judged.missed.nonzero()[0].tolist() == [B, C, D, G]
-    assert judged.right.nonzero()[0].tolist() == [1, 2]
-    assert judged.wrong.nonzero()[0].tolist() == [3, 4]
-    empty = judge_picture(verdicts, 0, 0, OPERATION)
+    judged = verdicts.picture(1, 0, OPERATION)
+    assert judged[0].nonzero()[0].tolist() == [B, C, D, G]
+    assert judged[1].nonzero()[0].tolist() == [1, 2]
+    assert judged[2].nonzero()[0].tolist() == [3, 4]
+    empty = verdicts.picture(0, 0, OPERATION)
     assert [len(mask) for mask in empty] == [1, 0, 0]
-    assert not empty.missed.any()
+    assert not empty[0].any()
 
 
 def test_nothing_detected_at_all():
     verdicts = judge_records(RECORDS, {})
-    assert (subset_ap(verdicts, 0), recall(verdicts, 0), best_f1_score(verdicts, 0)) == (0, 0, 0)
+    assert (verdicts.ap(0), verdicts.recall(0), verdicts.best_f1_score(0)) == (0, 0, 0)
     errors = {one.kind: one for one in price_errors(verdicts, 0, 0.5)}
     assert errors["missed"].number == 6
-    assert all(one.mended == 0 for one in errors.values())
+    assert all(one.fixed == 0 for one in errors.values())
 
 
 def random_set(seed):
@@ -228,24 +218,24 @@ def test_the_numbers_are_those_of_the_metric(seed, quirk):
     left = {name: rows[rows[:, 4] >= 0.4] for name, rows in found.items()}
     dropped = metric(left).compute()
     for place, name in enumerate("ab"):
-        assert subset_ap(verdicts, place) == values[f"wider/{name}"].item()
-        assert recall(verdicts, place) == pytest.approx(curves[name].recall[-1].item(), abs=1e-12)
-        assert subset_ap(verdicts, place, 0.4) == dropped[f"wider/{name}"].item()
+        assert verdicts.ap(place) == values[f"wider/{name}"].item()
+        assert verdicts.recall(place) == pytest.approx(curves[name].recall[-1].item(), abs=1e-12)
+        assert verdicts.ap(place, 0.4) == dropped[f"wider/{name}"].item()
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_faces_and_boxes_are_shared_out_and_mending_never_harms(seed):
+def test_faces_and_boxes_are_shared_out_and_fixing_never_harms(seed):
     verdicts = judge_records(*random_set(seed))
     for place in range(2):
         fates = torch.stack(list(sort_faces(verdicts, place, 0.5).values()))
-        assert torch.equal(fates.sum(dim=0), verdicts.kept[:, place].long())
+        assert torch.equal(fates.sum(dim=0), verdicts.in_subset[:, place].long())
         kinds = torch.stack(list(sort_boxes(verdicts, place).values()))
         false = verdicts.proposals[:, place] & ~verdicts.recalls[:, place]
         assert torch.equal(kinds.sum(dim=0), false.long())
         errors = price_errors(verdicts, place, 0.5)
-        assert min(one.mended for one in errors) >= subset_ap(verdicts, place) - 1e-12
+        assert min(one.fixed for one in errors) >= verdicts.ap(place) - 1e-12
         # Without false boxes, the AP is the ceiling recall.
-        assert errors[-1].mended == pytest.approx(recall(verdicts, place))
+        assert errors[-1].fixed == pytest.approx(verdicts.recall(place))
 
 
 def test_tables_by_hand(verdicts):
@@ -315,7 +305,7 @@ def test_the_sentences_to_read_first(verdicts):
         "boxes 0.500."
     )
     assert gains == (
-        "What would gain most, mended alone: badly localised (3 boxes) +0.165, "
+        "What would gain most, fixed alone: badly localised (3 boxes) +0.165, "
         "missed (1 faces) +0.078, crowded out (1 faces) +0.078."
     )
     assert sizes == (
@@ -334,7 +324,7 @@ def test_nothing_is_said_to_gain_where_nothing_does():
 
 
 def test_page_is_aligned_and_short(verdicts):
-    ap = subset_ap(verdicts, 0)
+    ap = verdicts.ap(0)
     errors = table_of_errors(price_errors(verdicts, 0, OPERATION), ap)
     rows = [(f"event {i:02}", 1000, None, 0.5, 0, 0, 0, 0) for i in range(12)]
     events = tables_of_recall(verdicts, RECORDS, 0, OPERATION)[2]._replace(rows=rows)
@@ -348,13 +338,24 @@ def test_page_is_aligned_and_short(verdicts):
     assert "event 10" not in text
 
 
-def test_what_an_evaluation_says_of_itself():
-    told = {
-        "protocol": "wider_single",
-        "weights": {"file": "a.safetensors", "sha256": "0123456789abcdef"},
-        "versions": {"facedet": "1.2"},
-    }
-    assert describe_run(told) == (
-        "protocol wider_single, weights a.safetensors, sha256 0123456789ab, facedet 1.2"
-    )
-    assert describe_run({"protocol": "wider", "weights": 3}) == "protocol wider"
+def image_aps(scores, kept, faces=((0, 0, 9, 9), (20, 0, 9, 9)), **options):
+    """Of three 10 x 10 px detections at 0, 20 and 40 px, the last of which is on no face."""
+    rows = [[x, 0, 9, 9, score] for x, score in zip((0, 20, 40), scores, strict=True)]
+    one = record("e/a", faces, kept)
+    return judge_records([one], {"e/a": np.array(rows)}, **options).image_aps(0).tolist()
+
+
+def test_the_ap_of_an_image_by_hand():
+    # Face at 0.9, false at 0.8, face at 0.5: half the recall at precision 1, half at 2/3.
+    assert image_aps([0.9, 0.5, 0.8], [1, 1]) == pytest.approx([1 / 2 + 1 / 3])
+    # The second face does not count: nor does what found it.
+    assert image_aps([0.5, 0.9, 0.1], [1, 0]) == [1.0]
+    # The false positive is better than the one face: precision 1/2.
+    assert image_aps([0.5, 0.9, 0.8], [1, 0]) == [0.5]
+    # The thresholds are multiples of 0.001: both scores pass 0.900 together, precision 1/2.
+    # Spread over 0 … 1 they would not, and the AP would be 1.
+    assert image_aps([0.9004, 0.9, 0.9001], [1, 0]) == [0.5]
+    # IoU 0.6 and 0.9 of the detection: rounded, the first face has it, which counts.
+    nested = ((0, 0, 9, 5), (0, 0, 9, 8))
+    assert image_aps([0.9, 0.1, 0.1], [1, 0], nested, integer_quirk=False) == [0.0]
+    assert image_aps([0.9, 0.1, 0.1], [1, 0], nested, integer_quirk=True) == [1.0]

@@ -1,6 +1,6 @@
 """What goes wrong with the faces and boxes of a set, and what each kind of error costs in AP.
 
-In the manner of TIDE (Bolya et al., 2020), an oracle mends the errors of one kind and nothing
+In the manner of TIDE (Bolya et al., 2020), an oracle fixes the errors of one kind and nothing
 else, and the AP is computed again. The kinds are those of a single class under WIDER FACE's
 protocol, in which the faces outside a subset are ignored.
 """
@@ -10,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from facedet.evaluation.diagnosis.matching import Verdicts, is_found, plain_ap
+from facedet.evaluation.diagnosis.matching import Verdicts, plain_ap
 from facedet.metrics.functional import judge_detections, normalise_scores
 
-# IoU from which a box that means no face is said to lie badly on one, not on background.
+# IoU from which a box that matches no face counts as badly localised, not as background.
 NEAR = 0.3
 
 
@@ -24,7 +24,7 @@ class Errors(NamedTuple):
     number: int  # faces, or detections of any score
     of: str  # "faces" or "boxes"
     shown: int  # of these boxes, those with at least the operating score; all faces
-    mended: float  # the AP in [0, 1] without these errors
+    fixed: float  # the AP in [0, 1] without these errors
 
 
 def sort_faces(verdicts: Verdicts, subset: int, score: float) -> dict[str, Tensor]:
@@ -37,24 +37,24 @@ def sort_faces(verdicts: Verdicts, subset: int, score: float) -> dict[str, Tenso
 
     Returns:
         Masks [F] bool that share out the subset's faces:
-        `found`: a detection with at least the operating score means it.
-        `low-scored`: one means it, but none with that score.
-        `badly localised`: none means it, but it is the nearest face of one that means no face,
-        at an IoU of 0.3 or more.
-        `crowded out`: a detection has IoU 0.3 or more with it, but each such one means another
+        `found`: a detection with at least the operating score matches it.
+        `low-scored`: one matches it, but none with that score.
+        `badly localised`: none matches it, but it is the nearest face of one that matches no
+        face, at an IoU of 0.3 or more.
+        `crowded out`: a detection has IoU 0.3 or more with it, but each such one matches another
         face or lies nearer to it.
         `missed`: every detection has IoU below 0.3 with it.
     """
-    kept = verdicts.kept[:, subset]
-    unfound = kept & ~is_found(verdicts)
-    missed = unfound & (verdicts.reach < NEAR)
-    localised = torch.zeros_like(kept)
+    faces, matched, found = verdicts.in_subset[:, subset], verdicts.found(), verdicts.found(score)
+    unmatched = faces & ~matched
+    missed = unmatched & (verdicts.best_iou < NEAR)
+    localised = torch.zeros_like(faces)
     localised[verdicts.nearest[sort_boxes(verdicts, subset)["badly localised"]]] = True
     return {
-        "found": kept & is_found(verdicts, score),
-        "low-scored": kept & is_found(verdicts) & ~is_found(verdicts, score),
-        "badly localised": unfound & localised,
-        "crowded out": unfound & ~missed & ~localised,
+        "found": faces & found,
+        "low-scored": faces & matched & ~found,
+        "badly localised": unmatched & localised,
+        "crowded out": unmatched & ~missed & ~localised,
         "missed": missed,
     }
 
@@ -64,28 +64,27 @@ def sort_boxes(verdicts: Verdicts, subset: int) -> dict[str, Tensor]:
 
     Returns:
         Masks [D] bool that share out these detections:
-        `badly localised`: means no face; the nearest one is in the subset, at IoU 0.3 or more.
-        `duplicate`: means a face that a better-scored one means.
+        `badly localised`: matches no face; the nearest one is in the subset, at IoU 0.3 or more.
+        `duplicate`: matches a face that a better-scored one matches.
         `near an ignored face`: the nearest face is outside the subset, at IoU 0.3 or more but too
-        far to be meant, and so for the detection to be ignored.
+        far to be matched, and so for the detection to be ignored.
         `background`: IoU below 0.3 with every face.
     """
-    kept = verdicts.kept[:, subset]
     false = verdicts.proposals[:, subset] & ~verdicts.recalls[:, subset]
-    near = ~verdicts.means & (verdicts.overlap >= NEAR)
-    on_kept = near & _at(kept, verdicts.nearest)
+    near = ~verdicts.matched & (verdicts.overlap >= NEAR)
+    near_own = near & _at(verdicts.in_subset[:, subset], verdicts.nearest)
     return {
-        "badly localised": on_kept,
-        "duplicate": false & verdicts.means,
-        "near an ignored face": near & ~on_kept,
-        "background": ~verdicts.means & ~near,
+        "badly localised": near_own,
+        "duplicate": false & verdicts.matched,
+        "near an ignored face": near & ~near_own,
+        "background": ~verdicts.matched & ~near,
     }
 
 
 def price_errors(verdicts: Verdicts, subset: int, score: float) -> list[Errors]:
     """The errors of a subset by kind (`sort_faces`, `sort_boxes`), and the AP without each.
 
-    An oracle mends a kind so:
+    An oracle fixes a kind so:
     `missed`, `crowded out`: the faces are not counted, as in TIDE, since nobody knows the scores
     of boxes that are not there.
     `low-scored`: the best detection of each such face gets the operating score.
@@ -93,8 +92,8 @@ def price_errors(verdicts: Verdicts, subset: int, score: float) -> list[Errors]:
     own score; the others, and those near a face that is found anyway, vanish.
     `duplicate`, `near an ignored face`, `background`: the boxes vanish.
 
-    Each kind is mended alone, with the scores as the whole set has them, so the gains do not add
-    up to what is missing: mended recall is worth more at a mended precision.
+    Each kind is fixed alone, with the scores as the whole set has them, so the gains do not add
+    up to what is missing: recall gained is worth more at a higher precision.
 
     Args:
         verdicts: of the set.
@@ -107,43 +106,39 @@ def price_errors(verdicts: Verdicts, subset: int, score: float) -> list[Errors]:
     """
     faces, boxes = sort_faces(verdicts, subset, score), sort_boxes(verdicts, subset)
     shown = verdicts.scores >= score
-    scores, proposals, recalls = _points(verdicts, subset)
-    total = int(verdicts.kept[:, subset].sum())
+    # In 0 … 1 over the whole set.
+    scores = normalise_scores(verdicts.scores)
+    proposals, recalls = verdicts.proposals[:, subset], verdicts.recalls[:, subset]
+    total = int(verdicts.in_subset[:, subset].sum())
     # The lowest score that passes; where none does, the best there is.
     level = scores[shown].min() if shown.any() else scores.new_ones(())
     raised = torch.where(recalls & ~shown, level, scores)
-    leads = _leads(verdicts, boxes["badly localised"], faces["badly localised"])
-    moved = proposals & ~boxes["badly localised"] | leads, recalls | leads
+    low, loose = faces["low-scored"], boxes["badly localised"]
+    leads = _leads(verdicts, loose, faces["badly localised"])
+    moved = proposals & ~loose | leads, recalls | leads
     unfound = faces["missed"] | faces["crowded out"] | faces["badly localised"]
-    false = proposals & ~recalls
+
+    def of_faces(kind: str, which: Tensor, ap: float) -> Errors:
+        return Errors(kind, int(which.sum()), "faces", int(which.sum()), ap)
+
+    def of_boxes(kind: str, which: Tensor, ap: float) -> Errors:
+        return Errors(kind, int(which.sum()), "boxes", int((which & shown).sum()), ap)
 
     def without_faces(kind: str, which: Tensor) -> Errors:
         left = total - int(which.sum())
-        return _errors(kind, "faces", which, which, plain_ap(scores, proposals, recalls, left))
+        return of_faces(kind, which, plain_ap(scores, proposals, recalls, left))
 
     def without_boxes(kind: str, which: Tensor) -> Errors:
-        ap = plain_ap(scores, proposals & ~which, recalls, total)
-        return _errors(kind, "boxes", which, shown, ap)
+        return of_boxes(kind, which, plain_ap(scores, proposals & ~which, recalls, total))
 
-    low, loose = faces["low-scored"], boxes["badly localised"]
     return [
         *(without_faces(kind, faces[kind]) for kind in ("missed", "crowded out")),
-        _errors("low-scored", "faces", low, low, plain_ap(raised, proposals, recalls, total)),
-        _errors("badly localised", "boxes", loose, shown, plain_ap(scores, *moved, total)),
+        of_faces("low-scored", low, plain_ap(raised, proposals, recalls, total)),
+        of_boxes("badly localised", loose, plain_ap(scores, *moved, total)),
         *(without_boxes(kind, boxes[kind]) for kind in list(boxes)[1:]),
         without_faces("all unfound faces", unfound),
-        without_boxes("all false boxes", false),
+        without_boxes("all false boxes", proposals & ~recalls),
     ]
-
-
-def _errors(kind: str, of: str, which: Tensor, shown: Tensor, mended: float) -> Errors:
-    return Errors(kind, int(which.sum()), of, int((which & shown).sum()), mended)
-
-
-def _points(verdicts: Verdicts, subset: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores [D] in 0 … 1 over the whole set, and what they count as in a subset."""
-    scores = normalise_scores(verdicts.scores)
-    return scores, verdicts.proposals[:, subset], verdicts.recalls[:, subset]
 
 
 def _leads(verdicts: Verdicts, loose: Tensor, faces: Tensor) -> Tensor:

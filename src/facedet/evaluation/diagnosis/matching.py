@@ -15,16 +15,12 @@ from facedet import boxes as box_ops
 from facedet.evaluation.detection_files import to_detections
 from facedet.metrics.functional import (
     average_precision,
-    image_average_precision,
     judge_detections,
     match_detections,
     normalise_scores,
     precision_recall,
 )
 from facedet.structures import Record
-
-_QUIET_SECONDS = 3.0
-_NOTHING = np.zeros((0, 5))
 
 
 class Verdicts(NamedTuple):
@@ -33,22 +29,99 @@ class Verdicts(NamedTuple):
     scores: Tensor  # [D] float64, as the files have them
     proposals: Tensor  # [D, S] bool: counts in the subset
     recalls: Tensor  # [D, S] bool: recalls a face of the subset
-    means: Tensor  # [D] bool: means a face, one of the subset or not
+    matched: Tensor  # [D] bool: matches a face, one of the subset or not
     nearest: Tensor  # [D] the face of highest IoU, -1 where the image has none
     overlap: Tensor  # [D] float64, that IoU (sides + 1 px), 0 … 1
-    kept: Tensor  # [F, S] bool: the faces of each subset
-    best: Tensor  # [F] float64: the best score of those that mean the face, -inf for none
-    reach: Tensor  # [F] float64: the highest IoU with any detection, 0 … 1
+    in_subset: Tensor  # [F, S] bool: the faces of each subset
+    best_score: Tensor  # [F] float64: of the detections that match the face, -inf for none
+    best_iou: Tensor  # [F] float64: the highest IoU with any detection, 0 … 1
     image: Tensor  # [F] the image of a face
-    firsts: Tensor  # [I + 1] image i owns the detections firsts[i] … firsts[i + 1] - 1
+    offsets: Tensor  # [I + 1] image i owns the detections offsets[i] … offsets[i + 1] - 1
 
+    def ap(self, subset: int, lowest: float = -np.inf) -> float:
+        """The AP of a subset as `WiderAP` has it, from the detections with at least a score.
 
-class PictureVerdicts(NamedTuple):
-    """What is to be shown of one picture with G faces and N detections."""
+        Scores are stretched to 0 … 1 over what is left, as they would be if the files held no
+        more.
+        """
+        left = self.scores >= lowest
+        points = self.proposals[left, subset], self.recalls[left, subset]
+        faces = int(self.in_subset[:, subset].sum())
+        return plain_ap(normalise_scores(self.scores[left]), *points, faces)
 
-    missed: np.ndarray  # [G] bool: faces of the subset that are not found
-    right: np.ndarray  # [N] bool: detections that recall one
-    wrong: np.ndarray  # [N] bool: those that count and recall none
+    def found(self, lowest: float = -np.inf) -> Tensor:
+        """Which faces a detection with at least the score `lowest` matches: [F] bool."""
+        return self.best_score.isfinite() & (self.best_score >= lowest)
+
+    def recall(self, subset: int, lowest: float = -np.inf) -> float:
+        """The recall in [0, 1] of the detections with at least a score; 0 without faces.
+
+        Without `lowest` it is the ceiling that no order of the detections passes.
+        """
+        faces = self.in_subset[:, subset]
+        return int((faces & self.found(lowest)).sum()) / max(int(faces.sum()), 1)
+
+    def precision(self, subset: int, lowest: float) -> float:
+        """The precision in [0, 1] of the detections with at least a score; 0 where none counts."""
+        proposed = self.proposals[:, subset] & (self.scores >= lowest)
+        return int(self.recalls[proposed, subset].sum()) / max(int(proposed.sum()), 1)
+
+    def best_f1_score(self, subset: int) -> float:
+        """The score from which detections should be kept for the best F1 on a subset.
+
+        F1 is 2 TP / (detections that count + faces). Of several such scores it is the highest; 0
+        where nothing is recalled.
+        """
+        proposals = self.proposals[:, subset]
+        scores, order = self.scores[proposals].sort(descending=True)
+        hits = self.recalls[proposals, subset][order].double().cumsum(0)
+        if not len(scores) or not hits[-1]:
+            return 0.0
+        f1 = hits / (torch.arange(1, len(scores) + 1) + self.in_subset[:, subset].sum())
+        # Equal scores pass a threshold together: only the last of them is a choice.
+        is_last = torch.cat([scores[:-1] != scores[1:], torch.ones(1, dtype=torch.bool)])
+        return float(scores[torch.where(is_last, f1, -1.0).argmax()])
+
+    def image_faces(self, subset: int) -> np.ndarray:
+        """How many faces of each image count in a subset: [I] int64."""
+        images = self.image[self.in_subset[:, subset]]
+        return images.bincount(minlength=len(self.offsets) - 1).numpy()
+
+    def image_aps(self, subset: int) -> np.ndarray:
+        """The AP of every image alone (arXiv 1811.11662, figure 1): how hard it is.
+
+        The scores, in [0, 1], are taken as they are: the worst detection of an image is not the
+        worst of the set, over which a set's scores are stretched.
+
+        Returns:
+            [I] float64 in [0, 1], not a number where no face of an image counts.
+        """
+        faces = self.image_faces(subset).tolist()
+        sizes = self.offsets.diff().tolist()
+        columns = (self.scores, self.proposals[:, subset], self.recalls[:, subset])
+        images = zip(*(column.split(sizes) for column in columns), faces, strict=True)
+        return np.array([plain_ap(*image) if image[-1] else np.nan for image in images])
+
+    def picture(
+        self, place: int, subset: int, score: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What is to be shown of one picture with G faces and N detections.
+
+        Args:
+            place: the picture's, in the set.
+            subset: column of the faces that count; others are neither missed nor found.
+            score: the operating score.
+
+        Returns:
+            The faces that are not found [G], and the detections from the score on that recall
+            one [N], and those that count and recall none [N].
+        """
+        own = slice(int(self.offsets[place]), int(self.offsets[place + 1]))
+        faces = self.image == place
+        missed = self.in_subset[faces, subset] & ~self.found(score)[faces]
+        shown, right = self.scores[own] >= score, self.recalls[own, subset]
+        wrong = self.proposals[own, subset] & ~right
+        return missed.numpy(), (shown & right).numpy(), (shown & wrong).numpy()
 
 
 def judge_records(
@@ -62,31 +135,29 @@ def judge_records(
     Args:
         records: annotated pictures, boxes xyxy pixels, whose tags hold "subsets" [G, S].
         found: by record name, detections [N, 5] as x, y, w, h, score in pixels; no entry: none.
-        iou: from which a detection means a face.
+        iou: from which a detection matches a face.
         integer_quirk: see `match_detections`.
     """
     parts: list[tuple[Tensor, ...]] = []
     faces_before = 0
     for place, record in enumerate(
-        tqdm(records, desc="matching", delay=_QUIET_SECONDS, disable=None, leave=False)
+        tqdm(records, desc="matching", delay=3.0, disable=None, leave=False)
     ):
-        boxes, scores = to_detections(found.get(record.name, _NOTHING))[:2]
+        boxes, scores = to_detections(found.get(record.name, np.zeros((0, 5))))[:2]
         faces = torch.from_numpy(record.boxes).double()
-        kept = kept_faces(record)
+        in_subset = torch.from_numpy(record.tags["subsets"] & ~record.ignore[:, None])
         match = match_detections(boxes, faces, iou, integer_quirk)
-        proposals, recalls = judge_detections(match, scores, kept)
         # A column and a row of no overlap stand for "no face" and "no detection".
         overlaps = torch.zeros(len(boxes) + 1, len(faces) + 1, dtype=torch.float64)
         overlaps[:-1, :-1] = box_ops.iou(boxes, faces, plus_one=1.0)
         overlap, nearest = overlaps[:-1].max(dim=1)
-        reach = overlaps[:, :-1].amax(dim=0)
         best = torch.full((len(faces) + 1,), -torch.inf, dtype=torch.float64)
         best = best.scatter_reduce(0, match % (len(faces) + 1), scores, "amax")[:-1]
         parts.append(
             (
-                *(scores, proposals, recalls, match >= 0),
+                *(scores, *judge_detections(match, scores, in_subset), match >= 0),
                 torch.where(nearest == len(faces), -1, nearest + faces_before),
-                *(overlap, kept, best, reach),
+                *(overlap, in_subset, best, overlaps[:, :-1].amax(dim=0)),
                 torch.full((len(faces),), place),
                 torch.tensor([len(boxes)]),
             )
@@ -94,119 +165,6 @@ def judge_records(
         faces_before += len(faces)
     *columns, sizes = (torch.cat(column) for column in zip(*parts, strict=True))
     return Verdicts._make([*columns, torch.cat([sizes.new_zeros(1), sizes]).cumsum(0)])
-
-
-def kept_faces(record: Record) -> Tensor:
-    """Which faces of a record count in each subset: [G, S] bool."""
-    return torch.from_numpy(record.tags["subsets"] & ~record.ignore[:, None])
-
-
-def subset_ap(verdicts: Verdicts, subset: int, lowest: float = -np.inf) -> float:
-    """The AP of a subset as `WiderAP` has it, from the detections with at least a score.
-
-    Scores are stretched to 0 … 1 over what is left, as they would be if the files held no more.
-
-    Args:
-        verdicts: of the set.
-        subset: its column.
-        lowest: detections with a lower score are left out.
-    """
-    left = verdicts.scores >= lowest
-    return plain_ap(
-        normalise_scores(verdicts.scores[left]),
-        verdicts.proposals[left, subset],
-        verdicts.recalls[left, subset],
-        int(verdicts.kept[:, subset].sum()),
-    )
-
-
-def recall(verdicts: Verdicts, subset: int, lowest: float = -np.inf) -> float:
-    """The recall in [0, 1] of the detections with at least the score `lowest`; 0 without faces.
-
-    Without `lowest` it is the ceiling that no order of the detections passes.
-    """
-    kept = verdicts.kept[:, subset]
-    return int((kept & is_found(verdicts, lowest)).sum()) / max(int(kept.sum()), 1)
-
-
-def is_found(verdicts: Verdicts, lowest: float = -np.inf) -> Tensor:
-    """Which faces a detection with at least the score `lowest` means: [F] bool."""
-    return verdicts.best.isfinite() & (verdicts.best >= lowest)
-
-
-def precision(verdicts: Verdicts, subset: int, lowest: float) -> float:
-    """The precision in [0, 1] of the detections with at least a score; 0 where none counts."""
-    proposed = verdicts.proposals[:, subset] & (verdicts.scores >= lowest)
-    return int(verdicts.recalls[proposed, subset].sum()) / max(int(proposed.sum()), 1)
-
-
-def best_f1_score(verdicts: Verdicts, subset: int) -> float:
-    """The score from which detections should be kept for the best F1 on a subset.
-
-    F1 is 2 TP / (detections that count + faces). Of several such scores it is the highest; 0
-    where nothing is recalled.
-    """
-    proposals = verdicts.proposals[:, subset]
-    scores, order = verdicts.scores[proposals].sort(descending=True)
-    hits = verdicts.recalls[proposals, subset][order].double().cumsum(0)
-    if not len(scores) or not hits[-1]:
-        return 0.0
-    f1 = hits / (torch.arange(1, len(scores) + 1) + verdicts.kept[:, subset].sum())
-    # Equal scores pass a threshold together: only the last of them is a choice.
-    is_last = torch.cat([scores[:-1] != scores[1:], torch.ones(1, dtype=torch.bool)])
-    return float(scores[torch.where(is_last, f1, -1.0).argmax()])
-
-
-def image_faces(verdicts: Verdicts, subset: int) -> np.ndarray:
-    """How many faces of each image count in a subset: [I] int64."""
-    images = verdicts.image[verdicts.kept[:, subset]]
-    return images.bincount(minlength=len(verdicts.firsts) - 1).numpy()
-
-
-def image_aps(
-    records: Sequence[Record],
-    found: Mapping[str, np.ndarray],
-    subset: int,
-    iou: float = 0.5,
-    integer_quirk: bool = True,
-) -> np.ndarray:
-    """The AP of every image alone (arXiv 1811.11662, figure 1); see `image_average_precision`.
-
-    Args:
-        records: annotated pictures, as for `judge_records`.
-        found: by record name, detections [N, 5]; scores in [0, 1].
-        subset: column of the faces that count.
-        iou: from which a detection means a face.
-        integer_quirk: see `match_detections`.
-
-    Returns:
-        [I] float64 in [0, 1], not a number where no face of an image counts.
-    """
-    values = []
-    for record in records:
-        boxes, scores = to_detections(found.get(record.name, _NOTHING))[:2]
-        faces, kept = torch.from_numpy(record.boxes), kept_faces(record)[:, subset]
-        value = image_average_precision(boxes, scores, faces, kept, iou, integer_quirk)
-        values.append(value.item())
-    return np.array(values, dtype=np.float64)
-
-
-def judge_picture(verdicts: Verdicts, place: int, subset: int, score: float) -> PictureVerdicts:
-    """The verdicts on one picture of the set, with the detections from a score on.
-
-    Args:
-        verdicts: of the set.
-        place: the picture's, in the set.
-        subset: column of the faces that count; others are neither missed nor found.
-        score: the operating score.
-    """
-    own = slice(int(verdicts.firsts[place]), int(verdicts.firsts[place + 1]))
-    faces = verdicts.image == place
-    missed = verdicts.kept[faces, subset] & ~is_found(verdicts, score)[faces]
-    shown = verdicts.scores[own] >= score
-    right = verdicts.recalls[own, subset]
-    wrong = verdicts.proposals[own, subset] & ~right
-    return PictureVerdicts(missed.numpy(), (shown & right).numpy(), (shown & wrong).numpy())
 
 
 def plain_ap(scores: Tensor, proposals: Tensor, recalls: Tensor, faces: int) -> float:
