@@ -7,12 +7,7 @@ the same versions of numpy, OpenCV and Pillow.
 """
 
 import json
-import os
-import secrets
-import shutil
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,6 +20,7 @@ from facedet.data.crowds.painting import Crowd, paint_crowd
 from facedet.data.crowds.sources import load_sources
 from facedet.data.crowds.wider_writer import write_wider
 from facedet.errors import FacedetError, UsageError
+from facedet.files import new_folder
 from facedet.structures import Record
 
 STAMP = "crowds.json"
@@ -33,7 +29,6 @@ _VERSION = 1
 _SPLITS = ("train", "val")
 _SMALLEST_SIZE = 128  # pixels: twice the largest face, or crowds find no room
 _JPEG_QUALITY = 92
-_STALE_SECONDS = 3600.0
 
 
 def ensure_crowds(
@@ -52,10 +47,15 @@ def ensure_crowds(
             another version of the painting.
     """
     root = Path(root)
-    wanted = _parameters(train_images, val_images, size, seed)
+    counts = {"train_images": train_images, "val_images": val_images, "size": size, "seed": seed}
     if _is_vacant(root):
-        _make(root, wanted, progress)
-    _check_stamp(root, wanted)
+        try:
+            make_crowds(root, **counts, progress=progress)
+        except FacedetError:
+            # Another process filled `root` meanwhile: its pictures are the same ones.
+            if _is_vacant(root):
+                raise
+    _check_stamp(root, _parameters(counts))
     return root
 
 
@@ -93,16 +93,30 @@ def make_crowds(
         FacedetError: `root` holds something already, or cannot be written.
     """
     root = Path(root)
-    wanted = _parameters(train_images, val_images, size, seed)
-    if not _is_vacant(root):
-        raise FacedetError(f"{root}: is not empty; remove it or choose another root")
-    _make(root, wanted, progress)
+    wanted = _parameters(
+        {"train_images": train_images, "val_images": val_images, "size": size, "seed": seed}
+    )
+    with new_folder(root) as folder:
+        with tqdm(
+            total=train_images + val_images,
+            desc="making crowds",
+            unit="picture",
+            mininterval=0.5,
+            disable=None if progress else True,
+        ) as bar:
+            for split in _SPLITS:
+                records = []
+                for record in _pictures(folder, split, wanted):
+                    records.append(record)
+                    bar.update()
+                write_wider(folder, split, records)
+        stamp = {**wanted, "scikit-image": version("scikit-image")}
+        (folder / STAMP).write_text(json.dumps(stamp, indent=2) + "\n")
     return root
 
 
-def _parameters(train_images: int, val_images: int, size: int, seed: int) -> dict[str, int]:
+def _parameters(given: dict[str, int]) -> dict[str, int]:
     lowest = {"train_images": 1, "val_images": 1, "size": _SMALLEST_SIZE, "seed": 0}
-    given = {"train_images": train_images, "val_images": val_images, "size": size, "seed": seed}
     for name, value in given.items():
         if value < lowest[name]:
             raise UsageError(f"{name} of the crowds is {value}: give {lowest[name]} or more")
@@ -133,62 +147,6 @@ def _check_stamp(root: Path, wanted: dict[str, int]) -> None:
                 f"{root}: was made with {name} {found.get(name)}, not {value}; "
                 "remove it or choose another root"
             )
-
-
-def _make(root: Path, wanted: dict[str, int], progress: bool) -> None:
-    """Writes a sibling folder and renames it to `root`; of two processes the first one wins."""
-    with _unfinished(root) as folder:
-        total = wanted["train_images"] + wanted["val_images"]
-        with tqdm(
-            total=total,
-            desc="making crowds",
-            unit="picture",
-            mininterval=0.5,
-            disable=None if progress else True,
-        ) as bar:
-            for split in _SPLITS:
-                records = []
-                for record in _pictures(folder, split, wanted):
-                    records.append(record)
-                    bar.update()
-                write_wider(folder, split, records)
-        stamp = {**wanted, "scikit-image": version("scikit-image")}
-        (folder / STAMP).write_text(json.dumps(stamp, indent=2) + "\n")
-        try:
-            folder.rename(root)
-        except OSError:
-            # Another process filled `root` meanwhile: its pictures are the same ones.
-            if _is_vacant(root):
-                raise
-            _check_stamp(root, wanted)
-
-
-@contextmanager
-def _unfinished(root: Path) -> Iterator[Path]:
-    """A folder beside `root` that is gone when the block is left, unless it was renamed."""
-    prefix = f".{root.name}.unfinished-"
-    folder = root.parent / f"{prefix}{os.getpid()}-{secrets.token_hex(4)}"
-    try:
-        folder.mkdir(parents=True)
-        _remove_stale(root.parent, prefix)
-        yield folder
-    except OSError as error:
-        raise FacedetError(
-            f"{root}: the crowds cannot be written ({error.strerror or error}); "
-            "free the disk or choose another root"
-        ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_stale(parent: Path, prefix: str) -> None:
-    """Removes what killed processes left behind; a young folder may belong to a live one."""
-    for folder in parent.iterdir():
-        if folder.name.startswith(prefix):
-            # Its owner may rename or remove it at this very moment.
-            with suppress(FileNotFoundError):
-                if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
-                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pictures(folder: Path, split: str, wanted: dict[str, int]) -> Iterator[Record]:
