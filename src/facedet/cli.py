@@ -5,6 +5,7 @@ import difflib
 import importlib
 import io
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import NoReturn
 
 from facedet import __version__
 from facedet.errors import FacedetError, UsageError
+from facedet.training import COMMAND
 
 COMMANDS = {
     "train": "train a detector; every part is one word",
@@ -111,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not argv or argv[0] not in COMMANDS:
         return _without_command(argv)
     name = argv[0]
+    os.environ[COMMAND] = shlex.join(["facedet", *argv])
     _quiet_libraries()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

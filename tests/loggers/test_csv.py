@@ -8,10 +8,10 @@ def rows(folder):
         return [{k: v for k, v in row.items() if v} for row in csv.DictReader(stream)]
 
 
-def write(folder, *logged, go_on=None):
+def write(folder, *logged, resume=None):
     history = CsvHistory(str(folder))
-    if go_on is not None:
-        history.go_on(go_on)
+    if resume is not None:
+        history.resume(resume)
     for step, values in logged:
         history.log_metrics(values, step)
     history.save()
@@ -25,9 +25,9 @@ def test_a_row_per_step_and_a_column_that_comes_later(tmp_path):
     ]
 
 
-def test_a_run_that_goes_on_keeps_the_rows_of_the_steps_done(tmp_path):
+def test_a_resumed_run_keeps_the_rows_of_the_steps_done(tmp_path):
     write(tmp_path, (0, {"loss": 2.0}), (1, {"loss": 1.5}), (2, {"loss": 9.0}))
-    write(tmp_path, (2, {"loss": 1.0}), (3, {"loss": 0.5, "ap": 0.5}), go_on=2)
+    write(tmp_path, (2, {"loss": 1.0}), (3, {"loss": 0.5, "ap": 0.5}), resume=2)
     assert [row["loss"] for row in rows(tmp_path)] == ["2.0", "1.5", "1.0", "0.5"]
     assert rows(tmp_path)[3]["ap"] == "0.5"
 
@@ -42,7 +42,7 @@ def test_a_line_that_a_kill_cut_off_is_left_out(tmp_path):
     write(tmp_path, (0, {"loss": 2.0}), (1, {"loss": 1.5}))
     path = tmp_path / "logs" / "metrics.csv"
     path.write_text(path.read_text() + "1.")
-    write(tmp_path, (2, {"loss": 1.0}), go_on=2)
+    write(tmp_path, (2, {"loss": 1.0}), resume=2)
     assert [row["step"] for row in rows(tmp_path)] == ["0", "1", "2"]
 
 

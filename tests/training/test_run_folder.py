@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from facedet.errors import FacedetError
-from facedet.loggers.wandb import RUN_FILE
+from facedet.loggers.sent_steps import RUN_FILE
 from facedet.training.run_folder import is_further_process, own_folder, start_fresh
 
 HOLD = """

@@ -1,0 +1,1 @@
+"""Where a training's numbers go: a CSV file, and W&B."""

@@ -1,4 +1,4 @@
-"""The logged numbers as one CSV file, also where a run was interrupted and went on."""
+"""The logged numbers as one CSV file, also of a run that was interrupted and resumed."""
 
 import csv
 from pathlib import Path
@@ -64,7 +64,7 @@ class CsvHistory(CSVLogger):
             self._experiment.keep_below(self._kept_below)
         return self._experiment
 
-    def go_on(self, step: int) -> None:
+    def resume(self, step: int) -> None:
         """Keeps the rows below `step`, the optimiser steps that the checkpoint has done."""
         self._kept_below = step
 
@@ -76,6 +76,6 @@ class CsvHistory(CSVLogger):
 
 
 def _is_below(row: dict[str, str], step: int) -> bool:
-    """Whether a row is of an earlier step; one that a kill cut off says none."""
+    """Whether a row is of an earlier step; one that a kill cut off has none."""
     number = row.get("step") or ""
     return number.isdecimal() and int(number) < step

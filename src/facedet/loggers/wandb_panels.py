@@ -25,14 +25,21 @@ def to_chart(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Any:  # noq
     )
 
 
-def to_table(pictures: Sequence[tuple[Picture, float]]) -> Any:  # noqa: ANN401
-    """A `wandb.Table` of pictures and their difficulty scores."""
+def to_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:  # noqa: ANN401
+    """A `wandb.Table`; a cell that is a `Picture` is shown."""
     import wandb
 
-    table = wandb.Table(columns=["name", "score", "faces", "picture"])
-    for picture, score in pictures:
-        table.add_data(picture.name, score, len(picture.faces), to_image(picture))
+    table = wandb.Table(columns=list(columns))
+    for row in rows:
+        table.add_data(*(to_image(one) if isinstance(one, Picture) else one for one in row))
     return table
+
+
+def to_histogram(counts: np.ndarray, edges: np.ndarray) -> Any:  # noqa: ANN401
+    """A `wandb.Histogram` of numbers [N] between edges [N + 1]."""
+    import wandb
+
+    return wandb.Histogram(np_histogram=(counts, edges))
 
 
 def to_image(picture: Picture) -> Any:  # noqa: ANN401

@@ -71,6 +71,8 @@ def _train(
     import pytorch_lightning as pl
 
     from facedet.data.readers.wider import require_subsets
+    from facedet.loggers.wandb import ending_runs
+    from facedet.training.description import describe_job
     from facedet.training.estimate import check_fit
     from facedet.training.trainer import build_callbacks, build_trainer
 
@@ -86,13 +88,16 @@ def _train(
     if not is_further_process():
         check_fit(config, trainer, module, datamodule, step)
     for logger in trainer.loggers:
-        if resume is not None and hasattr(logger, "go_on") and output in Path(resume).parents:
-            logger.go_on(step)
+        if hasattr(logger, "describe"):
+            logger.describe(describe_job(output))
+        if resume is not None and hasattr(logger, "resume") and output in Path(resume).parents:
+            logger.resume(step)
         logger.log_hyperparams(values)
-    fit(trainer, module, datamodule, resume)
-    if not trainer.is_global_zero:
-        return None
-    report(trainer, module, output)
+    with ending_runs(trainer):
+        fit(trainer, module, datamodule, resume)
+        if not trainer.is_global_zero:
+            return None
+        report(trainer, module, output)
     # Without a logger a history that lies there is that of an earlier run.
     if trainer.loggers and (rows := measured(output, config.objective)):
         goal = goal_of(config, config.objective)
@@ -142,8 +147,6 @@ def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:
     """Runs the training; what ends it early becomes an error of one line."""
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-    from facedet.loggers.wandb import end_runs
-
     last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
     how = f"ckpt_path=last paths.output={trainer.default_root_dir} goes on"
     try:
@@ -167,8 +170,6 @@ def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:
             f"one of the {trainer.world_size} processes ended at step {trainer.global_step}; if it "
             f"said why, that stands above{goes_on}"
         ) from error
-    finally:
-        end_runs(trainer)
 
 
 def _is_lost_process(error: RuntimeError) -> bool:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from facedet.errors import FacedetError
-from facedet.loggers.wandb import RUN_FILE
+from facedet.loggers.sent_steps import RUN_FILE
 
 _RANK_WORDS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 

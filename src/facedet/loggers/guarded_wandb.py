@@ -1,11 +1,12 @@
-"""A W&B run that no outage of W&B can harm, and that sends no number of a step twice."""
+"""Lightning's W&B logger, which no outage of W&B can harm, and which sends no step twice."""
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pytorch_lightning.loggers import WandbLogger
@@ -13,29 +14,36 @@ from pytorch_lightning.loggers.logger import DummyExperiment, rank_zero_experime
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from facedet.callbacks.image_log import Picture
-from facedet.loggers.wandb import RUN_FILE
-from facedet.loggers.wandb_panels import to_chart, to_image, to_table
-from facedet.loggers.wandb_steps import SentSteps
+from facedet.loggers.sent_steps import RUN_FILE, SentSteps
+from facedet.loggers.wandb_panels import to_chart, to_histogram, to_image, to_table
 
 log = logging.getLogger(__name__)
 
 _STEP = "trainer/global_step"  # Lightning's name of the x axis
 
 
+class Job(NamedTuple):
+    """What a run is called where its config does not say so, and the command that started it."""
+
+    name: str
+    group: str | None
+    tags: list[str]
+    command: list[str]  # as typed; []: unknown
+
+
 class GuardedWandbLogger(WandbLogger):
-    """Lightning's W&B logger; after an error of W&B's the training goes on without it.
+    """Lightning's W&B logger; after an error of W&B's the training continues without it.
 
     Only the first process of a training logs. The run begins with the first call that sends
-    something; until then `go_on` may say that it is the one of before.
+    something; until then `describe` and `resume` may say what it is.
 
     Args:
         save_dir: the run's folder; gets `wandb/` and `wandb_run.txt`.
         mode: online, offline or disabled. A run that cannot begin online goes offline.
         described: entity, project, name, group and tags, as `wandb.init` takes them.
         best_of: patterns of numbers whose summary is their maximum.
-        log_model: whether `log_checkpoints` keeps them as artifacts.
-        init_timeout: seconds until the server has to have answered.
-        finish_timeout: seconds for the last uploads.
+        log_model: whether `log_files` keeps checkpoints.
+        timeouts: seconds, `init_timeout` and `finish_timeout`.
     """
 
     def __init__(
@@ -43,22 +51,22 @@ class GuardedWandbLogger(WandbLogger):
         save_dir: str,
         mode: str,
         described: Mapping[str, Any],
-        best_of: Sequence[str],
-        log_model: bool,
-        init_timeout: float,
-        finish_timeout: float,
+        best_of: Sequence[str] = (),
+        log_model: bool = False,
+        timeouts: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(save_dir=save_dir, **described)
         self._wandb_init.pop("anonymous", None)  # W&B warns of it, even of None
         self._mode = mode
         self._best_of = tuple(best_of)
         self._keeps_checkpoints = log_model
-        self._timeouts = {"init_timeout": init_timeout, "finish_timeout": finish_timeout}
-        self._goes_on = False
+        self._timeouts = dict(timeouts or {})
+        self._command: list[str] = []
+        self._is_resumed = False
         self._is_off = mode == "disabled"
-        self._is_further_file = False  # of a run that went on offline, without a row yet
+        self._is_further_file = False  # of a resumed offline run, without a row yet
         self._sent: SentSteps | None = None
-        self._defined: set[str] = set()  # names that W&B has been told of
+        self._defined: set[str] = set()  # metrics whose summary is the maximum
 
     @property
     @rank_zero_experiment
@@ -71,9 +79,16 @@ class GuardedWandbLogger(WandbLogger):
                 self._lose(error)
         return DummyExperiment() if self._is_off else self._experiment
 
-    def go_on(self, step: int) -> None:
-        """Says that the run in this folder goes on; of what it has sent, nothing is sent again."""
-        self._goes_on = True
+    def describe(self, job: Job) -> None:
+        """Names the run where its config does not."""
+        for key in ("name", "group", "tags"):
+            if self._wandb_init.get(key) is None:
+                self._wandb_init[key] = getattr(job, key)
+        self._command = job.command
+
+    def resume(self, step: int) -> None:
+        """Continues the folder's run; of what it has sent, nothing is sent again."""
+        self._is_resumed = True
 
     @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:  # noqa: ANN401
@@ -94,46 +109,44 @@ class GuardedWandbLogger(WandbLogger):
     def log_curves(
         self, name: str, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], step: int
     ) -> None:
-        """Sends precision over recall as a chart of lines.
-
-        Args:
-            name: of the chart.
-            curves: by line, precision [T] and recall [T].
-            step: optimiser steps done.
-        """
+        """Sends precision [T] over recall [T] by subset as a chart of lines."""
         self._send(lambda run: self._log(run, {name: to_chart(curves)}, step))
 
     @rank_zero_only
     def log_hardest(self, name: str, pictures: Sequence[tuple[Picture, float]], step: int) -> None:
         """Sends a table of training pictures and their difficulty scores, hardest first."""
-        self._send(lambda run: self._log(run, {name: to_table(pictures)}, step))
+        rows = [(one.name, score, len(one.faces), one) for one, score in pictures]
+        self.log_rows(name, ("name", "score", "faces", "picture"), rows, step)
 
     @rank_zero_only
     def log_histogram(self, name: str, counts: np.ndarray, edges: np.ndarray, step: int) -> None:
         """Sends a histogram: numbers [N] of what lies between edges [N + 1]."""
-
-        def send(run: Any) -> None:  # noqa: ANN401
-            import wandb
-
-            self._log(run, {name: wandb.Histogram(np_histogram=(counts, edges))}, step)
-
-        self._send(send)
+        self._send(lambda run: self._log(run, {name: to_histogram(counts, edges)}, step))
 
     @rank_zero_only
-    def log_checkpoints(self, files: Mapping[str, Path]) -> None:
-        """Keeps checkpoints as versions of one artifact, each under its alias, where asked to."""
+    def log_rows(
+        self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int
+    ) -> None:
+        """Sends a table; a cell may be a `Picture`."""
+        self._send(lambda run: self._log(run, {name: to_table(columns, rows)}, step))
+
+    @rank_zero_only
+    def log_files(self, files: Mapping[str, Path]) -> None:
+        """Keeps files as versions of one artifact, each under its alias.
+
+        Checkpoints only with `log_model`; a missing file is left out.
+        """
 
         def send(run: Any) -> None:  # noqa: ANN401
             import wandb
 
             for alias, file in files.items():
-                if file.is_file():
+                if file.is_file() and (file.suffix != ".ckpt" or self._keeps_checkpoints):
                     artifact = wandb.Artifact(f"model-{run.id}", type="model")
-                    artifact.add_file(str(file), name=f"{alias}.ckpt")
+                    artifact.add_file(str(file), name=file.name)
                     run.log_artifact(artifact, aliases=[alias])
 
-        if self._keeps_checkpoints:
-            self._send(send)
+        self._send(send)
 
     @rank_zero_only
     def end_run(self, is_failed: bool) -> None:
@@ -143,7 +156,7 @@ class GuardedWandbLogger(WandbLogger):
             self._experiment, self._is_off = None, True
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:  # noqa: ANN401
-        """Keeps nothing yet; see `log_checkpoints`."""
+        """Keeps nothing yet; see `log_files`."""
 
     def _send(self, action: Callable[[Any], None]) -> None:
         """Does something with the run; gives W&B up where it fails."""
@@ -162,14 +175,15 @@ class GuardedWandbLogger(WandbLogger):
         news = self._sent.unsent(values, step)
         if not news:
             return
-        self._define_best(run, news)
-        row = {**news, _STEP: step}
-        if self._is_further_file:
-            # W&B counts the rows of this file only, and takes no row that goes back.
-            run.log(row, step=self._sent.rows, commit=True)
-            self._is_further_file = False
-        else:
-            run.log(row)
+        # Each by its name: of two patterns that a name fits W&B takes either, and "*" fits all.
+        for name in news.keys() - self._defined:
+            if any(fnmatchcase(name, pattern) for pattern in self._best_of):
+                run.define_metric(name, step_metric=_STEP, step_sync=True, summary="max")
+        self._defined |= news.keys()
+        # W&B counts the rows of a further offline file only, and takes no row that goes back.
+        place = {"step": self._sent.rows, "commit": True} if self._is_further_file else {}
+        run.log({**news, _STEP: step}, **place)
+        self._is_further_file = False
         self._sent.note(news, step)
 
     def _begin(self) -> Any:  # noqa: ANN401
@@ -184,41 +198,41 @@ class GuardedWandbLogger(WandbLogger):
                 "W&B cannot be reached (%s): the run is kept in %s; `wandb sync` uploads it",
                 _line(error), self._save_dir,
             )  # fmt: skip
-            _forget()
+            _teardown()
             return self._init("offline")
 
     def _init(self, mode: str) -> Any:  # noqa: ANN401
         import wandb
 
-        # Its tracebacks of a lost service would stand beside our line, one per line of output.
+        # One traceback of a lost service for each line of output would hide our own line.
         logging.getLogger("wandb.sdk.lib.asyncio_manager").setLevel(logging.CRITICAL)
         folder = Path(str(self._save_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        self._sent = SentSteps(folder / RUN_FILE, self._goes_on)
-        known = wandb.Settings.model_fields
-        limits: dict[str, Any] = {k: v for k, v in self._timeouts.items() if k in known}
-        run = wandb.init(
-            **self._wandb_init | {"id": self._sent.id, "mode": mode},
-            # Older versions have no limit for the end.
-            settings=wandb.Settings(**limits),
-            reinit="finish_previous",
-        )
+        self._sent = SentSteps(folder / RUN_FILE, self._is_resumed)
+        # Older versions have no limit for the end.
+        settings: dict[str, Any] = {
+            key: value
+            for key, value in self._timeouts.items()
+            if key in wandb.Settings.model_fields
+        }
+        # W&B records this process's arguments; a training has exchanged them for its ranks.
+        arguments = sys.argv
+        if self._command:
+            settings["program"], sys.argv = self._command[0], self._command
+        try:
+            run = wandb.init(
+                **self._wandb_init | {"id": self._sent.id, "mode": mode},
+                settings=wandb.Settings(**settings),
+                reinit="finish_previous",
+            )
+        finally:
+            sys.argv = arguments
         self._sent.save()
         self._is_further_file = mode == "offline" and self._sent.rows > 0
         run.define_metric(_STEP)
         run.define_metric("*", step_metric=_STEP, step_sync=True)
         self._defined = set()
         return run
-
-    def _define_best(self, run: Any, names: Iterable[str]) -> None:  # noqa: ANN401
-        """Tells W&B which numbers' maximum counts, each by its name.
-
-        Of two patterns that a name fits W&B takes either, as it happens; "*" fits all.
-        """
-        for name in set(names) - self._defined:
-            self._defined.add(name)
-            if any(fnmatchcase(name, pattern) for pattern in self._best_of):
-                run.define_metric(name, step_metric=_STEP, step_sync=True, summary="max")
 
     def _lose(self, error: Exception) -> None:
         """Gives W&B up, and says so once."""
@@ -227,7 +241,7 @@ class GuardedWandbLogger(WandbLogger):
             _line(error),
         )
         self._experiment, self._is_off = None, True
-        _forget()
+        _teardown()
 
 
 def _line(error: Exception) -> str:
@@ -235,8 +249,8 @@ def _line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _forget() -> None:
-    """Lets go of W&B's service, so that a later run of this process starts one of its own."""
+def _teardown() -> None:
+    """Stops W&B's service, so that a later run of this process starts one of its own."""
     import wandb
 
     # With a dead service this raises, and with one that failed it ends the program.

@@ -1,0 +1,65 @@
+"""What a run is called: the words of its command line, those that vary in a multirun first."""
+
+import os
+import shlex
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+from facedet.config import quote
+from facedet.loggers.guarded_wandb import Job
+from facedet.training import COMMAND
+
+# Where things lie, and how a run is started, is no part of its name.
+_UNNAMED = ("paths", "logger", "ckpt_path", "overwrite", "hydra", "preset", "experiment",
+            "data.root", "data.prepare", "data.num_workers", "estimate", "threads")  # fmt: skip
+_NAME_LENGTH, _TAG_LENGTH = 128, 64  # letters that W&B takes
+
+
+def describe_job(folder: Path) -> Job:
+    """Name, group, tags and command of the run in `folder`.
+
+    Without a running Hydra application the folder's name is the run's.
+    """
+    command = shlex.split(os.environ.get(COMMAND, ""))
+    if not HydraConfig.initialized():
+        return Job(folder.name, None, [], command)
+    hydra = HydraConfig.get()
+    chosen = [hydra.runtime.choices.get(group) for group in ("experiment", "preset", "data")]
+    words = list(dict.fromkeys(str(one) for one in chosen if one))
+    settings = [one for one in hydra.overrides.task if not _is_unnamed(one)]
+    group, varying = None, []
+    if hydra.mode == RunMode.MULTIRUN:
+        typed = {*command, *map(quote, command)}
+        varying = [one for one in hydra.overrides.task if one not in typed and "=" in one]
+        varying = [one for one in varying if not one.startswith(("paths.", "hydra.", "logger"))]
+        # Two sweeps of one kind differ by the folder; `facedet sweep` has Hydra's in it.
+        place = Path(hydra.sweep.dir)
+        place = place.parent if place.name == ".hydra" else place
+        group = " ".join(dict.fromkeys([str(hydra.job.config_name), place.name]))
+    rest = [*words[:1], *(one for one in settings if one not in varying)]
+    name = _cut([*_shortened(varying), *rest]) or folder.name
+    return Job(name, group, [word[:_TAG_LENGTH] for word in words], command)
+
+
+def _is_unnamed(override: str) -> bool:
+    key = override.partition("=")[0].lstrip("+~")
+    return any(key == one or key.startswith(f"{one}.") for one in _UNNAMED)
+
+
+def _shortened(settings: list[str]) -> list[str]:
+    """`backbone.width=48` as `width=48`, where no other of the settings ends alike."""
+    ends = [one.partition("=")[0].rpartition(".")[2] for one in settings]
+    return [
+        f"{end}={one.partition('=')[2]}" if ends.count(end) == 1 else one
+        for one, end in zip(settings, ends, strict=True)
+    ]
+
+
+def _cut(words: list[str]) -> str:
+    """The words in one line of at most `_NAME_LENGTH` letters, cut between two of them."""
+    name = " ".join(words)
+    if len(name) <= _NAME_LENGTH:
+        return name
+    return f"{name[: _NAME_LENGTH - 1].rpartition(' ')[0] or name[: _NAME_LENGTH - 2]} …"
