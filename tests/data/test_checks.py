@@ -157,6 +157,35 @@ def test_sizes_that_annotations_say(tmp_path):
     assert len(report.findings) == 1
 
 
+def test_pictures_that_exif_turns(tmp_path):
+    """Annotated as stored, in one form that says sizes and in one of parts of the sides."""
+    content = {**COCO["val"], "images": [
+        {"id": 1, "file_name": "c.jpg", "width": 160, "height": 120}]}  # fmt: skip
+    for root in (coco_root(tmp_path / "coco"), yolo_root(tmp_path / "yolo")):
+        save_picture(root / "images" / "val" / "c.jpg", (160, 120), 2, exif=TURNED)
+    put(tmp_path / "coco" / "annotations" / "instances_val.json", json.dumps(content))
+    # Stored, 0.25 * 160 by 0.42 * 120, or 40 by 50 px; turned, 30 by 67.
+    put(tmp_path / "yolo" / "labels" / "val" / "c.txt", "0 0.5 0.5 0.25 0.42\n")
+    for form in ("coco", "yolo"):
+        report = check(tmp_path / form, form, ["val"], workers=1)
+        text = "EXIF orientation 6; the annotations fit the picture as stored"
+        assert [one[:5] for one in report.findings] == [("stored", "val", "c.jpg", "", text)]
+
+
+def test_annotations_that_are_passed_over_are_reported(tmp_path):
+    put(yolo_root(tmp_path) / "labels" / "val" / "c.txt", "0 0.325 0.3125 0.5 0.5 0.99\n")
+    (finding,) = check(tmp_path, "yolo", ["train", "val"], workers=1).findings
+    assert finding.kind == "note"
+    assert "the numbers after the box are passed over in 1 lines" in finding.detail
+
+
+def test_boxes_in_parts_of_the_sides(tmp_path):
+    put(csv_root(tmp_path) / "val.csv", "image,x1,y1,x2,y2\nc.jpg,0.1,0.2,0.5,0.6\n")
+    findings = check(tmp_path, "csv", ["val"], workers=1).findings
+    assert [one.kind for one in findings] == ["malformed", "tiny"]
+    assert "look like parts" in findings[0].detail
+
+
 def test_a_split_that_cannot_be_read_does_not_hide_the_other(tmp_path):
     coco_root(tmp_path)
     path = put(tmp_path / "annotations" / "instances_train.json", "{")

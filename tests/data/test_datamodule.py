@@ -219,3 +219,27 @@ def test_wider_has_as_many_entries_as_the_paper(shared):
     reading = read_wider_annotations(shared / "data" / "wider", "train", faceless="keep")
     assert sum(not len(record.boxes) for record in reading.records) == 4
     assert len(FaceDataset(reading.records, KeepImage(), mirrored_copies=True)) == 25_760
+
+
+def test_a_split_without_a_face(tmp_path, caplog):
+    def read(root, split, **choices):
+        return Reading([], {"images": 0, "faces": 0, "faceless_images": 3})
+
+    data = FaceDataModule(read, tmp_path, "all", KeepImage(), 1)
+    with pytest.raises(FacedetError, match="no picture of train has a face .*3 faceless images"):
+        data.reading("train")
+    data.reading("val")
+    assert "no picture of val has a face" in caplog.text
+    assert "say nothing" in caplog.text
+
+
+def test_the_share_for_validation_goes_to_the_reader(tmp_path):
+    given = []
+
+    def read(root, split, **choices):
+        given.append(choices.get("val_share"))
+        return Reading([], {"images": 1, "faces": 1})
+
+    for share in (0.0, 0.25):
+        FaceDataModule(read, tmp_path, "all", KeepImage(), 1, val_share=share).reading("train")
+    assert given == [None, 0.25]

@@ -8,7 +8,14 @@ import pytest
 from PIL import Image
 
 from facedet.data import picture_checks
-from facedet.data.picture_checks import examine, examine_all, fingerprint, nearest_before
+from facedet.data.picture_checks import (
+    PictureFacts,
+    examine,
+    examine_all,
+    fingerprint,
+    fitting_reading,
+    nearest_before,
+)
 from reference.one_face import save_picture
 
 # Orientation 6, as cameras write it that are held upright.
@@ -117,3 +124,30 @@ def test_several_processes_say_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(picture_checks, "_FEW", 0)
     assert examine_all(paths, workers=2) == one
     assert [bool(facts.problem) for facts in one] == [False] * 6 + [True]
+
+
+@pytest.mark.parametrize(
+    ("box", "size", "in_parts", "fits"),
+    [
+        # Of 80 px of height and 60 of width, turned upright; 60 of height and 80 of width, stored.
+        ((10, 10, 30, 35), (80, 60), False, "turned upright"),
+        ((10, 10, 30, 35), (60, 80), False, "as stored"),
+        ((10, 10, 30, 75), None, False, "turned upright"),
+        ((10, 10, 75, 35), None, False, "as stored"),
+        ((10, 10, 30, 35), None, False, ""),
+        ((10, 10, 90, 95), None, False, ""),
+        # 25 / 20 = 1.25; stored it would be 25 / 80 * 60 by 20 / 60 * 80, or 0.70.
+        ((10, 10, 30, 35), None, True, "turned upright"),
+        # 40 / 18 = 2.22; stored 40 / 80 * 60 by 18 / 60 * 80, or 1.25.
+        ((10, 10, 28, 50), None, True, "as stored"),
+        ((10, 10, 10, 50), None, True, ""),
+    ],
+)
+def test_which_reading_of_a_turned_picture_fits(box, size, in_parts, fits):
+    boxes = np.array([box], np.float64)
+    for orientation in (6, 8):
+        facts = PictureFacts("", (80, 60), orientation)
+        assert fitting_reading(facts, boxes, size, in_parts) == fits
+    # Upside down, both readings are equally large.
+    assert fitting_reading(facts._replace(orientation=3), boxes, size, in_parts) == ""
+    assert fitting_reading(facts, boxes[:0], None, in_parts) == ""

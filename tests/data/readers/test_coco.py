@@ -182,3 +182,27 @@ def test_a_file_without_categories(tmp_path):
             del entry["category_id"]
 
     assert read_coco(changed(tmp_path, strip), "train").counts["faces"] == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "place"),
+    [
+        ("images/1/ab-p.jpg", "images/ab-p.jpg"),
+        ("../../label-studio/data/media/upload/1/ab-p.jpg", "images/ab-p.jpg"),
+        ("C:\\me\\data\\p.jpg", "images/p.jpg"),
+        ("https://x.org/p.jpg", "images/p.jpg"),
+        ("my%20p.jpg", "images/my p.jpg"),
+        ("P1.JPG", "images/p1.jpg"),
+        ("\u00e9t\u00e9.jpg", "images/e\u0301te\u0301.jpg"),
+    ],
+    ids=["Label Studio", "its uploads", "Windows", "address", "percent", "capitals", "accents"],
+)
+def test_pictures_are_found_under_another_name(tmp_path, file, place):
+    """In Label Studio's export, which is not divided: result.json beside images."""
+    content = {**COCO["val"], "images": [{"id": 1, "file_name": file}]}
+    put(tmp_path / "result.json", json.dumps(content))
+    put(tmp_path / place, "")
+    assert coco.splits(tmp_path) == ["all"]
+    (one,) = coco.list_pictures(tmp_path, "all").pictures
+    assert one.path == tmp_path / place
+    assert one.boxes.tolist() == [[1.5, 2.5, 11.5, 22.5]]

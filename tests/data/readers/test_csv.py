@@ -110,3 +110,31 @@ def test_places_are_lines(tmp_path):
     # The first row takes two lines.
     with pytest.raises(FacedetError, match=r"'a.jpg', line 4: the box \[1.0, nan, 3.0, 4.0\]"):
         read_csv(tmp_path, "train", images="present")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.jpg,10,5,20,15,face\n",
+        "sep=;\nimage;x1;y1;x2;y2\na.jpg;10;5;20;15\n",
+        "image_name,width,height,x0,y0,x1,y1\na.jpg,40,20,10,5,20,15\n",
+        "img_path,x_min,y_min,x_max,y_max,name\na,10,5,20,15,face,,\n",
+        "ImageID,LabelName,XMin,XMax,YMin,YMax\na,face,10,20,5,15\n",
+        "image;x1;y1;x2;y2\na.jpg;10,0;5,0;20,0;15,0\n",
+    ],
+    ids=["no header", "Excel's mark", "x0", "other names", "Open Images", "decimal commas"],
+)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_tables_as_other_tools_write_them(tmp_path, text, encoding):
+    (csv_root(tmp_path) / "train.csv").write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    (one,) = csv.list_pictures(tmp_path, "train").pictures
+    assert (one.file, one.boxes.tolist()) == ("a.jpg", [[10, 5, 20, 15]])
+
+
+def test_a_table_of_another_name_is_found_or_named(tmp_path):
+    csv_root(tmp_path)
+    (tmp_path / "train.csv").rename(tmp_path / "labels.csv")
+    (tmp_path / "val.csv").rename(tmp_path / "crowd.csv")
+    assert csv.splits(tmp_path) == ["all"]
+    with pytest.raises(FacedetError, match=r"there is crowd.csv, labels.csv\); data.val_share=0.1"):
+        csv.list_pictures(tmp_path, "train")

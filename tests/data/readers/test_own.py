@@ -1,8 +1,19 @@
 """What is alike for all forms of people's own data: records, classes, counts and errors."""
 
+import json
+
 import numpy as np
 import pytest
-from own_roots import ROOTS, TRAIN_BOXES, VAL_BOXES, check_listed, put
+from own_roots import (
+    COCO,
+    OBJECT,
+    ROOTS,
+    TRAIN_BOXES,
+    VAL_BOXES,
+    check_listed,
+    csv_root,
+    put,
+)
 
 from facedet.data.formats import FORMATS
 from facedet.data.readers.layout import clean_path, name_of
@@ -212,3 +223,52 @@ def test_paths_outside_the_folder_are_used(tmp_path):
     records = FORMATS["csv"].read(tmp_path / "set", "train").records
     assert [record.name for record in records] == ["elsewhere/p", "train/q"]
     assert records[0].path == picture
+
+
+@pytest.mark.parametrize("form", ["coco", "csv", "voc"])
+def test_boxes_in_parts_of_the_sides_are_refused(tmp_path, form):
+    texts = {
+        "coco": json.dumps({**COCO["val"], "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 3, "bbox": [0.2, 0.1, 0.5, 0.5]}]}),
+        "csv": "image,x1,y1,x2,y2\nc.jpg,0.2,0.1,0.7,0.6\n",
+        "voc": f"<annotation>{OBJECT.format(0.2, 0.1, 0.7, 0.6, name='face', difficult=0)}"
+        "</annotation>",
+    }  # fmt: skip
+    files = {
+        "coco": "annotations/instances_val.json", "csv": "val.csv", "voc": "Annotations/val/c.xml"
+    }  # fmt: skip
+    put(ROOTS[form](tmp_path) / files[form], texts[form])
+    with pytest.raises(FacedetError, match="all boxes lie within 1 px: they look like parts"):
+        FORMATS[form].read(tmp_path, "val")
+
+
+def test_a_share_for_validation(tmp_path):
+    root = csv_root(tmp_path)
+    rows = "".join(f"{number}.jpg,1,1,9,9,0\n" for number in range(20))
+    put(root / "train.csv", f"image,x1,y1,x2,y2,ignore\n{rows}")
+    for number in range(20):
+        put(root / "images" / "train" / f"{number}.jpg", "")
+
+    def names(split, **choices):
+        found = FORMATS["csv"].read(root, split, **choices).records
+        return {record.name.split("/")[1] for record in found}
+
+    # A data set with a part for validation is not divided.
+    assert len(names("train", val_share=0.1)) == 20
+    (root / "val.csv").unlink()
+    with pytest.raises(FacedetError, match="no annotations of val; .*; data.val_share=0.1 takes"):
+        names("val")
+    parts = {split: names(split, val_share=0.1) for split in ("train", "val")}
+    assert (len(parts["train"]), len(parts["val"])) == (18, 2)
+    assert not parts["train"] & parts["val"]
+    # The order of the rows is of no matter, and data without splits is divided alike.
+    (root / "train.csv").unlink()
+    lines = "".join(reversed(rows.splitlines(keepends=True)))
+    put(root / "annotations.csv", f"image,x1,y1,x2,y2,ignore\n{lines}")
+    (root / "images" / "train").rename(root / "images" / "all")
+    assert {split: names(split, val_share=0.1) for split in parts} == parts
+    with pytest.raises(UsageError, match="data.val_share=1.5 is not a part"):
+        names("val", val_share=1.5)
+    put(root / "annotations.csv", "image,x1,y1,x2,y2\n1.jpg,1,1,9,9\n")
+    with pytest.raises(FacedetError, match="its 1 pictures are too few"):
+        names("val", val_share=0.5)

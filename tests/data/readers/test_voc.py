@@ -135,3 +135,15 @@ def test_values_are_not_judged_by_the_listing(tmp_path):
     put(path, VOC["val/c"].replace(">1.5<", "> nan <"))
     with pytest.raises(FacedetError, match=r"val/c\.xml, object 1: the box \[nan, 2.5"):
         read_voc(tmp_path, "val")
+
+
+def test_names_in_lists(tmp_path):
+    for name in ("my photo 01", "b", "c.rf.01", "d"):
+        put(tmp_path / "Annotations" / f"{name}.xml", VOC["val/c"])
+        put(tmp_path / "JPEGImages" / f"{name}.jpg", "")
+    lines = "my photo 01\r\nb.jpg 1\r\nc.rf.01  \r\nJPEGImages/d.jpg\r\n"
+    main = tmp_path / "ImageSets" / "Main" / "train.txt"
+    put(main, "")
+    main.write_bytes(lines.encode("utf-8-sig"))
+    files = [one.file for one in voc.list_pictures(tmp_path, "train").pictures]
+    assert files == ["my photo 01.jpg", "b.jpg", "c.rf.01.jpg", "d.jpg"]

@@ -212,3 +212,57 @@ def test_official_annotations_survive_writing(tmp_path, split):
                 for record in official.records
             ],
         )
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("train/label.txt", "# 0--Parade/p.jpg\n57 32 82 118" + " 70.0 60.0 0.0" * 5 + " 0.82\n"),
+        ("train/labelv2.txt", "# 0--Parade/p.jpg 200 180\n57 32 139 150" + " 7 6 0" * 5 + "\n"),
+        ("labelv2/train/labelv2.txt", "# 0--Parade/p.jpg 200 180\r\n57\t32\t139\t150 \r\n"),
+    ],
+    ids=["RetinaFace", "SCRFD", "SCRFD without landmarks"],
+)
+def test_label_lists(tmp_path, caplog, file, text):
+    for name in ("0--Parade/p", "q"):
+        path = tmp_path / "train" / "images" / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_bytes(f"{text}# q.jpg\n".encode("utf-8-sig"))
+    first, second = read_wider(tmp_path, "train", faceless="keep").records
+    assert (first.name, first.boxes.tolist()) == ("0--Parade/p", [[57, 32, 139, 150]])
+    assert (second.name, second.boxes.shape) == ("train/q", (0, 4))
+    assert ("passed over in 1 rows" in caplog.text) == ("7" in text.split("\n")[1][15:])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 2 3 4\n", "line 1: '1 2 3 4' comes before any '# IMAGE.jpg'"),
+        ("# notes\n", "line 1: 'notes' is no picture's name"),
+        ("# a.jpg\n1 2 3\n", "line 2: '1 2 3' is not 4 finite numbers"),
+        ("# a.jpg\n1 2 3 4 x\n", "line 2: '1 2 3 4 x' is not 5 finite numbers"),
+        ("# a.jpg\n# a.jpg\n", "lists a twice"),
+    ],
+)
+def test_malformed_label_lists(tmp_path, text, message):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "label.txt").write_text(text)
+    with pytest.raises(FacedetError, match=r"label\.txt") as caught:
+        read_wider_annotations(tmp_path, "train")
+    assert message in str(caught.value)
+
+
+def test_text_of_four_columns_of_other_pictures_from_windows(tmp_path):
+    text = TEXT.replace(" 0 0 0 0 0 0", "").replace(" 2 1 0 1 2 1", "").replace(" 1 0 0 0 0 0", "")
+    text = (
+        text.replace("first.jpg", "first.PNG").replace("Parade/", "Parade\\").replace("\n", " \r\n")
+    )
+    path = text_root(tmp_path) / "wider_face_split" / "wider_face_val_bbx_gt.txt"
+    path.write_bytes(text.replace("1--", "\r\n1--").encode("utf-8-sig"))
+    first, second = read_wider_annotations(tmp_path, "val").records
+    assert first.path.name == "first.PNG"
+    assert first.boxes.tolist() == [[10, 20, 40, 60], [-1, 2, 2, 6]]
+    assert not first.tags["blur"].any()
+    assert second.boxes.tolist() == [[7, 8, 16, 18]]

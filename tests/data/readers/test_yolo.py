@@ -179,3 +179,93 @@ def test_settings_may_be_sparse(tmp_path):
     assert yolo.splits(tmp_path) == ["train", "val"]
     put(tmp_path / "data.yaml", "nc: 2\n")
     assert yolo.list_pictures(tmp_path, "train").classes == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("settings", "files"),
+    [
+        ("path: ./\ntrain: train.txt\nnames:\n  0: face\n  1: ignore\n", ["a.jpg", "sub/b.png"]),
+        ("train: [images/train, images/val]\nnames: {'0': face, '1': ignore}\n",
+         ["train/a.jpg", "train/sub/b.png", "val/c.jpg"]),
+        ("path: /home/me/faces\ntrain: /home/me/faces/images/train\nnames: [face, ignore]\n",
+         ["a.jpg", "sub/b.png"]),
+        ("train: ..\\train\\images\nnames: [face, ignore]\n", ["a.jpg", "sub/b.png"]),
+    ],
+    ids=["CVAT's list", "two folders", "another machine", "Roboflow's, on Windows"],
+)  # fmt: skip
+def test_settings_as_exporters_write_them(tmp_path, settings, files):
+    yolo_root(tmp_path)
+    put(tmp_path / "data.yaml", settings)
+    # Paths of lists are of another machine, too.
+    put(tmp_path / "train.txt", "data/images/train/a.jpg\n./images/train/sub/b.png\n")
+    listing = yolo.list_pictures(tmp_path, "train")
+    assert [one.file for one in listing.pictures] == files
+    np.testing.assert_allclose(listing.pictures[0].boxes, [[10, 5, 20, 15], [0, 0, 4, 8]])
+
+
+def test_labels_beside_the_pictures(tmp_path):
+    put_pictures(tmp_path, "train", "val")
+    put(tmp_path / "train" / "a.txt", YOLO["train/a.txt"])
+    put(tmp_path / "train" / "_darknet.labels", "face\nignore\n")
+    assert yolo.splits(tmp_path) == ["train"]
+    check_listed(yolo.list_pictures(tmp_path, "train"), "train")
+
+
+def test_linked_folders(tmp_path):
+    yolo_root(tmp_path / "set")
+    pictures = tmp_path / "set" / "images"
+    put_pictures(tmp_path, "camera", "elsewhere")
+    (pictures / "val" / "cam2").symlink_to(tmp_path / "camera")
+    (pictures / "val" / "loop").symlink_to(pictures)
+    put(tmp_path / "set" / "labels" / "val" / "cam2" / "a.txt", YOLO["train/a.txt"])
+    listing = yolo.list_pictures(tmp_path / "set", "val")
+    files = {one.file: len(one.boxes) for one in listing.pictures}
+    assert files == {
+        "c.jpg": 1, "cam2/a.jpg": 2, "cam2/sub/b.png": 0,
+        "loop/train/a.jpg": 0, "loop/train/sub/b.png": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "boxes", "note"),
+    [
+        ("0 .5 .5 .5 .5 0.93", [10, 5, 30, 15], "numbers after the box are passed over in 1 lines"),
+        ("0 .5 .5 .5 .5" + " .4" * 10, [10, 5, 30, 15], "numbers after the box"),
+        ("0 .5 .5 .5 .5" + " .4 .4 2" * 5, [10, 5, 30, 15], "numbers after the box"),
+        ("0 .25 .3 .75 .2 .5 .9", [10, 4, 30, 18], "of 1 lines that are polygons the bounding"),
+    ],
+    ids=["confidence", "five landmarks", "landmarks and visibility", "polygon"],
+)
+def test_lines_that_say_more_than_a_box(tmp_path, line, boxes, note):
+    yolo_root(tmp_path)
+    put(tmp_path / "labels" / "train" / "a.txt", f"{line}\n")
+    listing = yolo.list_pictures(tmp_path, "train")
+    np.testing.assert_allclose(listing.pictures[0].boxes, [boxes])
+    assert note in listing.notes[0]
+
+
+def test_fifteen_numbers_among_polygons_are_a_polygon(tmp_path):
+    yolo_root(tmp_path)
+    seven = "0 .5 .5 .5 .5 .6 .6 .6 .6 .6 .6 .6 .6 .6 .6"
+    put(tmp_path / "labels" / "train" / "a.txt", f"{seven}\n0 .25 .3 .75 .2 .5 .9\n")
+    (first, second) = yolo.list_pictures(tmp_path, "train").pictures[0].boxes.tolist()
+    assert first == pytest.approx([20, 10, 24, 12])
+    assert second == pytest.approx([10, 4, 30, 18])
+
+
+def test_the_number_of_landmarks_is_the_settings(tmp_path):
+    yolo_root(tmp_path)
+    put(tmp_path / "data.yaml", f"{YOLO_SETTINGS}kpt_shape: [2, 2]\n")
+    put(tmp_path / "labels" / "train" / "a.txt", "0 .5 .5 .5 .5 .6 .6 .6 .6\n")
+    assert yolo.list_pictures(tmp_path, "train").pictures[0].boxes.tolist() == [[10, 5, 30, 15]]
+
+
+def test_a_folder_without_labels_is_reported(tmp_path):
+    yolo_root(tmp_path)
+    put_pictures(tmp_path, "images/val/new", "elsewhere")
+    put_pictures(tmp_path, "elsewhere", "images/val/new")
+    (note,) = yolo.list_pictures(tmp_path, "val").notes
+    assert note == (
+        f"{tmp_path}/images/val/new: none of its 2 pictures has a label, so they have no faces; "
+        f"looked for {tmp_path}/labels/val/new/*.txt"
+    )
