@@ -10,7 +10,7 @@ DATA ?=
 REPRODUCE_ARGS ?= $(if $(DATA),--data $(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types notebooks reproduce reproduce-list wheel clean
+.PHONY: help setup demo test test-all check lint types notebooks reproduce reproduce-list wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,8 +32,13 @@ demo: setup ## Train EXTD on the embedded crowds for about five minutes, measure
 	$(BIN)/facedet evaluate weights=$(DEMO)/weights.safetensors paths.output=$(DEMO)/evaluation
 
 # As many processes as cores, with one thread each: more threads only wait for each other.
-test: $(VENV)/.tested-with ## Run the tests
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+test: $(VENV)/.tested-with ## Run the tests, without the slow ones
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+
+test-all: $(VENV)/.tested-with ## Run all tests, as CI does
+	$(PYTEST) $(PYTEST_ARGS)
 
 lint: $(VENV)/.tested-with ## Check style and formatting
 	$(BIN)/ruff check .
@@ -42,7 +47,7 @@ lint: $(VENV)/.tested-with ## Check style and formatting
 types: $(VENV)/.tested-with ## Check types
 	$(BIN)/mypy
 
-check: lint types test ## All that CI checks
+check: lint types test ## What to run before a change is handed in
 
 notebooks: $(VENV)/.tested-with ## Run the notebooks, in a temporary folder and without a network
 	$(BIN)/python -m pytest tests/test_notebooks.py $(PYTEST_ARGS)
