@@ -174,14 +174,14 @@ def test_each_part_starts_from_the_one_before(name, evaluated, tmp_path):
 
 
 def test_finished_parts_are_not_trained_again(evaluated, tmp_path):
-    trainings = Trainings()
+    trainings, parts = Trainings(), ["shipped", "shipped_full_size"]
     run = Run({"wider": tmp_path}, tmp_path / "out", trainings)
-    train.shipped(run, {NAME: PARTS[NAME]})
-    last = tmp_path / "out" / NAME / PARTS[NAME][-1] / "weights.safetensors"
+    train.shipped(run, {NAME: parts})
+    last = tmp_path / "out" / NAME / parts[-1] / "weights.safetensors"
     last.unlink()
     last.parent.rmdir()
     trainings.configs.clear()
-    train.shipped(run, {NAME: PARTS[NAME]})
+    train.shipped(run, {NAME: parts})
     assert [Path(config.paths.output) for config in trainings.configs] == [last.parent]
 
 

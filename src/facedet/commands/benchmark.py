@@ -3,12 +3,9 @@
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from facedet.commands.option_types import count
-
-if TYPE_CHECKING:
-    from facedet.profiling.latency import Contender
 
 HELP = """Time detectors on this machine, folded as `facedet predict` runs them. Speeds are ratios
 of runs taken in turn, after a warm-up, as medians with 10th and 90th percentiles:
@@ -55,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from facedet.errors import UsageError
-    from facedet.evaluation.contenders import square_picture
+    from facedet.evaluation.contenders import contenders_of, square_picture
     from facedet.profiling.latency import measure_network, measure_sizes
     from facedet.profiling.timing import describe_machine
 
@@ -63,7 +60,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--output belongs to sizes, not to {args.what}")
     if args.threads:
         torch.set_num_threads(args.threads)
-    contenders = _contenders(args)
+    named = len(args.weights) + len(args.preset)
+    if args.what == "network" and named > 1:
+        raise UsageError(f"benchmark network times one detector, {named} were given")
+    if args.what == "sizes" and not named:
+        raise UsageError("benchmark sizes expects --weights FILE … or --preset NAME …")
+    contenders = contenders_of(args.weights, args.preset if named else ["extd_fpn_32_prelu"])
     if args.what == "network":
         picture = square_picture(args.image, args.size)
         result = measure_network(contenders[0], picture, args.runs)
@@ -79,25 +81,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(_table(result) if args.what == "sizes" else _lines(result))
     return 0
-
-
-def _contenders(args: argparse.Namespace) -> "list[Contender]":
-    """The detectors of `--weights` and `--preset`."""
-    from facedet.errors import UsageError
-    from facedet.evaluation.contenders import contender_of_preset, contender_of_weights
-
-    named = len(args.weights) + len(args.preset)
-    if args.what == "network" and named > 1:
-        raise UsageError(f"benchmark network times one detector, {named} were given")
-    if args.what == "sizes" and not named:
-        raise UsageError("benchmark sizes expects --weights FILE … or --preset NAME …")
-    presets = args.preset if named else ["extd_fpn_32_prelu"]
-    found = [*map(contender_of_weights, args.weights), *map(contender_of_preset, presets)]
-    names = [one.name for one in found]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise UsageError(f"{twice[0]} is named twice")
-    return found
 
 
 def _table(result: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Detectors and pictures to be timed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,19 @@ from PIL import Image
 
 from facedet.config import build, compose
 from facedet.data.images import read_image
+from facedet.errors import UsageError
 from facedet.profiling.latency import Contender, noise
 from facedet.weights.store import build_coder, build_net, read_weights
+
+
+def contenders_of(weights: Sequence[str | Path], presets: Sequence[str]) -> list[Contender]:
+    """The detectors of weights, then those of presets; raises `UsageError` if one comes twice."""
+    found = [*map(contender_of_weights, weights), *map(contender_of_preset, presets)]
+    names = [one.name for one in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{name} is named twice")
+    return found
 
 
 def contender_of_weights(path: str | Path) -> Contender:
