@@ -148,6 +148,17 @@ def test_output_that_cannot_be_written(truth, found, tmp_path):
         call("--detections", found, "--ground-truth", truth, "--output", tmp_path / "taken")
 
 
+def test_swapped_columns_are_noticed(truth, tmp_path, capsys):
+    path = tmp_path / "corners" / "a" / "1.txt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\xef\xbb\xbf1\r\n1\r\n40 20 50 30 0.9 \r\n")  # a BOM, Windows' line ends
+    call("--detections", tmp_path / "corners", "--ground-truth", truth)
+    captured = capsys.readouterr()
+    assert "easy      0.00 %" in captured.out
+    hint = "its columns look like x1 y1 x2 y2 score, expected x y w h score"
+    assert captured.err.splitlines()[-1] == f"facedet score: {tmp_path / 'corners'}: {hint}"
+
+
 @needs_shared
 @pytest.mark.data
 @pytest.mark.slow

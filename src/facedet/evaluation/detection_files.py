@@ -9,6 +9,7 @@ offsets[i]:offsets[i + 1].
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -146,6 +147,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     return found
 
 
+@dataclass(frozen=True)
 class EventFiles:
     """Writes each picture's detections as soon as they are there: `folder/EVENT/IMAGE.txt`.
 
@@ -162,20 +164,11 @@ class EventFiles:
             them: w = int(x2) - int(x1) with `plus_one` 0.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        plus_one: float = 1.0,
-        decimals: int = 1,
-        score_decimals: int = 3,
-        truncate: bool = False,
-    ) -> None:
-        self.folder = Path(folder)
-        self.plus_one = plus_one
-        self.decimals = decimals
-        self.score_decimals = score_decimals
-        self.truncate = truncate
+    folder: str | Path
+    plus_one: float = 1.0
+    decimals: int = 1
+    score_decimals: int = 3
+    truncate: bool = False
 
     def has(self, name: str) -> bool:
         """Whether the file of the picture "EVENT/IMAGE" is there; it is written in one piece."""
@@ -200,7 +193,7 @@ class EventFiles:
         for values, score in zip(np.hstack([boxes[:, :2], sizes]).tolist(), scores, strict=True):
             numbers = " ".join(f"{value:.{self.decimals}f}" for value in values)
             lines.append(f"{numbers} {score:.{self.score_decimals}f}")
-        with replacing(self.folder / f"{name}.txt", durable=False) as temporary:
+        with replacing(Path(self.folder, f"{name}.txt"), durable=False) as temporary:
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def close(self) -> None:

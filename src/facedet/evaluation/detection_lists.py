@@ -6,6 +6,7 @@ others is `name score x1 y1 x2 y2`.
 
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,7 @@ def read_scored_lines(path: str | Path) -> dict[str, np.ndarray]:
     return dict(zip(pictures.tolist(), parts, strict=True))
 
 
+@dataclass
 class GatheredLines:
     """A text file of all pictures' detections, written when all are there.
 
@@ -78,9 +80,10 @@ class GatheredLines:
         FacedetError: it cannot be written.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.path = Path(folder) / "detections.txt"
-        self.lines: list[str] = []
+    folder: str | Path
+    lines: list[str] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
         self.close()  # what cannot be written is known before the work begins
 
     def has(self, name: str) -> bool:
@@ -89,10 +92,11 @@ class GatheredLines:
 
     def close(self) -> None:
         """Writes the file; raises `FacedetError` where it cannot."""
-        with replacing(self.path) as aside:
+        with replacing(Path(self.folder) / "detections.txt") as aside:
             aside.write_text("".join(f"{line}\n" for line in self.lines), encoding="utf-8")
 
 
+@dataclass
 class FoldFile(GatheredLines):
     """Detections of all pictures in one file in FDDB's result layout, as rectangles.
 
@@ -103,18 +107,9 @@ class FoldFile(GatheredLines):
         score_decimals: of the score.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        plus_one: float = 1.0,
-        decimals: int = 3,
-        score_decimals: int = 10,
-    ) -> None:
-        super().__init__(folder)
-        self.plus_one = plus_one
-        self.decimals = decimals
-        self.score_decimals = score_decimals
+    plus_one: float = 1.0
+    decimals: int = 3
+    score_decimals: int = 10
 
     def add(self, name: str, detections: Detections) -> None:
         """Takes the detections of a picture."""
@@ -126,6 +121,7 @@ class FoldFile(GatheredLines):
             self.lines.append(f"{numbers} {score:.{self.score_decimals}f}")
 
 
+@dataclass
 class ScoredLines(GatheredLines):
     """Detections of all pictures in one file of lines `name score x1 y1 x2 y2`.
 
@@ -137,18 +133,9 @@ class ScoredLines(GatheredLines):
         score_decimals: of the score.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        y_shift: float = 0.2,
-        decimals: int = 3,
-        score_decimals: int = 10,
-    ) -> None:
-        super().__init__(folder)
-        self.y_shift = y_shift
-        self.decimals = decimals
-        self.score_decimals = score_decimals
+    y_shift: float = 0.2
+    decimals: int = 3
+    score_decimals: int = 10
 
     def add(self, name: str, detections: Detections) -> None:
         """Takes the detections of a picture."""

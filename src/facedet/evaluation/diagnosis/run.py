@@ -90,7 +90,7 @@ def diagnose(
     if hint:
         notes.append(f"{detections}: {hint}")
     records = present if only_present else truth
-    _check_scores(records, found)
+    _check_scores(records, found, hint or "")
     names, place = _find_subset(data, records, subset)
     verdicts = judge_records(records, found, iou, quirk)
     chosen = f"best F1 on {names[place]} faces" if score is None else "as asked for"
@@ -133,13 +133,14 @@ def _read_truth(data: Path, split: str, lists: Path | None) -> list[Record]:
     return reading.records
 
 
-def _check_scores(records: Sequence[Record], found: Mapping[str, np.ndarray]) -> None:
+def _check_scores(records: Sequence[Record], found: Mapping[str, np.ndarray], hint: str) -> None:
     """Refuses scores that neither a threshold in 0 … 1 nor a single picture's AP suits."""
     for record in records:
         scores = found.get(record.name, np.zeros((0, 5)))[:, 4]
         odd = (scores < 0) | (scores > 1)
         if odd.any():
-            raise FacedetError(f"{record.name} has a score of {scores[odd][0]:g}, expected 0 to 1")
+            said = f"{record.name} has a score of {scores[odd][0]:g}, expected 0 to 1"
+            raise FacedetError(f"{said}; {hint}" if hint else said)
 
 
 def _find_subset(
