@@ -108,7 +108,7 @@ def test_runs(name, pictures, run):
 def test_made_up_results_say_so(run, monkeypatch, capsys):
     monkeypatch.delenv("FACEDET_SWEEP", raising=False)
     run(SWEEP)
-    assert capsys.readouterr().out.startswith("sweep MADE UP, NO JOB WAS RUN\n")
+    assert capsys.readouterr().out.startswith("# Sweep MADE UP, NO JOB WAS RUN\n")
     assert len(figures()) == 2
     assert figures()[-1].get_suptitle() == "MADE UP, NO JOB WAS RUN"
 
@@ -124,17 +124,18 @@ def test_reads_the_sweep_that_the_environment_names(
     for width, objective in zip((32, 64), objectives, strict=True):
         job = folder / "jobs" / str(width)
         job.mkdir(parents=True)
-        status = {
-            "state": "finished" if objective else "failed", "overrides": {"backbone.width": width},
-            "objective": objective, "objective_name": "wider/medium",
+        record = {
+            "overrides": {"backbone.width": width}, "objective": objective,
+            "objective_name": "wider/medium",
         }  # fmt: skip
-        (job / "status.json").write_text(json.dumps(status))
+        (job / "job.json").write_text(json.dumps(record))
+        (job / ("weights.safetensors" if objective else "error.txt")).touch()
     monkeypatch.setenv("FACEDET_SWEEP", str(folder))
     before = sorted(folder.rglob("*"))
     run(SWEEP)
     assert sorted(folder.rglob("*")) == before
     said = capsys.readouterr().out
-    assert said.startswith("sweep a sweep\n")
+    assert said.startswith("# Sweep a sweep\n")
     assert "MADE UP" not in said
     (panel,) = figures()[-1].axes
     assert list(panel.lines[-1].get_ydata()) == points

@@ -8,6 +8,7 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+DISTRIBUTION = "facedet-lightning"  # on the package index; another project has `facedet`
 __all__ = ["Detections", "FaceDetector", "load"]
 
 if TYPE_CHECKING:

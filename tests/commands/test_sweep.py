@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from facedet.errors import FacedetError, InterruptedTrainingError
-from facedet.sweeps.folder import SweepFolder
+from facedet.sweeps.jobs import sweep_lock
 from facedet.sweeps.search import StudySweeper
 
 
@@ -15,15 +15,20 @@ def sweep(cli, tmp_path, monkeypatch):
 
     def train(config):
         trained.append((config.seed, config.optimizer.lr))
+        checkpoint = run.folder / "jobs" / config.paths.output / "checkpoints" / "last.ckpt"
+        checkpoint.parent.mkdir(exist_ok=True)
+        checkpoint.touch()
         if config.seed in fails:
             raise fails[config.seed]
+        (checkpoint.parents[1] / "weights.safetensors").touch()
         return config.seed + config.optimizer.lr
 
     def run(*words):
-        return cli("sweep", *words, "preset=extd_ssd_32_relu", "--dir", run.folder.path)
+        return cli("sweep", *words, "preset=extd_ssd_32_relu", "--dir", run.folder)
 
-    run.trained, run.fails, run.folder = trained, fails, SweepFolder(tmp_path / "sweep ü, (1)")
+    run.trained, run.fails, run.folder = trained, fails, tmp_path / "sweep ü, (1)"
     monkeypatch.setattr("facedet.commands.train.train", train)
+    monkeypatch.setattr("facedet.sweeps.effort._seconds_per_madd", lambda *_: 1e-12)
     return run
 
 
@@ -32,13 +37,13 @@ def test_started_again_it_does_what_is_left(sweep):
     sweep.fails[1] = FacedetError("the disk is full")
     result = sweep("seeds", "seeds=2")
     assert result.code == 1
-    assert "seeds: 2 jobs in " in result.out
-    assert "1 failed, 1 finished" in result.out
+    assert result.out.startswith("seeds: 2 jobs, budget=short: 500 steps of 8 crops each, about ")
+    assert "2 jobs: 1 failed, 1 finished" in result.out
     assert "the disk is full" in result.out
     # Also of a grid that has grown; the failed one only when that is asked for.
     result = sweep("seeds", "seed=0,2")
-    assert (result.code, "1 finished before, 1 new" in result.out) == (0, True)
-    assert "1 jobs of other settings lie there too" in result.out
+    assert (result.code, "1 finished, 1 new" in result.out) == (0, True)
+    assert "1 job of other settings there too" in result.out
     assert [seed for seed, _ in sweep.trained] == [0, 1, 2]
     sweep.fails.clear()
     assert sweep("seeds", "seeds=2").code == 1
@@ -46,11 +51,11 @@ def test_started_again_it_does_what_is_left(sweep):
     assert [seed for seed, _ in sweep.trained] == [0, 1, 2, 1]
 
 
-def test_a_signal_is_the_exit_code_and_the_next_start_goes_on(sweep):
+def test_a_signal_is_the_exit_code_and_the_next_start_resumes(sweep):
     sweep.fails[0] = InterruptedTrainingError("SIGINT at step 3: everything is saved")
     result = sweep("seeds", "seeds=2")
     assert (result.code, result.err) == (
-        130, "facedet sweep: SIGINT at step 3: everything is saved; the same command goes on\n",
+        130, "facedet sweep: SIGINT at step 3: everything is saved; the same command resumes it\n",
     )  # fmt: skip
     assert [seed for seed, _ in sweep.trained] == [0]
     sweep.fails.clear()
@@ -60,39 +65,46 @@ def test_a_signal_is_the_exit_code_and_the_next_start_goes_on(sweep):
 def test_a_dry_run_lists_and_writes_nothing(sweep):
     result = sweep("seeds", "seeds=2", "trainer.max_steps=5", "--dry-run")
     assert result.code == 0
-    rows = [line.split() for line in result.out.splitlines()[1:3]]
-    # 5 steps of 4 crops are 20 images.
+    assert result.out.startswith("seeds: 2 jobs, budget=short: 5 steps of 8 crops each, about ")
+    rows = [line.split() for line in result.out.splitlines()[3:5]]
+    # 5 steps of 8 crops are 40 images.
     assert [(row[1], row[2], row[-1]) for row in rows] == [
-        ("new", "20", "seed=0"), ("new", "20", "seed=1"),
+        ("new", "40", "seed=0"), ("new", "40", "seed=1"),
     ]  # fmt: skip
-    assert not sweep.folder.path.exists()
+    assert not sweep.folder.exists()
 
 
-def test_times_are_of_a_try(sweep):
-    result = sweep("seeds", "seeds=1", "seed=0,0", "augmentation.size=64", "--dry-run", "--time")
-    assert "hours one after the other, without validation" in result.out
-    assert "1 further jobs are the same as one of these" in result.out
-    sweep("seeds", "--time").check_error(2, "--time belongs to --dry-run")
-
-
-def test_complaints(sweep, cli):
+def test_complaints(sweep):
     sweep("sead").check_error(2, "sead: there is no such sweep; the nearest is seeds")
     sweep("seeds", "optimiser.lr=1").check_error(2, "optimiser.lr: there is no such key")
-    with sweep.folder.own():
-        sweep("seeds", "seeds=1").check_error(1, "is sweeping there: wait for it")
+    sweep("export-wandb", "extd_grid").check_error(2, "wandb sweep FILE")
+    with sweep_lock(sweep.folder):
+        sweep("seeds", "seeds=1").check_error(1, "is running a sweep there: wait for it")
     assert sweep.trained == []
 
 
+def test_hydras_flags_print_the_sweeps_config(cli, monkeypatch):
+    result = cli("sweep", "extd_width", "--cfg", "job", "-p", "trainer")
+    assert (result.code, "max_steps: 500" in result.out) == (0, True)
+    monkeypatch.setenv("COMP_LINE", "facedet sweep extd_width budg")
+    assert cli("sweep", "-sc", "query=bash").out.strip() == "budget="
+
+
+@pytest.mark.parametrize("words", [["seeds", "--dir", ""], ["report", ""]])
+def test_an_empty_folder_name_is_refused(cli, words):
+    cli("sweep", *words).check_error(2, "expected a folder, the name is empty")
+
+
 @pytest.mark.slow
-def test_a_search_goes_on_where_it_was_killed(sweep, tmp_path):
+def test_a_search_is_resumed_where_it_was_killed(sweep, tmp_path):
     optuna = pytest.importorskip("optuna", reason="facedet[optuna] is not installed")
     assert sweep("lr", "hydra.sweeper.n_trials=3", "seed=7").code == 0
     whole = list(sweep.trained)
     assert len(whole) == 3
     # As it was when the second trial was running: no objective, and the third not drawn.
-    sweep.folder = SweepFolder(tmp_path / "killed")
-    sweep.folder.hydra.mkdir(parents=True)
-    storage = f"sqlite:///{sweep.folder.hydra / 'study.db'}"
+    sweep.folder = tmp_path / "killed"
+    (sweep.folder / ".hydra").mkdir(parents=True)
+    storage = f"sqlite:///{sweep.folder / '.hydra' / 'study.db'}"
     study = optuna.create_study(study_name="lr", storage=storage, direction="maximize")
     study.add_trial(study_trial(optuna, 0, whole))
     study.add_trial(study_trial(optuna, 1, whole, state=optuna.trial.TrialState.RUNNING))
@@ -116,7 +128,7 @@ def study_trial(optuna, number, whole, state=None):
 def test_a_search_that_cannot_be(sweep):
     pytest.importorskip("optuna", reason="facedet[optuna] is not installed")
     result = sweep("lr", "hydra.sweeper.n_trials=0")
-    assert (result.code, "n_trials=0: at least 1 is needed" in result.err) == (2, True)
+    assert (result.code, "n_trials=0: expected at least 1" in result.err) == (2, True)
 
 
 @pytest.mark.parametrize(("objective", "way"), [("wider/hard", "MAXIMIZE"), ("loss", "MINIMIZE")])
@@ -125,4 +137,4 @@ def test_a_search_goes_where_the_objective_is_better(tmp_path, objective, way):
     sweeper = StudySweeper({}, 1, 1, 1, 0, "lr", None, {})
     place = {"sweep": {"dir": str(tmp_path)}}
     sweeper.config = OmegaConf.create({"hydra": place, "objective": objective, "callbacks": None})
-    assert sweeper._study().direction.name == way
+    assert sweeper.open_study().direction.name == way

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from shutil import copyfile
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -33,7 +34,8 @@ def results_of(monkeypatch, tmp_path):
     calls = []
 
     def give(name, *jobs):
-        monkeypatch.setattr(train, "read_sweep", lambda folder: type("S", (), {"jobs": jobs}))
+        found = SimpleNamespace(jobs=jobs)
+        monkeypatch.setattr(train, "read_sweep_folder", lambda folder: found)
         experiment = EXPERIMENTS[name]
         run = Run({}, tmp_path, lambda *words: calls.append(words))
         results = judge(experiment, train.sweep(run, **experiment.settings))

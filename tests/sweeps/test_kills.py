@@ -1,4 +1,4 @@
-"""A sweep that is killed at random moments and started again ends as one that was left in peace.
+"""A sweep that is killed at random moments and started again ends as one that was not.
 
 FACEDET_SWEEP_KILLS=10 FACEDET_SWEEP_JOBS=6 kills more often, over more jobs.
 """
@@ -16,6 +16,7 @@ import torch
 
 from facedet.cli import main
 from facedet.data.crowds.dataset import make_crowds
+from facedet.sweeps.jobs import state_of
 from facedet.weights.store import read_weights
 
 KILLS = int(os.environ.get("FACEDET_SWEEP_KILLS", "2"))
@@ -49,15 +50,13 @@ def start(root, folder):
         )  # fmt: skip
 
 
-def statuses(folder):
-    """By hash, what is known of the jobs; half a moment old, but never half a file."""
-    return {
-        path.parent.name: json.loads(path.read_text()) for path in folder.glob("jobs/*/status.json")
-    }
-
-
 def finished(folder):
-    return {name: one for name, one in statuses(folder).items() if one["state"] == "finished"}
+    """By hash, the records of the finished jobs; half a moment old, but never half a file."""
+    records = {
+        path.parent.name: json.loads(path.read_text()) for path in folder.glob("jobs/*/job.json")
+    }
+    # Only the last write of a record has an objective.
+    return {name: record for name, record in records.items() if "objective" in record}
 
 
 def signs(folder):
@@ -97,9 +96,10 @@ def test_killed_at_random_moments_a_sweep_ends_the_same(crowds, tmp_path):
     expected, found = finished(whole), finished(folder)
     assert len(expected) == JOBS
     assert expected.keys() == found.keys()
-    for name, status in expected.items():
-        assert found[name]["objective"] == status["objective"]
-        assert found[name]["metrics"] == status["metrics"]
+    for name, record in expected.items():
+        assert state_of(folder / "jobs" / name) == "finished"
+        assert found[name]["objective"] == record["objective"]
+        assert found[name]["metrics"] == record["metrics"]
         states = [read_weights(f / "jobs" / name / "weights.safetensors").state
                   for f in (whole, folder)]  # fmt: skip
         assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())

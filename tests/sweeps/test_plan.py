@@ -7,8 +7,11 @@ from omegaconf import OmegaConf
 
 from facedet.config import SWEEPS_DIR, compose
 from facedet.errors import UsageError
-from facedet.sweeps.plan import find_sweep, job_hash, jobs_of, planned_jobs, read_sweep
+from facedet.sweeps.plan import find_sweep, job_hash, planned_jobs, read_sweep, without_places
 
+TRAININGS = sorted(
+    file.stem for file in SWEEPS_DIR.glob("*.yaml") if "[train" in file.read_text(encoding="utf-8")
+)
 OWN = """
 defaults: [train, override budget: smoke, _self_]
 hydra:
@@ -62,55 +65,72 @@ def test_the_same_by_other_words_is_the_same():
     )
 
 
+def test_a_planned_job_is_what_hydra_composes(own):
+    # The plan sets values in copies of one composed config; a worker composes each job anew.
+    words = ["preset=extd_fpn,extd_ssd", "backbone.width=48", "augmentation.size=64", "seed=3,4"]
+    jobs = planned_jobs(read_sweep("mine", words, own))
+    assert len({job.hash for job in jobs}) == 4
+    for job in jobs:
+        given = [f"{key}={value}" for key, value in job.settings.items()]
+        config = read_sweep("mine", [*words[1:3], *given], own).config
+        assert job_hash(config) == job.hash
+        assert OmegaConf.to_container(without_places(config), resolve=True) == job.config
+
+
 def test_jobs_of_an_own_sweep(own):
-    sweep = read_sweep("mine", ["seed=1,2", "optimizer.lr=0.01,0.02", "trainer.max_steps=7"], own)
-    jobs = list(jobs_of(sweep))
+    words = ["seed=1,2", "optimizer.lr=0.01,0.02", "trainer.max_steps=7"]
+    jobs = planned_jobs(read_sweep("mine", words, own))
     assert [job.settings for job in jobs] == [
         {"seed": "1", "optimizer.lr": "0.01"},
         {"seed": "1", "optimizer.lr": "0.02"},
         {"seed": "2", "optimizer.lr": "0.01"},
         {"seed": "2", "optimizer.lr": "0.02"},
     ]
-    assert {job.config.trainer.max_steps for job in jobs} == {7}
-    assert len({job.hash for job in jobs}) == 4
+    assert {job.config["trainer"]["max_steps"] for job in jobs} == {7}
 
 
 def test_a_grid_that_grows_keeps_its_jobs(own):
     few = planned_jobs(read_sweep("mine", [], own))
     many = planned_jobs(read_sweep("mine", ["seed=range(3)"], own))
     assert len(many) == 3
-    assert few.items() <= many.items()
-
-
-def test_equal_jobs_are_said_and_run_once(own, capsys):
-    jobs = planned_jobs(read_sweep("mine", ["seed=5,5"], own))
-    assert [settings["seed"] for settings in jobs.values()] == ["5"]
-    assert capsys.readouterr().out == "1 jobs are the same as others and not run twice: seed=5\n"
+    assert {job.hash for job in few} < {job.hash for job in many}
+    # Equal jobs are run once.
+    assert [job.settings for job in planned_jobs(read_sweep("mine", ["seed=5,5"], own))] == [
+        {"seed": "5"}
+    ]
 
 
 def test_the_number_of_seeds():
     # The number itself is no setting of a job: more seeds are the same ones and others.
-    few, more = (read_sweep("seeds", [f"seeds={n}"]) for n in (2, 3))
-    assert planned_jobs(few).items() < planned_jobs(more).items()
-    assert [settings["seed"] for settings in planned_jobs(few).values()] == ["0", "1"]
+    few, more = (planned_jobs(read_sweep("seeds", [f"seeds={n}"])) for n in (2, 3))
+    assert [job.hash for job in few] == [job.hash for job in more[:2]]
+    assert [job.settings["seed"] for job in more] == ["0", "1", "2"]
 
 
-def test_own_sweeps_win(own):
+def test_own_sweeps_win(own, tmp_path):
     (own / "seeds.yaml").write_text(OWN)
     assert find_sweep("seeds", own) == own.resolve()
     assert find_sweep("lr", own) == SWEEPS_DIR
+    with pytest.raises(UsageError, match="no such folder"):
+        find_sweep("seeds", tmp_path / "none")
 
 
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
-        ("sed", [], "sed: there is no such sweep; the nearest is seeds; there are extd_activation"),
+        (
+            "sed",
+            [],
+            "sed: there is no such sweep; the nearest is seeds; there are design, extd_act",
+        ),
+        ("shf_pyramid", [], "shf_pyramid trains nothing; it is run by: facedet evaluate -m -cn"),
         ("seeds", ["sead=1,2"], "sead: there is no such key"),
-        ("seeds", ["optimizer.lrr=1"], "optimizer.lrr: there is no such key"),
-        ("seeds", ["seed=range(0)"], "seed=range(0): an empty grid, there are no values in it"),
+        ("seeds", ["optimizer.lrr=1,2"], "optimizer.lrr: there is no such key"),
+        ("seeds", ["seed=range(0)"], "seed=range(0): an empty grid, it has no values"),
         ("seeds", ["seed=3"], "seeds: nothing varies; give KEY=VALUE,VALUE"),
-        ("seeds", ["optimizer.lr=0.1,fast"], "optimizer.lr=fast: a number is wanted"),
-        ("seeds", ["trainer.max_steps=ten"], "trainer.max_steps=ten: a whole number is wanted"),
+        ("seeds", ["seed=interval(0,1)"], "seed=interval(0,1): an interval needs hydra/sweeper"),
+        ("seeds", ["optimizer.lr=0.1,fast"], "optimizer.lr=fast: "),
+        ("seeds", ["trainer.max_steps=ten"], "trainer.max_steps=ten: "),
         ("seeds", ["preset=glob(*)"], "preset=glob(*): glob(…) is not for sweeps"),
         ("seeds", ["data=wider"], "data.root is not given: add data.root=VALUE"),
         ("seeds", ["backbone=vgg17,vgg16"], "backbone=vgg17: there is no such choice"),
@@ -124,16 +144,11 @@ def test_complaints(name, words, said):
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(UsageError, match="no such folder"):
-        find_sweep("seeds", tmp_path / "none")
-
-
-@pytest.mark.parametrize("name", sorted(file.stem for file in SWEEPS_DIR.glob("*.yaml")))
-def test_every_sweep_is_cheap_by_default(name):
-    config = read_sweep(name, []).config
-    assert config.trainer.max_steps <= 40
-    assert (config.backbone_weights, config.augmentation.size) == (None, 96)
+@pytest.mark.parametrize("name", TRAININGS)
+def test_every_sweep_measures_something_by_default(name):
+    sweep = read_sweep(name, [])
+    assert sweep.choice("budget", "none") == "short"
+    assert (sweep.config.trainer.max_steps, sweep.config.backbone_weights) == (500, None)
 
 
 def test_the_papers_budget_is_the_experiments():

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -23,6 +24,13 @@ def count(text: str) -> int:
 def megapixels(text: str) -> float:
     """Millions of pixels, up to what a picture may have."""
     return _number(text, float, lambda value: 0 < value <= 200, "a number above 0 and up to 200")
+
+
+def folder(text: str) -> Path:
+    """A folder's path; an empty one, of an unset variable of a shell, would be the current one."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a folder, the name is empty")
+    return Path(text)
 
 
 def _number(text: str, kind: type, is_valid: Callable[[Any], bool], wish: str) -> Any:  # noqa: ANN401

@@ -9,7 +9,7 @@ from facedet.config import literal
 from facedet.errors import FacedetError
 from facedet.reproduce.experiments import Judged, Outcome, Run
 from facedet.reproduce.measure import evaluate_weights
-from facedet.sweeps.reading import read_sweep
+from facedet.sweeps.listing import read_sweep_folder
 from facedet.sweeps.statistics import Job
 from facedet.weights.store import read_weights
 
@@ -45,7 +45,7 @@ def sweep(
     folder = run.folder / "sweep"
     run.call("sweep", name, f"budget={_BUDGET}", *overrides, "--dir", str(folder))
     run.call("sweep report", str(folder))
-    jobs = [job for job in read_sweep(folder).jobs if job.state == "finished"]
+    jobs = [job for job in read_sweep_folder(folder).jobs if job.state == "finished"]
     values: dict[str, float | int | str | Judged] = {}
     for claim, cells in (orders or {}).items():
         first, *others = (_mean(jobs, cell, subsets) for cell in cells)

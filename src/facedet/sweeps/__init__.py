@@ -1,0 +1,1 @@
+"""Grids and searches of trainings: planned, run as resumable jobs, and reported."""

@@ -3,22 +3,21 @@
 import os
 import shutil
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
+from facedet import DISTRIBUTION
 from facedet.errors import FacedetError, UsageError
-from facedet.sweeps.folder import SweepFolder
 
-# By the first name of the launcher's class: the extra that brings it.
-_EXTRAS = {
-    "hydra_plugins.hydra_joblib_launcher": "joblib",
-    "hydra_plugins.hydra_submitit_launcher": "slurm",
-    "hydra_plugins.hydra_ray_launcher": "ray",
-    "hydra_plugins.facedet": "optuna",
+# By what a launcher's or sweeper's class begins with: the extra that brings it, and its modules.
+_NEEDS = {
+    "hydra_plugins.hydra_joblib_launcher": ("joblib", ["hydra_plugins.hydra_joblib_launcher"]),
+    "hydra_plugins.hydra_submitit_launcher": ("slurm", ["hydra_plugins.hydra_submitit_launcher"]),
+    "hydra_plugins.hydra_ray_launcher": ("ray", ["ray", "hydra_plugins.hydra_ray_launcher"]),
+    "hydra_plugins.facedet": ("optuna", ["optuna", "sqlalchemy"]),
 }
-_NEEDED = {"optuna": ("optuna", "sqlalchemy"), "ray": ("ray", "hydra_plugins.hydra_ray_launcher")}
 
 # A worker keeps its GPU for life: CUDA reads CUDA_VISIBLE_DEVICES only once.
 _own_gpu: list[FileLock] = []
@@ -32,38 +31,59 @@ def check_launcher(word: str, config: DictConfig) -> list[str]:
         config: of the sweep, with Hydra's node.
 
     Returns:
-        The GPUs to hand out, one to a worker; none: the jobs find theirs by themselves.
+        The GPUs to hand out, one to a worker; []: the jobs find theirs by themselves.
 
     Raises:
         UsageError: the plugin, SLURM or the GPUs are missing, or settings exclude each other.
     """
-    for node in (config.hydra.launcher, config.hydra.sweeper):
-        _check_plugin(str(node._target_))
     launcher, trainer = config.hydra.launcher, config.trainer
-    target = str(launcher._target_)
-    processes = _processes(trainer)
+    for target in (str(launcher._target_), str(config.hydra.sweeper._target_)):
+        for prefix, (extra, modules) in _NEEDS.items():
+            missing = [name for name in modules if not _is_installed(name)]
+            if target.startswith(prefix) and missing:
+                package = f"{DISTRIBUTION}[{extra}]"
+                raise UsageError(f"{missing[0]} is not installed: pip install '{package}'")
+    target, processes = str(launcher._target_), _processes(trainer)
+    problem = ""
     if "joblib" in target:
-        _check_joblib(word, launcher, trainer, processes)
-    if "ray" in target:
-        _check_ray(word, launcher, trainer, processes)
-    if target.endswith("SlurmLauncher"):
-        _check_slurm(word, launcher, trainer, processes)
+        problem = _joblib_problem(word, launcher, trainer, processes)
+    elif "ray" in target:
+        problem = _ray_problem(word, launcher, trainer, processes)
+    elif target.endswith("SlurmLauncher"):
+        problem = _slurm_problem(word, launcher, trainer, processes)
+    if problem:
+        raise UsageError(problem)
     return _gpus() if word == "joblib_gpus" else []
 
 
-def _check_plugin(target: str) -> None:
-    for prefix, extra in _EXTRAS.items():
-        needed = _NEEDED.get(extra, (prefix,))
-        if target.startswith(prefix) and not all(map(_is_installed, needed)):
-            raise UsageError(
-                f"{needed[0]} is not installed: pip install 'facedet[{extra}]' brings it"
-            )
+def take_gpu(folder: Path, gpus: list[str]) -> None:
+    """Lets this process see one of the GPUs only; the first call decides for all its jobs.
+
+    Args:
+        folder: for the locks, shared by all workers.
+        gpus: as `check_launcher` returned them; []: nothing is done.
+
+    Raises:
+        FacedetError: all are taken by other workers.
+    """
+    if not gpus or _own_gpu:
+        return
+    for name in gpus:
+        lock = FileLock(folder / f"gpu-{name.replace('/', '-')}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        _own_gpu.append(lock)
+        os.environ["CUDA_VISIBLE_DEVICES"] = name
+        return
+    raise FacedetError(f"all {len(gpus)} GPUs are taken: hydra.launcher.n_jobs is too high")
 
 
 def _is_installed(name: str) -> bool:
     try:
         return find_spec(name) is not None
-    except ModuleNotFoundError:  # the parent package is not there
+    except ModuleNotFoundError:  # the parent package is missing
         return False
 
 
@@ -77,57 +97,57 @@ def _processes(trainer: DictConfig) -> int:
     return 2 if str(trainer.get("strategy", "auto")).startswith("ddp") else 1
 
 
-def _check_joblib(word: str, launcher: DictConfig, trainer: DictConfig, processes: int) -> None:
+def _joblib_problem(word: str, launcher: DictConfig, trainer: DictConfig, processes: int) -> str:
+    given = f"launcher={word} with trainer.accelerator={trainer.accelerator}"
     if processes != 1:
-        raise UsageError(
+        return (
             f"launcher={word} with trainer.devices={trainer.devices}: several jobs of several "
-            "processes each; take trainer.devices=1, or launcher=serial"
+            "processes each; use trainer.devices=1, or launcher=serial"
         )
     if word == "joblib_gpus":
         if trainer.accelerator == "cpu" or not _gpus():
-            raise UsageError(
-                f"launcher={word}: there is no GPU to hand out (trainer.accelerator="
-                f"{trainer.accelerator}); launcher=joblib runs on CPU cores"
-            )
+            return f"{given}: there is no GPU to hand out; launcher=joblib runs on CPU cores"
     elif launcher.n_jobs != 1 and _takes_gpu(trainer):
-        raise UsageError(
-            f"launcher={word} with trainer.accelerator={trainer.accelerator}: all jobs would share "
-            "the first GPU; launcher=joblib_gpus hands each its own, trainer=cpu does without"
+        return (
+            f"{given}: all jobs would share the first GPU; launcher=joblib_gpus gives each its "
+            "own, trainer=cpu uses none"
         )
+    return ""
 
 
-def _check_ray(word: str, launcher: DictConfig, trainer: DictConfig, processes: int) -> None:
+def _ray_problem(word: str, launcher: DictConfig, trainer: DictConfig, processes: int) -> str:
     if processes != 1:
-        raise UsageError(
+        return (
             f"launcher={word} with trainer.devices={trainer.devices}: Ray's workers start no "
-            "processes of their own; take trainer.devices=1, or launcher=serial"
+            "processes of their own; use trainer.devices=1, or launcher=serial"
         )
-    # What a job that is given none then sees, all GPUs or none, depends on Ray's version.
+    # What a job then sees, all GPUs or none, depends on Ray's version.
     if not launcher.ray.remote.num_gpus and _takes_gpu(trainer):
-        raise UsageError(
+        return (
             f"launcher={word} with trainer.accelerator={trainer.accelerator}: "
-            "hydra.launcher.ray.remote.num_gpus=1 hands each job a GPU of its own; trainer=cpu "
-            "does without"
+            "hydra.launcher.ray.remote.num_gpus=1 gives each job its own GPU, trainer=cpu uses none"
         )
+    return ""
 
 
-def _check_slurm(word: str, launcher: DictConfig, trainer: DictConfig, processes: int) -> None:
+def _slurm_problem(word: str, launcher: DictConfig, trainer: DictConfig, processes: int) -> str:
     if shutil.which("sbatch") is None:
-        raise UsageError(
+        return (
             f"launcher={word}: there is no sbatch here; start the sweep on a machine that submits "
-            "to SLURM, or take launcher=submitit_local"
+            "to SLURM, or use launcher=submitit_local"
         )
     tasks = int(launcher.tasks_per_node) * int(launcher.nodes)
-    if processes != tasks and isinstance(trainer.devices, int):
-        raise UsageError(
+    if isinstance(trainer.devices, int) and processes != tasks:
+        return (
             f"trainer.devices={trainer.devices} on {trainer.get('num_nodes', 1)} nodes with "
             f"hydra.launcher.tasks_per_node={launcher.tasks_per_node} and nodes={launcher.nodes}: "
             "under SLURM each process is a task"
         )
+    return ""
 
 
 def _takes_gpu(trainer: DictConfig) -> bool:
-    """Whether a job takes the first GPU it sees; elsewhere than here there may be others."""
+    """Whether a job takes the first GPU it sees; on other machines than this there may be more."""
     return trainer.accelerator in ("gpu", "cuda") or (
         trainer.accelerator == "auto" and bool(_gpus())
     )
@@ -141,24 +161,3 @@ def _gpus() -> list[str]:
     if shown is not None:
         return [name for name in shown.split(",") if name.strip()]
     return [str(index) for index in range(torch.cuda.device_count())]
-
-
-def take_gpu(folder: SweepFolder, plan: dict[str, Any]) -> None:
-    """Lets this process see one GPU of the plan's only; the first call decides for all jobs.
-
-    Raises:
-        FacedetError: all are taken by other workers.
-    """
-    gpus = plan["gpus"]
-    if not gpus or _own_gpu:
-        return
-    for name in gpus:
-        lock = FileLock(folder.hydra / f"gpu-{name.replace('/', '-')}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            continue
-        _own_gpu.append(lock)
-        os.environ["CUDA_VISIBLE_DEVICES"] = name
-        return
-    raise FacedetError(f"all {len(gpus)} GPUs are taken: hydra.launcher.n_jobs is too high")

@@ -1,183 +1,149 @@
-"""What a sweep prints: its jobs and their cost before, their states and objectives after."""
+"""The jobs of a sweep, planned or found in its folder, and what is printed of them."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig
-
-from facedet.config import build, plain
-from facedet.profiling.cost import measure_cost
-from facedet.profiling.timing import time_calls
-from facedet.sweeps.folder import SweepFolder
-from facedet.sweeps.plan import Sweep, jobs_of
-from facedet.sweeps.tables import settings_text
-
-_SAID = {"failed": "failed before", "running": "running elsewhere", "finished": "finished before"}
+from facedet.errors import FacedetError
+from facedet.sweeps.effort import Effort, effort_text, efforts_of
+from facedet.sweeps.jobs import read_object, read_record, state_of
+from facedet.sweeps.plan import PlannedJob, Sweep, settings_text
+from facedet.sweeps.statistics import Job
 
 
-class Effort(NamedTuple):
-    """What one job takes."""
+class FoundSweep(NamedTuple):
+    """A sweep as read from its folder."""
 
-    images: int  # through the network, forwards and backwards, over all steps and processes
-    size: tuple[int, int]  # of each, px
-    madds: int  # multiply-adds of one image's forward pass
+    name: str
+    overrides: str  # settings of all jobs
+    jobs: list[Job]
+    problems: list[str]  # what could not be read, one line each
 
 
-def print_start(
-    sweep: Sweep, folder: SweepFolder, jobs: Mapping[str, Mapping[str, str]], leaves_failed: bool
-) -> bool:
-    """Says what is there already and what is to be done.
+def read_sweep_folder(folder: Path) -> FoundSweep:
+    """What a sweep's folder holds at this moment, also while its jobs run.
 
-    Returns:
-        Whether nothing is left to be done.
+    Raises:
+        FacedetError: it is not the folder of a sweep.
     """
-    if not sweep.is_grid:
-        print(f"{sweep.name}: a search in {folder.path}; {len(folder.hashes())} jobs are there")
-        return False
-    states = Counter(folder.status(name, mend=True)["state"] for name in jobs)
-    told = ", ".join(f"{n} {_SAID.get(state, state)}" for state, n in sorted(states.items()))
-    print(f"{sweep.name}: {len(jobs)} jobs in {folder.path}: {told}")
-    others = len(set(folder.hashes()) - jobs.keys())
-    if others:
-        print(f"{others} jobs of other settings lie there too: they stay as they are")
-    if states["failed"] and leaves_failed:
-        print(f"{states['failed']} failed jobs stay failed: --on-error retry tries them once more")
-    left = {"finished", "failed"} if leaves_failed else {"finished"}
-    return states.keys() <= left
+    if not (folder / "sweep.json").is_file() and not (folder / "jobs").is_dir():
+        raise FacedetError(f"{folder} is not the folder of a sweep: expected sweep.json and jobs/")
+    about, jobs, problems = read_object(folder / "sweep.json"), [], []
+    for path in sorted(one for one in folder.glob("jobs/[!.]*") if one.is_dir()):
+        if read_record(path):
+            jobs.append(read_job(path))
+        else:
+            problems.append(f"{path / 'job.json'} is missing or damaged")
+    name, overrides = about.get("name", folder.resolve().name), about.get("overrides", [])
+    return FoundSweep(name, " ".join(overrides), jobs, problems)
 
 
-def print_result(folder: SweepFolder, names: Sequence[str]) -> bool:
-    """The table of all jobs, and of those that are not finished why.
+def read_job(folder: Path) -> Job:
+    """What the files of a job say; numbers of an unfinished one do not count."""
+    record, state = read_record(folder), state_of(folder)
+    settings = {key: setting_text(one) for key, one in record.get("overrides", {}).items()}
+    name = record.get("objective_name", "objective")
+    job = Job(folder, state, settings, None, name, config=record.get("config", {}))
+    if state != "finished":
+        return job._replace(error=_first_line(folder / "error.txt"))
+    value = record.get("objective")
+    if value is None or not math.isfinite(value):
+        return job._replace(error=f"no objective was measured ({name} is {value})")
+    metrics = {key: one for key, one in record.get("metrics", {}).items() if math.isfinite(one)}
+    return job._replace(objective=float(value), metrics=metrics, seconds=record.get("seconds"))
 
-    Returns:
-        Whether all are finished.
+
+def setting_text(value: Any) -> str:  # noqa: ANN401
+    """A value as it is written on a command line.
+
+    >>> [setting_text(value) for value in (32, 1e-3, True, None, "prelu", [1, 2])]
+    ['32', '0.001', 'true', 'null', 'prelu', '[1, 2]']
     """
-    statuses = [folder.status(name) for name in names]
-    objective = next(
-        (s["objective_name"] for s in statuses if s.get("objective_name")), "objective"
-    )
-    print(f"{'job':12}  {'state':11}  {objective:>12}  settings")
-    for name, status in zip(names, statuses, strict=True):
-        value = status.get("objective")
-        shown = "-" if value is None else f"{value:.4f}"
-        settings = settings_text(status.get("overrides", {}))
-        print(f"{name}  {status['state']:11}  {shown:>12}  {settings}")
-        if status["state"] != "finished" and status.get("error"):
-            print(f"{'':12}  {status['error']}  ({folder.job(name) / 'job.log'})")
-    states = Counter(status["state"] for status in statuses)
-    told = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
-    print(f"{len(names)} jobs: {told or 'none'}")
-    return states.keys() <= {"finished"} and bool(names)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
-def print_plan(sweep: Sweep, folder: SweepFolder, timed: bool) -> None:
-    """Lists the jobs with their settings, cost, folder and state; runs none of them.
+def print_plan(sweep: Sweep, folder: Path, jobs: Sequence[PlannedJob]) -> list[Effort]:
+    """Says what the sweep will do: budget, steps and expected time, and what is there already.
 
     Args:
-        sweep: what would be run.
-        folder: where; only read.
-        timed: also try how long an image takes on this machine.
+        sweep: what is started or only listed.
+        folder: of the sweep; only read.
+        jobs: of a grid; none of a search.
+
+    Returns:
+        What each job takes, in the order of `jobs`; of a search that of its trials together.
     """
+    efforts, number = efforts_of(sweep, jobs), len(jobs)
     if not sweep.is_grid:
-        _print_search(sweep, folder, timed)
-        return
-    head = f"{'hours':>9}  " if timed else ""
+        number = int(sweep.config.hydra.sweeper.get("n_trials", 1))
     print(
-        f"{'job':12}  {'state':11}  {'images':>12}  {'size':>11}  {'G madds':>12}  {head}settings"
+        f"{sweep.name}: {count(number, 'job')}, {effort_text(sweep, jobs, efforts, number)}",
+        flush=True,
     )
-    seen: dict[str, Any] = {}
-    total, hours, names, twice = 0, 0.0, [], 0
-    for job in jobs_of(sweep):
-        if job.hash in names:
-            twice += 1
-            continue
-        names.append(job.hash)
-        effort = measure_effort(job.config, seen)
-        work = effort.images * effort.madds
-        total += work
-        time = ""
-        if timed:
-            spent = effort.images * seconds_per_image(job.config, effort.size, seen) / 3600
-            hours += spent
-            time = f"{spent:9.2f}  "
-        state = folder.status(job.hash)["state"]
+    there = {path.name for path in folder.glob("jobs/*") if path.is_dir()}
+    if not sweep.is_grid:
+        print(f"{folder}: {count(len(there), 'job')} there already")
+        return efforts
+    states = Counter(state_of(folder / "jobs" / job.hash) for job in jobs)
+    print(f"{folder}: {_states_text(states)}")
+    if others := len(there - {job.hash for job in jobs}):
+        print(f"{count(others, 'job')} of other settings there too: left as they are")
+    return efforts
+
+
+def print_jobs(folder: Path, jobs: Sequence[PlannedJob], efforts: Sequence[Effort]) -> None:
+    """Lists the jobs of a grid with their state, cost and settings."""
+    print(f"{'job':12}  {'state':11}  {'images':>12}  {'size':>11}  {'G madds':>12}  settings")
+    for job, effort in zip(jobs, efforts, strict=True):
         size = f"{effort.size[0]} x {effort.size[1]}"
         print(
-            f"{job.hash}  {state:11}  {effort.images:>12,}  {size:>11}  {work / 1e9:>12,.0f}  "
-            f"{time}{settings_text(job.settings)}"
+            f"{job.hash}  {state_of(folder / 'jobs' / job.hash):11}  {effort.images:>12,}  "
+            f"{size:>11}  {effort.images * effort.madds / 1e9:>12,.0f}  "
+            f"{settings_text(job.settings)}"
         )
-    print(f"{len(names)} jobs in {folder.path}/jobs/; {total / 1e9:,.0f} G multiply-adds in all")
-    if twice:
-        print(f"{twice} further jobs are the same as one of these: each is run once")
-    if timed:
-        print(f"{hours:,.1f} hours one after the other, without validation, as this machine trains")
 
 
-def _print_search(sweep: Sweep, folder: SweepFolder, timed: bool) -> None:
-    node = sweep.config.hydra.sweeper
-    for key, value in node.get("search_space", {}).items():
-        print(f"{key}={value}")
-    effort, trials = measure_effort(sweep.config, {}), int(node.get("n_trials", 1))
-    work = trials * effort.images * effort.madds
-    print(f"{trials} jobs in {folder.path}/jobs/, of which {len(folder.hashes())} are there")
-    print(f"{effort.images:,} images each; {work / 1e9:,.0f} G multiply-adds in all")
-    if timed:
-        spent = effort.images * seconds_per_image(sweep.config, effort.size, {}) / 3600
-        print(f"{spent * trials:,.2f} hours one after the other, without validation")
+def print_result(folder: Path, names: Sequence[str]) -> bool:
+    """The table of the named jobs, and why those that are not finished are not.
 
-
-def measure_effort(config: DictConfig, seen: dict[str, Any]) -> Effort:
-    """Counts a job's training images and what each costs.
-
-    Where the crops' size is drawn, it is the middle one of the short sides, and 3 : 2.
-    Multiply-adds are those of the forward passes; the backward ones take about twice as many.
-
-    Args:
-        config: of the job, complete.
-        seen: what is known of networks already; added to.
+    Returns:
+        Whether there are jobs and all are finished.
     """
-    trainer, augmentation = config.trainer, config.augmentation
-    devices = trainer.devices if isinstance(trainer.devices, int) else 1
-    batch = config.data.batch_size * trainer.accumulate_grad_batches * max(devices, 1)
-    if "size" in augmentation:
-        size = (int(augmentation.size), int(augmentation.size))
-    else:
-        sides = sorted(augmentation.get("scales", [640]))
-        side = int(sides[len(sides) // 2])
-        size = (side, side * 3 // 2)
-    key = f"cost {size} {_net(config)}"
-    if key not in seen:
-        seen[key] = measure_cost(build(config.model.net), size).madds
-    return Effort(int(trainer.max_steps) * batch, size, seen[key])
+    jobs = [read_job(folder / "jobs" / name) for name in names]
+    objective = next((job.objective_name for job in jobs), "objective")
+    print(f"{'job':12}  {'state':11}  {objective:>12}  settings")
+    for job in jobs:
+        shown = "-" if job.objective is None else f"{job.objective:.4f}"
+        print(f"{job.folder.name}  {job.state:11}  {shown:>12}  {settings_text(job.overrides)}")
+        if job.state == "failed":
+            print(f"{'':12}  {job.error}  ({job.folder / 'error.txt'})")
+    states = Counter(job.state for job in jobs)
+    print(f"{count(len(jobs), 'job')}: {_states_text(states) or 'none'}")
+    if states["failed"]:
+        print("--on-error retry runs the failed ones again")
+    return states.keys() == {"finished"}
 
 
-def seconds_per_image(config: DictConfig, size: tuple[int, int], seen: dict[str, Any]) -> float:
-    """Seconds that one image takes forwards and backwards on this machine's CPU, by a short try.
+def count(number: int, noun: str) -> str:
+    """The number with its noun.
 
-    Args:
-        config: of a job, complete.
-        size: (height, width) of the image, px.
-        seen: what is known of networks already; added to.
+    >>> count(1, "job"), count(2_000, "job")
+    ('1 job', '2,000 jobs')
     """
-    import torch
-
-    key = f"time {size} {_net(config)}"
-    if key not in seen:
-        # Of one image a small last map has one cell, which cannot be normalised.
-        net, images = build(config.model.net).train(), torch.zeros(2, 3, *size, dtype=torch.uint8)
-
-        def step() -> None:
-            predictions = net(images)
-            (predictions.logits.sum() + predictions.deltas.sum()).backward()
-
-        seen[key] = time_calls(step, runs=2, warmup=1).median / len(images)
-    return seen[key]
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _net(config: DictConfig) -> str:
-    """What tells one network from another."""
-    parts = {key: config._get_node(key) for key in config if key not in ("hydra", "paths")}
-    copied = DictConfig({**parts, "paths": {"output": "", "cache": ""}})
-    return json.dumps(plain(copied)["model"]["net"], sort_keys=True, default=str)
+def _states_text(states: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} {state}" for state, number in sorted(states.items()))
+
+
+def _first_line(path: Path) -> str:
+    """The first line of a file; "" without one."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            return stream.readline().strip()
+    except OSError:
+        return ""

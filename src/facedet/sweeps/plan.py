@@ -1,37 +1,41 @@
 """What a sweep means: its jobs, the hash that each is known by, and what is wrong with it."""
 
+import copy
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from facedet.config import CONF_DIR, SWEEPS_DIR, explain, plain, quote
 from facedet.errors import UsageError
-from facedet.sweeps.tables import settings_text
 from facedet.training.hydra_app import check_kinds, is_setting
 
-# Where things lie and how a job is run say nothing of its result.
-_FREE = ("paths", "hydra", "logger", "ckpt_path", "overwrite", "command", "seeds")
-_FREE_INNER = (("data", "num_workers"), ("callbacks", "progress"), ("callbacks", "image_log"))
+# Keys that do not change the result: where files are, how a job is run.
+_NOT_HASHED = ("paths", "hydra", "logger", "ckpt_path", "overwrite", "command", "seeds")
+_NOT_HASHED_INNER = (
+    ("data", "num_workers"),
+    ("callbacks", "progress"),
+    ("callbacks", "image_log"),
+)
 
 
-class Job(NamedTuple):
+class PlannedJob(NamedTuple):
     """One cell of a grid."""
 
     hash: str  # twelve hexadecimal digits
     settings: dict[str, str]  # of the keys that vary, as they are written on a command line
-    config: DictConfig  # complete
+    config: dict[str, Any]  # complete and resolved; `paths` are placeholders
 
 
 class Sweep(NamedTuple):
@@ -44,20 +48,19 @@ class Sweep(NamedTuple):
 
     @property
     def is_grid(self) -> bool:
-        """Whether its jobs are known beforehand, which those of a search are not."""
+        """Whether its jobs are known beforehand; those of a search are not."""
         return str(self.config.hydra.sweeper._target_).endswith(".BasicSweeper")
 
-    @property
-    def launcher(self) -> str:
-        """The word of `launcher=WORD`, `serial` without one."""
-        return str(self.config.hydra.runtime.choices.get("launcher") or "serial")
+    def choice(self, group: str, default: str) -> str:
+        """The word chosen for a config group, as in `launcher=WORD`."""
+        return str(self.config.hydra.runtime.choices.get(group) or default)
 
 
 def find_sweep(name: str, own: Path | None) -> Path:
     """The folder that holds NAME.yaml: the user's own, else that of the package.
 
     Raises:
-        UsageError: neither does; lists what there is.
+        UsageError: neither does; lists the sweeps that exist.
     """
     if own is not None and not own.is_dir():
         raise UsageError(f"--config-dir {own}: no such folder")
@@ -72,7 +75,7 @@ def find_sweep(name: str, own: Path | None) -> Path:
 
 
 def search_path() -> str:
-    """The override that lets a sweep file find the package's parts and sweeps."""
+    """The override that lets a sweep file find the package's config groups and sweeps."""
     return f"hydra.searchpath={[f'file://{path}' for path in (CONF_DIR, SWEEPS_DIR)]}"
 
 
@@ -82,79 +85,62 @@ def read_sweep(name: str, overrides: Sequence[str], own: Path | None = None) -> 
     Args:
         name: of the file.
         overrides: KEY=VALUE of the command line; those of several values extend the grid.
-        own: the user's folder of sweeps and parts.
+        own: the user's folder of sweeps and config groups.
 
     Raises:
-        UsageError: there is no such sweep, key or part.
+        UsageError: there is no such sweep, key or option, or its jobs are no trainings.
     """
     folder = find_sweep(name, own)
-    # Hydra's own are of the sweep; of the others those of one value hold for all its jobs.
-    fixed = [one for one in overrides if _values_of(one, name, overrides) is None]
+    fixed = [one for one in overrides if not _parse(one).is_sweep_override()]
     config = _compose(folder, name, fixed, overrides)
+    if (command := config.get("command")) != "train":
+        raise UsageError(f"{name} trains nothing; it is run by: facedet {command} -m -cn {name} …")
     params = config.hydra.sweeper.get("params") or {}
     grid = [f"{key}={value}" for key, value in params.items()]
     return Sweep(name, folder, config, [*grid, *overrides])
 
 
-def jobs_of(sweep: Sweep) -> Iterator[Job]:
-    """The jobs of a grid, in the order in which Hydra runs them; equal ones appear as often.
+def planned_jobs(sweep: Sweep) -> list[PlannedJob]:
+    """The jobs of a grid in the order in which Hydra runs them, equal ones once; [] for a search.
 
     Raises:
         UsageError: a key or value is wrong, or nothing varies.
     """
-    task = [one for one in sweep.overrides if not one.startswith("hydra.")]
     varying = varying_keys(sweep)
-    for one in task:
-        if _values_of(one, sweep.name, task) == []:
-            raise UsageError(f"{one}: an empty grid, there are no values in it")
+    if not sweep.is_grid:
+        for key in varying:  # an unknown one is reported before a trial is drawn
+            _compose(sweep.folder, sweep.name, [f"{key}=null"], [f"{key}=null"])
+        return []
     if not varying:
         raise UsageError(f"{sweep.name}: nothing varies; give KEY=VALUE,VALUE")
-    parsed = OverridesParser.create().parse_overrides([quote(one) for one in task])
+    parsed = [_parse(one) for one in sweep.overrides if not one.startswith("hydra.")]
+    for one in filter(Override.is_sweep_override, parsed):
+        if not one.is_discrete_sweep():
+            raise UsageError(f"{one.input_line}: an interval needs hydra/sweeper=study (Optuna)")
+        if not list(one.sweep_string_iterator()):
+            raise UsageError(f"{one.input_line}: an empty grid, it has no values")
+    jobs: dict[str, PlannedJob] = {}
+    bases: dict[tuple[str, ...], DictConfig] = {}
     grid = BasicSweeper.split_arguments(parsed, None)[0]
-    parts = [one for one in grid[0] if not is_setting(one)]
-    own = OmegaConf.to_container(_compose(sweep.folder, sweep.name, parts, task))
-    assert isinstance(own, dict)
     for given in grid:
-        config = _compose(sweep.folder, sweep.name, given, given)
-        check_kinds(own, plain(_placeless(config)), given)
+        values = _values(sweep, given, bases)
         settings = dict(one.split("=", 1) for one in given)
         chosen = {key: value for key, value in settings.items() if key in varying}
-        yield Job(job_hash(config), chosen, config)
-
-
-def planned_jobs(sweep: Sweep) -> dict[str, dict[str, str]]:
-    """The settings of a grid's jobs by hash, equal ones once; none for a search.
-
-    Raises:
-        UsageError: as `jobs_of`; a search varies a key that does not exist.
-    """
-    if not sweep.is_grid:
-        for key in varying_keys(sweep):
-            # Known here, it is said before a trial is drawn.
-            _compose(sweep.folder, sweep.name, [f"{key}=null"], [f"{key}=null"])
-        return {}
-    jobs: dict[str, dict[str, str]] = {}
-    twice = []
-    for job in jobs_of(sweep):
-        if job.hash in jobs:
-            twice.append(settings_text(job.settings))
-        else:
-            jobs[job.hash] = job.settings
-    if twice:
-        print(f"{len(twice)} jobs are the same as others and not run twice: {'; '.join(twice[:4])}")
-    return jobs
+        name = _digest(values)
+        jobs.setdefault(name, PlannedJob(name, chosen, values))
+    return list(jobs.values())
 
 
 def varying_keys(sweep: Sweep) -> list[str]:
     """The keys that differ between the jobs, sorted."""
     space = sweep.config.hydra.sweeper.get("search_space") or {}
     words = [*(f"{key}={value}" for key, value in space.items()), *sweep.overrides]
-    last = {_key(one): one for one in words if not one.startswith("hydra.")}
-    return sorted(k for k, one in last.items() if _values_of(one, sweep.name, words) is not None)
+    last = {one.partition("=")[0]: one for one in words if not one.startswith("hydra.")}
+    return sorted(key for key, one in last.items() if _parse(one).is_sweep_override())
 
 
 def job_hash(config: DictConfig) -> str:
-    """Twelve digits that say what a training computes, wherever it lies and however it is run.
+    """Twelve digits that identify what a job computes, independent of folders and launchers.
 
     Args:
         config: of `train`, with or without Hydra's node.
@@ -162,20 +148,52 @@ def job_hash(config: DictConfig) -> str:
     Raises:
         UsageError: a value that must be given is missing.
     """
-    values = plain(_placeless(config))
-    for key in _FREE:
-        values.pop(key, None)
-    for part, key in _FREE_INNER:
-        if isinstance(values.get(part), dict):
-            values[part].pop(key, None)
-    text = json.dumps(values, sort_keys=True, default=str)
+    return _digest(plain(without_places(config)))
+
+
+def settings_text(settings: Mapping[str, str]) -> str:
+    """`key=value` of each setting."""
+    return " ".join(f"{key}={value}" for key, value in settings.items())
+
+
+def _values(
+    sweep: Sweep, given: Sequence[str], bases: dict[tuple[str, ...], DictConfig]
+) -> dict[str, Any]:
+    """The resolved config of one cell; `bases` keeps what was composed for its config groups.
+
+    Composing takes Hydra most of a second; setting a value in a copy takes a hundredth of that.
+    """
+    groups = tuple(one for one in given if not is_setting(one))
+    if groups not in bases:
+        bases[groups] = without_places(_compose(sweep.folder, sweep.name, groups, given))
+    config = copy.deepcopy(bases[groups])
+    try:
+        for one in map(_parse, filter(is_setting, given)):
+            OmegaConf.update(config, one.get_key_element(), one.value(), merge=True)
+    except (OmegaConfBaseException, AttributeError):
+        # Hydra stops at the same place, with an error that can be explained.
+        config = without_places(_compose(sweep.folder, sweep.name, given, given))
+    values = plain(config)
+    own = OmegaConf.to_container(bases[groups])
+    assert isinstance(own, dict)
+    check_kinds(own, values, given)
+    return values
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    hashed = {key: value for key, value in values.items() if key not in _NOT_HASHED}
+    for part, key in _NOT_HASHED_INNER:
+        if isinstance(hashed.get(part), dict):
+            hashed[part] = {name: one for name, one in hashed[part].items() if name != key}
+    text = json.dumps(hashed, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _placeless(config: DictConfig) -> DictConfig:
-    """A copy whose `paths` are their own names, so that what is made of them is the same too."""
-    copied = OmegaConf.create({key: config._get_node(key) for key in config if key != "hydra"})
-    copied.paths = {key: str(key).upper() for key in copied.get("paths", {})}
+def without_places(config: DictConfig) -> DictConfig:
+    """A copy whose `paths` are placeholders, so that what is derived from them is equal too."""
+    copied = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    copied.paths = {key: str(key).upper() for key in config.get("paths", {})}
+    OmegaConf.set_struct(copied, True)  # as Hydra does: unknown keys are refused
     return copied
 
 
@@ -190,18 +208,11 @@ def _compose(folder: Path, name: str, overrides: Sequence[str], given: Sequence[
         raise UsageError(explain(error, "train", given)) from error
 
 
-def _values_of(override: str, name: str, overrides: Sequence[str]) -> list[str] | None:
-    """The values of one that sweeps, None for one that does not or cannot be listed."""
+def _parse(override: str) -> Override:
     try:
         parsed = OverridesParser.create().parse_override(quote(override))
     except HydraException as error:
-        raise UsageError(explain(error, "train", overrides)) from error
-    if not parsed.is_sweep_override():
-        return None
+        raise UsageError(explain(error, "train", [override])) from error
     if isinstance(parsed.value(), Glob):
         raise UsageError(f"{override}: glob(…) is not for sweeps; give VALUE,VALUE")
-    return list(parsed.sweep_string_iterator()) if parsed.is_discrete_sweep() else [override]
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0]
+    return parsed

@@ -1,7 +1,8 @@
-"""A search by Optuna as a Hydra sweeper, whose study goes on where it was killed."""
+"""A search by Optuna as a Hydra sweeper, whose study is stored and resumed."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,8 @@ TARGET = "hydra_plugins.facedet.StudySweeper"
 class StudySweeper(Sweeper):
     """Asks Optuna's TPE for settings, runs them as jobs, and tells it their objectives.
 
-    Every trial is in the storage before its job starts: after a kill the trials that have no
-    objective yet are run again with the settings of then, and the draws go on as they would have.
+    Every trial is in the storage before its job starts: after a kill the trials without an
+    objective are run again with their settings, and the draws continue as they would have.
 
     Args:
         search_space: by key `interval(a, b)`, `tag(log, interval(a, b))`, `choice(…)` or
@@ -61,16 +62,14 @@ class StudySweeper(Sweeper):
         self.seed = seed
         self.study_name = study_name
         self.storage = storage
-        self.hydra_context: HydraContext | None = None
-        self.config: DictConfig | None = None
-        self.launcher: Launcher | None = None
+        self.config: DictConfig
+        self.launcher: Launcher
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Takes what Hydra hands to every sweeper."""
-        self.hydra_context = hydra_context
-        self.config = config
+        self.config, self.hydra_context = config, hydra_context
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -82,38 +81,33 @@ class StudySweeper(Sweeper):
             arguments: the command line's settings; those of several values extend the space.
 
         Raises:
-            UsageError: the space is empty, or holds something that cannot be searched.
+            UsageError: a number is wrong, the space is empty, or a value cannot be searched.
         """
-        assert self.config is not None
-        self._check()
+        # Not in the constructor, whose errors Hydra makes its own.
+        for name in ("n_trials", "n_jobs", "startup"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise UsageError(f"hydra.sweeper.{name}={value}: expected at least 1")
         space, fixed = read_space([*self.words, *arguments])
-        study = self._study()
-        jobs, number = self._left(study, space), 0
-        while batch := [trial for _, trial in zip(range(self.n_jobs), jobs, strict=False)]:
+        study, number = self.open_study(), 0
+        trials = self._trials_left(study, space)
+        while batch := list(islice(trials, self.n_jobs)):
             words = [
                 [*fixed, *(f"{key}={value}" for key, value in settings.items())]
                 for _, settings in batch
             ]
             self.validate_batch_is_legal(words)
-            assert self.launcher is not None
-            returns = self.launcher.launch(words, initial_job_idx=number)
+            jobs = self.launcher.launch(words, initial_job_idx=number)
             number += len(batch)
-            for (trial, _), job in zip(batch, returns, strict=True):
-                self._tell(study, trial, job.return_value)
+            for (trial, _), job in zip(batch, jobs, strict=True):
+                _report(study, trial, job.return_value)
             if (Path(self.config.hydra.sweep.dir) / "stop").exists():
-                break  # a job failed, and that was to end the search
+                break  # a job failed, and --on-error stop ends the search
 
-    def _check(self) -> None:
-        """Refuses wrong numbers; not in the constructor, whose errors Hydra makes its own."""
-        for name in ("n_trials", "n_jobs", "startup"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise UsageError(f"hydra.sweeper.{name}={value}: at least 1 is needed")
-
-    def _study(self) -> "Study":
+    def open_study(self) -> "Study":
+        """The stored study, or a new one whose direction is that of the objective."""
         import optuna
 
-        assert self.config is not None
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -124,37 +118,24 @@ class StudySweeper(Sweeper):
             load_if_exists=True,
         )
 
-    def _left(
+    def _trials_left(
         self, study: "Study", space: Mapping[str, "BaseDistribution"]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """(number, settings) of the trials that have no objective, then of new ones."""
         from optuna.samplers import TPESampler
         from optuna.trial import TrialState
 
-        begun = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        for trial in begun:
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if trial.params.keys() == space.keys():
                 log.info("trial %d was not finished: it is run again", trial.number)
                 yield trial.number, trial.params
             else:  # killed while it was being drawn, or of another space
-                study.tell(trial.number, state=TrialState.FAIL)
-        while (done := self._drawn(study, space)) < self.n_trials:
+                _report(study, trial.number, None)
+        while (done := _drawn(study, space)) < self.n_trials:
             # A sampler of its own for each draw: a study that was killed draws what it would have.
             study.sampler = TPESampler(seed=self.seed + done, n_startup_trials=self.startup)
             drawn = study.ask(dict(space))
             yield drawn.number, drawn.params
-
-    def _drawn(self, study: "Study", space: Mapping[str, Any]) -> int:
-        trials = study.get_trials(deepcopy=False)
-        return sum(trial.params.keys() == space.keys() for trial in trials)
-
-    def _tell(self, study: "Study", number: int, objective: float | None) -> None:
-        from optuna.trial import TrialState
-
-        if objective is None:
-            study.tell(number, state=TrialState.FAIL)
-        else:
-            study.tell(number, float(objective))
 
 
 def register_sweeper() -> None:
@@ -172,24 +153,16 @@ def read_space(words: Sequence[str]) -> tuple[dict[str, "BaseDistribution"], lis
         UsageError: nothing is searched, or a value is of no searchable kind.
     """
     parsed = OverridesParser.create().parse_overrides(list(words))
-    last = {override.get_key_element(): override for override in parsed}
+    last = {one.get_key_element(): one for one in parsed}
     space = {key: _distribution(one) for key, one in last.items() if one.is_sweep_override()}
     if not space:
         raise UsageError("hydra.sweeper.search_space is empty: give KEY=interval(A,B)")
-    fixed = [
-        f"{key}={one.get_value_element_as_str()}"
-        for key, one in last.items()
-        if not one.is_sweep_override()
-    ]
+    fixed = [f"{key}={last[key].get_value_element_as_str()}" for key in last if key not in space]
     return space, fixed
 
 
 def _distribution(override: Override) -> "BaseDistribution":
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     value = override.value()
     try:
@@ -204,4 +177,17 @@ def _distribution(override: Override) -> "BaseDistribution":
             return CategoricalDistribution(list(override.sweep_string_iterator()))
     except ValueError as error:
         raise UsageError(f"{override.input_line}: {error}") from error
-    raise UsageError(f"{override.input_line}: wanted interval(a,b), choice(…) or range(…)")
+    raise UsageError(f"{override.input_line}: expected interval(a,b), choice(…) or range(…)")
+
+
+def _drawn(study: "Study", space: Mapping[str, Any]) -> int:
+    return sum(one.params.keys() == space.keys() for one in study.get_trials(deepcopy=False))
+
+
+def _report(study: "Study", number: int, objective: float | None) -> None:
+    from optuna.trial import TrialState
+
+    if objective is None:
+        study.tell(number, state=TrialState.FAIL)
+    else:
+        study.tell(number, float(objective))

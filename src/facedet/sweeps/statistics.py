@@ -4,32 +4,30 @@ import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SEED = "seed"
-STATES = ("finished", "running", "interrupted", "failed")
-UNREADABLE = "unreadable"
 
 
 class Job(NamedTuple):
-    """One training of a sweep, as its folder tells."""
+    """One job of a sweep, as read from its folder."""
 
     folder: Path
-    state: str  # of STATES, or UNREADABLE
+    state: str  # finished | running | interrupted | failed | new
     overrides: dict[str, str] = {}  # its own settings as on a command line, by key
     objective: float | None = None  # None: not finished, or never measured
     objective_name: str = ""
     metrics: dict[str, float] = {}  # of a finished one, by name
-    seconds: float | None = None  # that a finished one took
-    parts: dict[str, float] = {}  # seconds by part, and those before it
+    seconds: float | None = None  # that the last attempt of a finished one took
     error: str = ""  # one line
+    config: dict[str, Any] = {}  # resolved; empty: not known
 
 
 class Spread(NamedTuple):
     """Several measurements of one thing."""
 
     mean: float
-    deviation: float | None  # of a sample (n - 1); None: of one measurement it says nothing
+    deviation: float | None  # of a sample (n - 1); None: there is one measurement only
     number: int
 
 
@@ -69,28 +67,25 @@ def axes(jobs: Sequence[Job]) -> dict[str, list[str]]:
 
     A job that lacks a setting has the value "" there: it was started before the grid had it.
     """
-    readable = [job.overrides for job in jobs if job.state != UNREADABLE]
-    names = dict.fromkeys(key for given in readable for key in given if key != SEED)
-    values = {name: {given.get(name, "") for given in readable} for name in names}
+    names = dict.fromkeys(key for job in jobs for key in job.overrides if key != SEED)
+    values = {name: {job.overrides.get(name, "") for job in jobs} for name in names}
     return {name: sorted(found, key=_order) for name, found in values.items() if len(found) > 1}
 
 
-def rows(jobs: Sequence[Job], goal: str = "max") -> list[Row]:
-    """The readable jobs joined over their seeds, best objective first, unmeasured ones last.
+def rows(jobs: Sequence[Job], mode: str = "max") -> list[Row]:
+    """The jobs joined over their seeds, best objective first, unmeasured ones last.
 
     Args:
         jobs: of one sweep.
-        goal: "max" where a higher objective is better, else "min".
+        mode: "max" where a higher objective is better, else "min".
     """
     groups: dict[tuple, list[Job]] = {}
     for job in jobs:
-        if job.state != UNREADABLE:
-            settings = {key: job.overrides[key] for key in job.overrides if key != SEED}
-            groups.setdefault(tuple(sorted(settings.items())), []).append(job)
-    sign = -1 if goal == "max" else 1
+        settings = {key: value for key, value in job.overrides.items() if key != SEED}
+        groups.setdefault(tuple(sorted(settings.items())), []).append(job)
+    sign = -1 if mode == "max" else 1
     found = [_row(dict(key), group) for key, group in groups.items()]
-    worst = math.inf
-    return sorted(found, key=lambda row: sign * row.objective.mean if row.objective else worst)
+    return sorted(found, key=lambda row: sign * row.objective.mean if row.objective else math.inf)
 
 
 def effects(jobs: Sequence[Job]) -> list[Effect]:
@@ -98,7 +93,7 @@ def effects(jobs: Sequence[Job]) -> list[Effect]:
 
     Means over all finished jobs compare unlike things where some are missing. The paired ones are
     over the same settings of everything else, the seed included, for every value that has a
-    finished job; they alone bear a comparison.
+    finished job; only these support a comparison.
     """
     found = []
     for axis, values in axes(jobs).items():
@@ -119,8 +114,7 @@ def effects(jobs: Sequence[Job]) -> list[Effect]:
 
 def grid_cells(jobs: Sequence[Job]) -> tuple[int, int]:
     """How many combinations of the values seen, seeds included, have a measured job, and of all."""
-    readable = [job for job in jobs if job.state != UNREADABLE]
-    seeds = {job.overrides.get(SEED, "") for job in readable}
+    seeds = {job.overrides.get(SEED, "") for job in jobs}
     whole = math.prod(map(len, axes(jobs).values())) * len(seeds)
     measured = {tuple(sorted(job.overrides.items())) for job in jobs if job.objective is not None}
     return len(measured), whole

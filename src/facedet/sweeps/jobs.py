@@ -1,0 +1,219 @@
+"""The jobs of a sweep: a folder each, whose files are its state, and how one is run.
+
+`sweep.json` says what was started last, `jobs/HASH/job.json` the settings of a job and, once it has
+finished, its numbers. Hydra's launchers call `main`, in this process, in a worker or on another
+machine; everything that it needs to know is in the sweep's folder.
+"""
+
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from facedet.config import CONF_DIR, plain
+from facedet.errors import FacedetError, InterruptedTrainingError
+from facedet.files import is_locked, locked, replacing
+from facedet.sweeps.launchers import take_gpu
+from facedet.sweeps.plan import job_hash
+from facedet.training.hydra_app import JobEndError
+from facedet.training.objective import best_row, goal_of, measured
+from facedet.training.run_folder import is_further_process
+
+log = logging.getLogger(__name__)
+
+# The first of these files that a job's folder has says its state; a held lock precedes them all.
+_STATES = {
+    "error.txt": "failed",
+    "weights.safetensors": "finished",
+    "checkpoints/last.ckpt": "interrupted",
+}
+_LOCK = ".job.lock"
+
+
+class ForgetConfigs(Callback):
+    """Takes the configs out of what Hydra keeps of every job until the sweep ends."""
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ANN401
+        """Leaves the state and the objective."""
+        job_return.cfg = job_return.hydra_cfg = None
+
+
+def start_sweep(folder: Path, name: str, overrides: list[str], how: Mapping[str, Any]) -> None:
+    """Writes `sweep.json`.
+
+    Args:
+        folder: of the sweep, locked by the caller.
+        name: of the sweep.
+        overrides: settings of all jobs.
+        how: what the jobs need to know: `varying`, `on_error`, `gpus`.
+
+    Raises:
+        FacedetError: the folder belongs to another sweep, or cannot be written.
+    """
+    before = read_object(folder / "sweep.json").get("name", name)
+    if before != name:
+        raise FacedetError(f"{folder} holds the sweep {before}: give another --dir for {name}")
+    about = {"name": name, "overrides": overrides, "by": _process(), **how}
+    with replacing(folder / "sweep.json") as aside:
+        aside.write_text(_json(about), encoding="utf-8")
+    (folder / ".hydra" / "stop").unlink(missing_ok=True)
+
+
+def state_of(folder: Path) -> str:
+    """`finished`, `running`, `interrupted`, `failed` or `new`, by the files in a job's folder."""
+    return "running" if is_locked(folder / _LOCK) else _state_at_rest(folder)
+
+
+def is_done(folder: Path, how: Mapping[str, Any]) -> bool:
+    """Whether nothing is left to be done: finished, or failed before and not to be retried."""
+    state = _state_at_rest(folder)
+    if state == "failed":
+        return how["on_error"] == "continue"
+    # Killed between its weights and its numbers it is run again, which takes no step.
+    return state == "finished" and "objective" in read_record(folder)
+
+
+@contextmanager
+def sweep_lock(folder: Path) -> Iterator[None]:
+    """Keeps other sweeps out of a folder while the block runs; a killed one's lock is free.
+
+    Raises:
+        FacedetError: another sweep is running there.
+    """
+    with locked(folder / ".lock") as is_ours:
+        if not is_ours:
+            by = read_object(folder / "sweep.json").get("by", "another process")
+            raise FacedetError(
+                f"{folder}: {by} is running a sweep there: wait for it, or give another --dir"
+            )
+        yield
+
+
+def run_job_of_sweep(config: DictConfig) -> float | None:
+    """Does what is left of the job that `config` describes.
+
+    Returns:
+        Its objective; None where it failed, or is not this process's to run.
+
+    Raises:
+        JobEndError: it was interrupted; ends the sweep, past Hydra.
+    """
+    hydra_config = HydraConfig.get()
+    sweep = Path(hydra_config.sweep.dir).parent
+    how, folder = read_object(sweep / "sweep.json"), sweep / "jobs" / job_hash(config)
+    if is_further_process():
+        return None if is_done(folder, how) else _train(config, folder)
+    if (sweep / ".hydra" / "stop").exists():
+        return None
+    with locked(folder / _LOCK) as is_ours:
+        if not is_ours:
+            log.info("%s: another process runs it", folder.name)
+            return None
+        if is_done(folder, how):
+            return read_record(folder).get("objective")
+        take_gpu(sweep / ".hydra", how["gpus"])
+        given = dict(one.split("=", 1) for one in hydra_config.overrides.task if "=" in one)
+        settings = {key: given[key] for key in how["varying"] if key in given}
+        for _ in range(2 if how["on_error"] == "retry" else 1):
+            if _attempt(config, folder, settings):
+                return read_record(folder).get("objective")
+        if how["on_error"] == "stop":
+            (sweep / ".hydra" / "stop").touch()
+        return None
+
+
+def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> bool:
+    """Trains in `folder`; returns whether the job has finished."""
+    record = {"overrides": settings, "objective_name": config.objective, "by": _process()}
+    record["config"] = plain(config)
+    _note(folder / "job.json", _json(record))
+    (folder / "error.txt").unlink(missing_ok=True)
+    start = time.monotonic()
+    try:
+        objective = _train(config, folder)
+    except (InterruptedTrainingError, KeyboardInterrupt) as error:
+        what = getattr(error, "what", "interrupted")
+        number = getattr(error, "number", signal.SIGINT)
+        # The sweep's command resumes a job, not one of its own.
+        stop = InterruptedTrainingError(what, number, "the same command resumes it")
+        log.warning("%s", stop)
+        raise JobEndError(stop) from error
+    except (Exception, SystemExit) as error:
+        # One job's end, whatever its cause, is not that of the sweep.
+        own = f"{type(error).__name__}: {error}".splitlines()[0]
+        line = str(error) if isinstance(error, FacedetError) else own
+        log.error("%s", line)
+        _note(folder / "error.txt", f"{line}\n\n{traceback.format_exc()}")
+        return False
+    record |= {"objective": objective, "seconds": round(time.monotonic() - start, 3)}
+    if rows := measured(folder, config.objective):
+        goal = goal_of(config, config.objective)
+        record["metrics"] = best_row(rows, config.objective, goal)
+    _note(folder / "job.json", _json(record))
+    return True
+
+
+def _train(config: DictConfig, folder: Path) -> float | None:
+    from facedet.commands.train import train
+
+    config.paths.output, config.ckpt_path = str(folder), "auto"
+    try:
+        return train(config)
+    finally:
+        # Trainer, module and loaders refer to each other: the next job needs their memory.
+        gc.collect()
+
+
+def _state_at_rest(folder: Path) -> str:
+    return next((state for name, state in _STATES.items() if (folder / name).is_file()), "new")
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """`job.json` of a job, `status.json` of an older one; empty where there is none."""
+    return read_object(folder / "job.json") or read_object(folder / "status.json")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object of a file; empty where there is none, or the file is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _note(path: Path, text: str) -> None:
+    """Replaces a file of a job; on a full disk logs that and leaves the old one."""
+    try:
+        with replacing(path) as aside:
+            aside.write_text(text, encoding="utf-8")
+    except FacedetError as error:
+        log.error("%s", error)
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1) + "\n"
+
+
+def _process() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+# The function keeps a name of its own: launchers send it to their workers by that.
+main = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train")(
+    run_job_of_sweep
+)
