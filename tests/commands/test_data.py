@@ -35,6 +35,15 @@ def test_counts_of_own_data(cli, tmp_path, form):
     cli("data", "count", root, "--format", form, "--split", "test").check_error(1, root, "test")
 
 
+def test_counts_of_data_that_is_not_divided(cli, tmp_path):
+    root = csv_root(tmp_path)
+    (root / "val.csv").unlink()
+    (root / "train.csv").rename(root / "labels.csv")
+    (root / "images" / "train").rename(root / "images" / "all")
+    assert counts_of(cli("data", "count", root))["images"] == "2"
+    cli("data", "count", root, "--split", "val", "--format", "csv").check_error(1, "labels.csv")
+
+
 def test_roots_that_are_none(cli, wider, tmp_path):
     cli("data", "count", "--root", tmp_path / "nowhere").check_error(1, tmp_path / "nowhere")
     cli("data", "crowds", "--root", wider).check_error(1, wider, "something else than crowds")

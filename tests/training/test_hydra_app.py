@@ -42,6 +42,7 @@ def test_values_that_fit():
     check_values("train", [*given, *chosen, "ckpt_path=last", "hydra.job.name=a"])
     check_values("train", ["ckpt_path=null", "optimizer.weight_decay=1e-4"])
     check_values("train", ["optimizer=adamw", "optimizer.betas=[0.9,0.99]"])
+    check_values("train", ["data=yolo", "data.root=a", "data.val_share=0.1"])
 
 
 @pytest.fixture

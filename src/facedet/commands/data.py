@@ -42,15 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folders", nargs="*", type=Path, metavar="FOLDER", help="ROOT; for convert SOURCE TARGET"
     )
     parser.add_argument("--root", type=Path, help="the first FOLDER, said otherwise")
-    parser.add_argument("--split", help="count: train, val, test, or all (train)")
+    parser.add_argument("--split", help="count: train, val, test, or all (the first)")
     parser.add_argument(
         "--format", "--from", choices=_FORMS, help="the data's form (seen from the folder)"
     )
     parser.add_argument("--to", choices=_FORMS, help="convert: the form to write")
     parser.add_argument("--classes", help="whose boxes are faces: NAME,NAME or all (face)")
-    parser.add_argument(
-        "--images", choices=("all", "present"), help="convert: refuse or leave out missing ones"
-    )
+    choices = ("all", "present")
+    parser.add_argument("--images", choices=choices, help="convert: refuse or skip missing ones")
     flag = partial(parser.add_argument, action="store_true", default=None)
     flag("--copy", help="convert: copy pictures, do not link them")
     parser.add_argument("--output", type=Path, help="check: folder for the report")

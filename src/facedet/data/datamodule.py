@@ -125,10 +125,12 @@ class FaceDataModule(pl.LightningDataModule):
         counts = ", ".join(f"{n:,} {what}" for what, n in reading.counts.items())
         log.info("%s: %s", split, counts.replace("_", " "))
         if reading.counts.get("faces") == 0:
-            text = f"{self.root}: no picture of {split} has a face ({counts.replace('_', ' ')})"
+            found = ", ".join(f"{n:,} {what}" for what, n in reading.counts.items() if n)
+            text = f"{self.root}: no picture of {split} has a face"
             if split == "train":
-                raise FacedetError(f"{text}; facedet data check {self.root} looks for the reason")
-            log.warning("%s: the values measured on it say nothing", text)
+                advice = f"facedet data check {self.root} looks for the reason"
+                raise FacedetError(f"{text} ({found.replace('_', ' ')}); {advice}")
+            log.warning("%s, so that every AP on it is 0, whatever the detector finds", text)
         records = [record._replace(upright=self.upright) for record in reading.records]
         return reading._replace(records=records)
 
