@@ -1,12 +1,19 @@
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch.utils.data import Dataset
 
+from facedet.data import loader as module
 from facedet.data.difficulty import DifficultyRule, DifficultyTable
-from facedet.data.loader import ResumableLoader
+from facedet.data.loader import (
+    ResumableLoader,
+    explain_lost_worker,
+    fitting_workers,
+    init_worker,
+)
 from facedet.data.samplers import DifficultySampler, ShuffleSampler
 
 
@@ -177,3 +184,42 @@ def test_the_length_follows_the_epoch(workers):
     training = Mined(workers)
     for epoch, steps in itertools.groupby(training.run(0, 3), key=lambda step: step[0]):
         assert len(training.loader) == len(list(steps)), epoch
+
+
+def test_loading_processes_need_room_for_their_batches(monkeypatch, caplog):
+    """A sample: 3 x 100 x 100 bytes and pages of 4,096 for the image and each of 2 tensors.
+
+    Of batches of 4 images two processes hold 2 each, and two more are on their way: 24 images.
+    """
+    dataset = [(torch.zeros(3, 100, 100, dtype=torch.uint8), (torch.zeros(1), torch.zeros(1)))]
+    needed = 24 * (30_000 + 3 * 4096)
+    free = [needed]
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=free[0]))
+    assert fitting_workers(dataset, 4, 2) == 2
+    free[0] -= 1
+    assert fitting_workers(dataset, 4, 2) == 0
+    assert fitting_workers(dataset, 4, 0) == 0
+    (message,) = caplog.messages
+    assert "/dev/shm has 1.0 MB free, batches of 2 loading processes need 1.0 MB" in message
+    assert "--shm-size" in message
+    monkeypatch.setattr(module, "_SHARED_MEMORY", module.Path("/nowhere"))
+    assert fitting_workers(dataset, 4, 2) == 2
+
+
+class Unsendable(Echo):
+    def __getitem__(self, draw):
+        return lambda: None  # cannot be pickled, as a batch that finds no shared memory
+
+
+def test_a_batch_that_cannot_be_handed_over_ends_the_loading_and_is_explained():
+    loader = ResumableLoader(
+        Unsendable(), ShuffleSampler(10), 3, num_workers=1,
+        collate_fn=lambda batch: batch[0], worker_init_fn=init_worker, timeout=60,
+    )  # fmt: skip
+    with pytest.raises(RuntimeError) as caught:
+        next(iter(loader))
+    said = explain_lost_worker(caught.value)
+    assert "exited unexpectedly: " in said
+    assert "data.num_workers=0" in said
+    assert explain_lost_worker(RuntimeError("something else")) is None
+    assert explain_lost_worker(RuntimeError()) is None

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytorch_lightning as pl
 import torch
@@ -16,7 +15,7 @@ from facedet.data.augmentation.pipeline import KeepImage
 from facedet.data.dataset import FaceDataset, collate
 from facedet.data.difficulty import DifficultyRule, DifficultyTable, fingerprint
 from facedet.data.images import read_size
-from facedet.data.loader import ResumableLoader
+from facedet.data.loader import ResumableLoader, fitting_workers, init_worker
 from facedet.data.samplers import DifficultySampler, ShuffleSampler
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import Reading, Record
@@ -170,16 +169,17 @@ class FaceDataModule(pl.LightningDataModule):
         )
         # Lightning asks for the length before it sets the epoch of a run that goes on.
         sampler.set_epoch(self.trainer.current_epoch if self.trainer else 0)
+        workers = fitting_workers(entries, self.batch_size, self.num_workers, self._world())
         return ResumableLoader(
             entries,
             sampler,
             self.batch_size,
             world=self._world(),
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            num_workers=workers,
+            persistent_workers=workers > 0,
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_one_thread,
+            worker_init_fn=init_worker,
             generator=self._generator(),
         )
 
@@ -194,9 +194,9 @@ class FaceDataModule(pl.LightningDataModule):
             dataset,
             batch_size=1,
             sampler=share,
-            num_workers=min(self.num_workers, 1),
+            num_workers=fitting_workers(dataset, 1, min(self.num_workers, 1), self._world()),
             collate_fn=collate,
-            worker_init_fn=_one_thread,
+            worker_init_fn=init_worker,
             generator=self._generator(),
         )
 
@@ -247,8 +247,3 @@ class FaceDataModule(pl.LightningDataModule):
 
     def _world(self) -> int:
         return self.trainer.world_size if self.trainer else 1
-
-
-def _one_thread(_: int) -> None:
-    """A worker process is one core's worth: OpenCV's own threads would fight over the rest."""
-    cv2.setNumThreads(0)

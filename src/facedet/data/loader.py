@@ -1,13 +1,25 @@
-"""A data loader whose position in the epoch can be saved and restored."""
+"""A data loader whose position in the epoch can be saved and restored, and its processes."""
 
 import logging
+import os
+import shutil
+import traceback
 from collections.abc import Iterator
 from itertools import islice
+from multiprocessing.queues import Queue
+from pathlib import Path
 from typing import Any
 
-from torch.utils.data import BatchSampler, DataLoader, Sampler
+import cv2
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 log = logging.getLogger(__name__)
+
+# Where Linux keeps the batches that loading processes hand over; Docker's default is 64 MB.
+_SHARED_MEMORY = Path("/dev/shm")
+_PAGE = 4096
+# Batches of a process that wait for the training, and one in the making and one in use.
+_BATCHES_AHEAD, _BATCHES_BESIDE = 2, 2
 
 
 class SkippingBatchSampler(BatchSampler):
@@ -88,3 +100,59 @@ class ResumableLoader(DataLoader):
                 self._step,
                 unseen,
             )
+
+
+def fitting_workers(dataset: Dataset, batch_size: int, workers: int, world: int = 1) -> int:
+    """The number of loading processes: `workers`, or 0 where shared memory cannot hold batches.
+
+    A process that finds no room there would end with a bus error in the middle of a training.
+
+    Args:
+        dataset: its first sample stands for the size of all.
+        batch_size: images per batch.
+        workers: processes asked for, of each training process.
+        world: training processes.
+    """
+    if workers == 0 or not _SHARED_MEMORY.is_dir():
+        return workers
+    image, target = dataset[0]
+    # Every tensor is a file of whole pages.
+    sample = image.nbytes + _PAGE * (1 + len(target))
+    needed = sample * batch_size * world * (_BATCHES_AHEAD * workers + _BATCHES_BESIDE)
+    free = shutil.disk_usage(_SHARED_MEMORY).free
+    if needed <= free:
+        return workers
+    log.warning(
+        "%s has %.1f MB free, batches of %d loading processes need %.1f MB: the training process "
+        "loads by itself (data.num_workers=0); a container gets more with --shm-size",
+        _SHARED_MEMORY, free / 1e6, workers, needed / 1e6,
+    )  # fmt: skip
+    return 0
+
+
+def init_worker(_: int) -> None:
+    """Prepares a loading process: one thread, and an end where it cannot hand over a batch.
+
+    OpenCV's own threads would compete with the training's. A batch that does not fit into shared
+    memory is lost in a thread that only prints the error, and the training would wait for it for
+    ever; the end of the process is noticed. (The hook is private to multiprocessing, and set in
+    the loading process alone.)
+    """
+    cv2.setNumThreads(0)
+    Queue._on_queue_feeder_error = staticmethod(_end_process)  # type: ignore[attr-defined]
+
+
+def _end_process(error: BaseException, _: Any) -> None:  # noqa: ANN401
+    traceback.print_exception(error, limit=0)
+    os._exit(1)
+
+
+def explain_lost_worker(error: RuntimeError) -> str | None:
+    """What to do where `error` is of a loading process that ended; None: it is something else."""
+    text = str(error).splitlines()[0] if str(error) else ""
+    if not text.startswith("DataLoader worker"):
+        return None
+    return (
+        f"{text.rstrip('.')}: with too little shared memory (docker run --shm-size=1g) or memory "
+        "data.num_workers=0 loads without such processes"
+    )

@@ -147,6 +147,8 @@ def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:
     """Runs the training; what ends it early becomes an error of one line."""
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+    from facedet.data.loader import explain_lost_worker
+
     last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
     how = f"ckpt_path=last paths.output={trainer.default_root_dir} goes on"
     try:
@@ -163,6 +165,8 @@ def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:
         # Of `monitor=${objective}` too, at the first validation, where no such number is logged.
         raise UsageError(str(error).partition(" HINT")[0]) from error
     except RuntimeError as error:
+        if lost := explain_lost_worker(error):
+            raise FacedetError(lost) from error
         if trainer.world_size == 1 or not _is_lost_process(error):
             raise
         goes_on = f"; {how}" if last.is_file() else ""
