@@ -130,6 +130,13 @@ def read_size(path: str | Path, upright: bool = True) -> tuple[int, int]:
     return (width, height) if is_sideways else (height, width)
 
 
+def read_orientation(path: str | Path) -> int:
+    """The EXIF orientation of a picture, 1 (upright) … 8; raises as `read_size`."""
+    path = _regular_file(path)
+    with path.open("rb") as stream:
+        return exif_orientation(_open(str(path), stream, PIXEL_LIMIT))
+
+
 def _regular_file(path: str | Path) -> Path:
     """The path, where it leads to a file that is not empty."""
     path = Path(path)

@@ -1,9 +1,7 @@
 """What is found out about pictures by opening them: damage, orientation, and which are alike."""
 
 import hashlib
-import io
 import signal
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -12,10 +10,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from facedet.data.images import read_rgb
+from facedet.data.images import read_orientation, read_rgb
 from facedet.errors import FacedetError
 
 UPRIGHT = 1  # EXIF's number for a picture that is stored as it is to be seen
@@ -23,7 +20,6 @@ _SIDEWAYS = (5, 6, 7, 8)  # EXIF's numbers for pictures that are turned by 90 de
 _FACE = np.log(1.25)  # how much higher than wide a face's box is
 _SURE = 0.1  # by so much one reading must be nearer to it than the other
 _SLACK = 1.0  # px: rounding, and tools that count pixels from 1
-_ORIENTATION = 0x0112
 _SIDE = 8  # of the grid of differences, in each direction
 FINGERPRINT_BITS = 2 * _SIDE * _SIDE
 # Of 128 bits. Recompressed, resized and brightened copies differ in 0 to 10, the two most alike of
@@ -49,13 +45,12 @@ def examine(path: Path) -> PictureFacts:
     """Decodes a picture completely, so that a truncated one is noticed."""
     try:
         rgb = read_rgb(path)
-        data = path.read_bytes()
-        orientation = _read_orientation(data)
+        orientation = read_orientation(path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except FacedetError as error:
         return PictureFacts(problem=str(error).removeprefix(f"{path}: "))
     except OSError as error:  # it went away, or the disk is broken
         return PictureFacts(problem=error.strerror or str(error))
-    digest = hashlib.sha256(data).hexdigest()
     return PictureFacts("", rgb.shape[:2], orientation, digest, fingerprint(rgb))
 
 
@@ -174,15 +169,3 @@ def _start_worker() -> None:
     """A worker leaves Ctrl-C to the process that started it, and is one core's worth."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
-
-
-def _read_orientation(data: bytes) -> int:
-    """EXIF's orientation; upright where there is none or it is broken."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as image:
-                value = image.getexif().get(_ORIENTATION, UPRIGHT)
-    except Exception:  # a broken EXIF block says nothing of the pixels
-        return UPRIGHT
-    return value if value in range(1, 9) else UPRIGHT

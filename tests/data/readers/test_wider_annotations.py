@@ -76,77 +76,53 @@ def change_mat(path, change):
     savemat(path, content)
 
 
-def drop_boxes(content):
-    del content["face_bbx_list"]
+def changes(key, event, image, value):
+    """Puts a value into a cell of a variable; into the variable's own place without an image."""
+
+    def change(content):
+        if event is None:
+            content[key] = value(content[key])
+        elif image is None:
+            content[key][event, 0] = value(content[key][event, 0])
+        else:
+            content[key][event, 0][image, 0] = np.array(value)
+
+    return change
 
 
-def drop_label(content):
-    content["blur_label_list"][0, 0][0, 0] = np.zeros((2, 1), np.uint8)
-
-
-def drop_file(content):
-    content["file_list"][0, 0] = content["file_list"][0, 0][:1]
-
-
-def drop_event(content):
-    content["pose_label_list"] = content["pose_label_list"][:1]
-
-
-def wrong_columns(content):
-    content["face_bbx_list"][1, 0][0, 0] = np.zeros((1, 5), np.int32)
-
-
-def infinite_box(content):
-    content["face_bbx_list"][1, 0][0, 0] = np.array([[1, 2, np.inf, 4]])
-
-
-def far_box(content):
-    content["face_bbx_list"][1, 0][0, 0] = np.array([[1, 2, 3, 1e300]])
-
-
-def bare_structs(content):
-    # savemat writes an empty mapping as a struct without fields.
-    content["event_list"] = {}
-
-
-def text_box(content):
-    content["face_bbx_list"][1, 0][0, 0] = np.array(["box"])
-
-
-def number_name(content):
-    content["file_list"][1, 0][0, 0] = np.array([[3.0]])
-
-
-def name_of_two_lines(content):
-    content["file_list"][1, 0][0, 0] = np.array(["sec\nond"])
-
-
-def no_cells(content):
-    content["file_list"] = np.zeros((2, 1))
-
-
-def same_name(content):
-    content["file_list"][0, 0][1, 0] = np.array(["first"])
+FIRST = "0--Parade/first"
+SECOND = "1--Handshaking/second"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (drop_boxes, "holds no face_bbx_list"),
-        (drop_label, "0--Parade/first has 3 boxes, 2 blur_label_list"),
-        (drop_file, "the lists of 0--Parade differ in length"),
-        (drop_event, "2 events, but pose_label_list has 1"),
-        (wrong_columns, "the boxes of 1--Handshaking/second are [1, 5], not [G, 4]"),
-        (infinite_box, "a box of 1--Handshaking/second is not finite numbers up to 1,000,000"),
-        (far_box, "a box of 1--Handshaking/second is not finite numbers up to 1,000,000"),
-        (bare_structs, "event_list is a struct without fields, not a cell array"),
-        (text_box, "1--Handshaking/second.jpg holds something else than numbers"),
-        (number_name, "1--Handshaking has a name that is no text of one line"),
-        (name_of_two_lines, "1--Handshaking has a name that is no text of one line"),
-        (no_cells, "file_list is float64, not a cell array"),
-        (same_name, "lists 0--Parade/first twice"),
+        (lambda content: content.pop("face_bbx_list"), "holds no face_bbx_list"),
+        (changes("blur_label_list", 0, 0, [[0], [0]]), f"{FIRST} has 3 boxes, 2 blur_label_list"),
+        (changes("file_list", 0, None, lambda cell: cell[:1]),
+         "the lists of 0--Parade differ in length"),
+        (changes("pose_label_list", None, None, lambda cells: cells[:1]),
+         "2 events, but pose_label_list has 1"),
+        (changes("face_bbx_list", 1, 0, np.zeros((1, 5))),
+         f"the boxes of {SECOND} are [1, 5], not [G, 4]"),
+        (changes("face_bbx_list", 1, 0, [[1, 2, np.inf, 4]]),
+         f"a box of {SECOND} is not finite numbers up to 1,000,000"),
+        (changes("face_bbx_list", 1, 0, [[1, 2, 3, 1e300]]),
+         f"a box of {SECOND} is not finite numbers up to 1,000,000"),
+        # savemat writes an empty mapping as a struct without fields.
+        (changes("event_list", None, None, lambda _: {}),
+         "event_list is a struct without fields, not a cell array"),
+        (changes("face_bbx_list", 1, 0, ["box"]),
+         f"{SECOND}.jpg holds something else than numbers"),
+        (changes("file_list", 1, 0, [[3.0]]),
+         "1--Handshaking has a name that is no text of one line"),
+        (changes("file_list", 1, 0, ["sec\nond"]),
+         "1--Handshaking has a name that is no text of one line"),
+        (changes("file_list", None, None, lambda _: np.zeros((2, 1))),
+         "file_list is float64, not a cell array"),
+        (changes("file_list", 0, 1, ["first"]), f"lists {FIRST} twice"),
     ],
-)
+)  # fmt: skip
 def test_malformed_mat_names_its_entry(tmp_path, change, message):
     path = mat_root(tmp_path) / "wider_face_split" / "wider_face_val.mat"
     change_mat(path, change)
@@ -155,26 +131,17 @@ def test_malformed_mat_names_its_entry(tmp_path, change, message):
     assert message in str(caught.value)
 
 
-def far_index(content):
-    content["gt_list"][0, 0][0, 0] = np.array([[1], [4]], np.uint16)
-
-
-def zero_index(content):
-    content["gt_list"][0, 0][0, 0] = np.array([[0]], np.uint16)
-
-
-def other_name(content):
-    content["file_list"][0, 0][1, 0] = np.array(["other"])
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (far_index, "0--Parade/first keeps faces 1 to 4, but has 3 boxes"),
-        (zero_index, "0--Parade/first keeps faces 0 to 0, but has 3 boxes"),
-        (other_name, "lists 3 pictures, the annotations 3, 0--Parade/none is in one only"),
+        (changes("gt_list", 0, 0, np.array([[1], [4]], np.uint16)),
+         f"{FIRST} keeps faces 1 to 4, but has 3 boxes"),
+        (changes("gt_list", 0, 0, np.array([[0]], np.uint16)),
+         f"{FIRST} keeps faces 0 to 0, but has 3 boxes"),
+        (changes("file_list", 0, 1, ["other"]),
+         "lists 3 pictures, the annotations 3, 0--Parade/none is in one only"),
     ],
-)
+)  # fmt: skip
 def test_mismatched_lists(tmp_path, change, message):
     change_mat(mat_root(tmp_path) / "ground_truth" / "wider_medium_val.mat", change)
     for read in (lambda root: read_wider_annotations(root, "val"), read_ground_truth):

@@ -203,6 +203,29 @@ def test_settings_as_exporters_write_them(tmp_path, settings, files):
     np.testing.assert_allclose(listing.pictures[0].boxes, [[10, 5, 20, 15], [0, 0, 4, 8]])
 
 
+def test_lists_of_pictures_that_are_elsewhere_or_missing(tmp_path, monkeypatch):
+    yolo_root(tmp_path / "set")
+    put_pictures(tmp_path / "other")
+    put(tmp_path / "other" / "labels" / "train" / "a.txt", YOLO["train/a.txt"])
+    (tmp_path / "set" / "images" / "val" / "c.jpg").unlink()
+    other = tmp_path / "other" / "images" / "train" / "a.jpg"
+    put(tmp_path / "set" / "val.txt", f"images/val/c.jpg\n{other}\n")
+    put(tmp_path / "set" / "data.yaml", "val: val.txt\nnames: [face, ignore]\n")
+    monkeypatch.chdir(tmp_path)
+    for root in (tmp_path / "set", "set"):
+        reading = read_yolo(root, "val", images="present")
+        assert [record.path for record in reading.records] == [other]
+        assert (reading.counts["missing_images"], reading.counts["faces"]) == (1, 1)
+
+
+def test_folders_without_a_picture(tmp_path):
+    for folder in ("images/a", "images/b", "labels/a", "labels/b"):
+        (tmp_path / folder).mkdir(parents=True)
+    put(tmp_path / "data.yaml", "train: [images/a, images/b]\nnames: [face]\n")
+    with pytest.raises(FacedetError, match="lists no picture"):
+        read_yolo(tmp_path, "train")
+
+
 def test_labels_beside_the_pictures(tmp_path):
     put_pictures(tmp_path, "train", "val")
     put(tmp_path / "train" / "a.txt", YOLO["train/a.txt"])

@@ -85,9 +85,11 @@ class Yolo(Format):
         pairs = [pair for place in places for pair in _pair(root, place)]
         pictures = [_Picture(path, label, _read_label(label, complain)) for path, label in pairs]
         folder = places[0]
-        if len(places) > 1 or not folder.is_dir():
-            folder = Path(os.path.commonpath([picture.path.parent for picture in pictures]))
-        # Landmarks have as many numbers in every line, polygons of other lengths betray themselves.
+        if pictures and (len(places) > 1 or not folder.is_dir()):
+            folder = Path(
+                os.path.commonpath([os.path.abspath(one.path.parent) for one in pictures])
+            )
+        # Landmarks have as many numbers in every line; polygons have not.
         lengths = Counter(len(line.split()) for one in pictures for _, line in one.lines)
         has_polygons = any(n > 6 and n % 2 and n not in settings.columns for n in lengths)
         landmarks = tuple(n for n in settings.columns if not (has_polygons and n % 2))
@@ -161,7 +163,8 @@ def read_yolo(root: str | Path, split: str, *, upright: bool = True, **choices: 
 def _pair(root: Path, place: Path) -> list[tuple[Path, Path | None]]:
     """The pictures of a folder or of a list, each with its label."""
     if place.is_file():
-        return [(path, _label_of(path)) for path in listed_pictures(root, place)]
+        paths = listed_pictures(root, place)
+        return [(path, _label_of(path) if os.path.isfile(path) else None) for path in paths]
     source = label_folder(place)
     labels = {stem_of(file): source / file for file in find_files(source, _TEXTS)}
     for name in CLASS_LISTS:
