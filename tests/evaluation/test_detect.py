@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from facedet.errors import FacedetError
-from facedet.evaluation.detect import detect_records, judge, save_sheet
+from facedet.evaluation.detect import chosen_records, detect_records, judge, save_sheet
 from facedet.evaluation.detection_files import EventFiles
 from facedet.plots import FALSE_ALARM, FOUND, MISSED
 from facedet.structures import Detections, Record
@@ -156,7 +156,8 @@ def test_a_face_that_counts_nowhere_is_not_missed(tmp_path):
 def test_sheet_shows_pictures_of_the_whole_set(tmp_path):
     records = [record(tmp_path, f"e/a{i}") for i in range(6)]
     found = {one.name: np.zeros((0, 5)) for one in records}
-    save_sheet(tmp_path / "out" / "sheet.png", records, found, pictures=4)
+    save_sheet(tmp_path / "out" / "sheet.png", chosen_records(records, 4), found)
+    assert [one.name for one in chosen_records(records, 4)] == ["e/a0", "e/a2", "e/a3", "e/a5"]
     # Four cells of 420 px in a row.
     assert Image.open(tmp_path / "out" / "sheet.png").size == (1680, 420)
     # A picture of which nothing is said has no detections.

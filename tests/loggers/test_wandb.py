@@ -511,3 +511,18 @@ def test_the_config_file_says_the_defaults():
         "facedet", False, ["wider/*"]
     )  # fmt: skip
     assert os.path.basename(logger["save_dir"])
+
+
+def test_an_evaluation_is_a_run_of_its_own(weights, wider, tmp_path):
+    out = tmp_path / "out"
+    words = ["evaluate", f"weights={weights}", "data=wider", f"data.root={wider}", "logger=wandb",
+             f"paths.output={out}", "limit=2"]  # fmt: skip
+    assert main(words) == 0
+    run = Run(out)
+    expected = [(0, f"wider/{subset}", 1.0) for subset in ("easy", "hard", "medium")]
+    assert numbers(run.history()) == csv_numbers(out) == expected
+    keys = {key.partition(".")[0] for row in run.history() for key in row}
+    for panel in ("evaluation/pictures", "evaluation/curves"):
+        assert any(key.startswith(panel) for key in keys)
+    assert run.config()["protocol"]["name"] == "wider_single"
+    assert len(run.of("exit")) == 1

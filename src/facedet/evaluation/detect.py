@@ -115,23 +115,24 @@ def judge(found: np.ndarray, record: Record) -> list[Box]:
     return judge_boxes(boxes, shown[:, 4].tolist(), faces, torch.from_numpy(counts))
 
 
-def save_sheet(
-    path: Path, records: Sequence[Record], found: Mapping[str, np.ndarray], pictures: int = 12
-) -> None:
-    """Writes a sheet of pictures, evenly drawn from `records`, with found and missed faces.
+def chosen_records(records: Sequence[Record], count: int = 12) -> list[Record]:
+    """Some of the pictures, evenly drawn; to be shown."""
+    places = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
+    return [records[place] for place in places]
+
+
+def save_sheet(path: Path, records: Sequence[Record], found: Mapping[str, np.ndarray]) -> None:
+    """Writes a sheet of pictures with found and missed faces.
 
     Green: found, with its score; red: missed; yellow: a false alarm.
 
     Args:
         path: of the picture to write.
-        records: the annotated pictures.
+        records: the annotated pictures to show.
         found: by record name, detections [N, 5] as x, y, w, h, score; no entry: none.
-        pictures: on the sheet.
     """
-    chosen = np.linspace(0, len(records) - 1, min(pictures, len(records))).round().astype(int)
     drawn = []
-    for position in chosen:
-        record = records[position]
+    for record in records:
         rows = found.get(record.name, np.zeros((0, 5)))
         drawn.append(draw_boxes(read_rgb(record.path, record.upright), judge(rows, record)))
     save_picture(path, sheet(drawn, columns=4, cell=420))

@@ -1,18 +1,22 @@
 """`facedet evaluate`: weights, data and protocol to detections, numbers and curves."""
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 
 from facedet.allocator import keep_freed_memory
 from facedet.api import find_device
 from facedet.config import build, plain
+from facedet.data.images import read_rgb
 from facedet.errors import FacedetError, UsageError
 from facedet.evaluation.benchmarks import Benchmark
-from facedet.evaluation.detect import detect_records, save_sheet
+from facedet.evaluation.detect import chosen_records, detect_records, save_sheet
+from facedet.evaluation.detection_files import to_detections
 from facedet.evaluation.provenance import provenance, require_same_run
 from facedet.evaluation.scoring import metric_report, save_report, score_records, table
 from facedet.inference.pyramid import Pyramid
@@ -59,7 +63,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     title = f"{config.protocol.name}, {weights.info['file']}, {report['images']} pictures"
     title += "" if config.split == "val" else f" of {config.split}"
     benchmark.draw(output / benchmark.picture, metric, report, title)
-    save_sheet(output / "sheet.png", records, found)
+    shown = chosen_records(records)
+    save_sheet(output / "sheet.png", shown, found)
     print(f"protocol {config.protocol.name}: {benchmark.describe(metric)[0]}")
     print(*table(benchmark.rows(metric, report)), sep="\n")
     print(f"  {report['images']:,} images, {report['detections']:,} detections")
@@ -69,7 +74,61 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         print(f"  {others:,} files in detections are of other pictures: an earlier run's")
     if missing:
         print(f"  without {missing:,} pictures that are not on disk")
+    if config.get("logger"):
+        log_report(config, report, benchmark.curves(metric), shown, found)
     return report
+
+
+def log_report(
+    config: DictConfig,
+    report: Mapping[str, Any],
+    curves: Mapping[str, np.ndarray],
+    records: Sequence[Record],
+    found: Mapping[str, np.ndarray],
+) -> None:
+    """Sends a result to the loggers of the config.
+
+    Args:
+        config: of the evaluation.
+        report: of which the benchmark's numbers are sent.
+        curves: their columns; precision over recall where there is such a pair.
+        records: the pictures to show.
+        found: detections in them.
+    """
+    from facedet.callbacks.image_log import PanelLogger, Picture
+    from facedet.training.description import describe_job
+    from facedet.training.trainer import build_loggers
+
+    pairs = {
+        name.removesuffix("precision").rstrip("_") or config.protocol.name: (
+            curves[name],
+            curves[name.removesuffix("precision") + "recall"],
+        )
+        for name in curves
+        if name.endswith("precision") and name.removesuffix("precision") + "recall" in curves
+    }
+    numbers = {key: value for key, value in report.items() if "/" in key}
+    built = build_loggers(config.logger)
+    for logger in built if isinstance(built, list) else [built]:
+        if hasattr(logger, "describe"):
+            logger.describe(describe_job(Path(str(config.paths.output))))
+        logger.log_hyperparams(plain(config))
+        logger.log_metrics(numbers, step=0)
+        if isinstance(logger, PanelLogger):
+            pictures = [
+                Picture(
+                    record.name,
+                    read_rgb(record.path, record.upright),
+                    torch.from_numpy(record.boxes),
+                    to_detections(found.get(record.name, np.zeros((0, 5)))[:, :5]),
+                )
+                for record in records
+            ]
+            logger.log_pictures("evaluation/pictures", pictures, 0)
+            logger.log_curves("evaluation/curves", pairs, 0)
+        logger.finalize("success")
+        if hasattr(logger, "end_run"):
+            logger.end_run(is_failed=False)
 
 
 def read_records(config: DictConfig, benchmark: Benchmark) -> tuple[list[Record], int]:

@@ -26,7 +26,7 @@ def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
     from facedet.callbacks.checkpoint_io import DurableCheckpointIO
 
     settings = OmegaConf.merge(config.trainer, {"precision": precision(config.trainer)})
-    logger = _build_loggers(config.get("logger"))
+    logger = build_loggers(config.get("logger"))
     plugins: list[Any] = [DurableCheckpointIO()]
     if SLURMEnvironment.detect():
         # The last checkpoint handles the signals; Lightning's would be of the middle of a step.
@@ -56,7 +56,7 @@ def build_callbacks(config: DictConfig) -> list:
     return sorted(callbacks, key=lambda callback: isinstance(callback, LastCheckpoint))
 
 
-def _build_loggers(node: DictConfig | None) -> Any:  # noqa: ANN401
+def build_loggers(node: DictConfig | None) -> Any:  # noqa: ANN401
     """The logger or loggers of a config; False for none."""
     if not node:
         return False
