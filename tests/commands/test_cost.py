@@ -1,4 +1,4 @@
-"""`facedet cost`; the counts themselves are in `test_costs`."""
+"""`facedet cost`; the counts themselves are in `profiling/test_cost.py`."""
 
 import yaml
 from omegaconf import OmegaConf
@@ -34,7 +34,7 @@ def test_a_network_that_the_paper_does_not_count(cli):
     assert line.split() == ["smallhardface", "18,077,010", "1.4805", "-"]
 
 
-def test_wrong_wishes(cli):
+def test_complaints(cli):
     cli("cost", "extd_fpn_65_prelu").check_error(2, "the nearest is extd_fpn_64_prelu")
     cli("cost", "--size", 0, 64).check_error(2, "--size", "0 is not a whole number above 0")
     cli("cost", "--size", "a", 64).check_error(2, "--size", "a is not a whole number above 0")

@@ -71,7 +71,7 @@ def test_those_within_an_hour_are_run_and_all_are_reported(runs, tmp_path, capsy
     assert "X5        not run: the server only" in out
 
 
-def test_what_was_run_is_not_run_again_unless_told(runs, tmp_path, capsys):
+def test_what_was_run_is_not_run_again_without_the_flag(runs, tmp_path, capsys):
     assert call("X1", "--output", tmp_path) == 0
     assert call("x1", "X2", "--output", tmp_path) == 0
     assert runs == ["X1", "X2"]

@@ -76,7 +76,7 @@ def judged(ours, *expected, short_of=""):
         (0.25, (), None, "0.2500"),
     ],
 )
-def test_a_value_beside_its_expectation(ours, expected, holds, shown):
+def test_a_value_and_its_expectation(ours, expected, holds, shown):
     result = judged(ours, *expected)
     assert (result.holds, result.ours) == (holds, shown)
     # Of some of the pictures only, say: nothing is judged.

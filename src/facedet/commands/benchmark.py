@@ -15,7 +15,7 @@ of runs taken in turn, after a warm-up, as medians with 10th and 90th percentile
 EXAMPLE = """examples:
   facedet benchmark network --preset extd_fpn_64_prelu
   facedet benchmark sizes --weights extd64.safetensors --preset s3fd_vgg16 --sizes 320,640,1024"""
-# Measurements of the training and of memory are scripts beside the tests.
+# Measurements of the training and of memory are scripts next to the tests.
 _SCRIPTS = ("training", "mining", "pipeline", "memory")
 
 

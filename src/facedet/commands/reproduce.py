@@ -11,9 +11,10 @@ from facedet.commands import diagnose, sweep, sweep_report, train
 from facedet.errors import FacedetError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from facedet.reproduce.experiments import Experiment, Resource
+    from facedet.reproduce.experiments import Experiment
+    from facedet.reproduce.run import Reproduction
 
 HELP = """Run the experiments of EXTD's and SmallHardFace's papers that this machine can run within
 an hour, or those that are named, and write REPRODUCE.md: expected value and its source, ours,
@@ -47,19 +48,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Lists, or runs and reports."""
     from facedet.reproduce.experiments import find_resources, read_catalogue
-    from facedet.reproduce.run import reproduce
+    from facedet.reproduce.run import Reproduction
 
     experiments, resources = read_catalogue()
     variable = os.environ.get("FACEDET_DATA", "").split(os.pathsep)
     found = find_resources(args.data or [Path(one) for one in variable if one], resources)
+    reproduction = Reproduction(experiments, resources, found, args.output)
     chosen = _choose(experiments, args.ids)
     if args.list:
-        _list(chosen or experiments, resources, found)
+        _list(reproduction, chosen or experiments)
         return 0
     chosen = chosen or [one for one in experiments if one.within_hour]
-    lines, is_well = reproduce(
-        experiments, resources, chosen, found, args.output, args.again, _call
-    )
+    lines, is_well = reproduction.run(chosen, args.again, _call)
     for line in lines:
         print(f"{line.experiment.id:9} {line.verdict()}")
     print(f"  {args.output / 'REPRODUCE.md'}")
@@ -89,18 +89,13 @@ def _choose(experiments: Sequence[Experiment], ids: Sequence[str]) -> list[Exper
     return [known[one.lower()] for one in ids]
 
 
-def _list(
-    experiments: Sequence[Experiment],
-    resources: Mapping[str, Resource],
-    found: Mapping[str, Path],
-) -> None:
-    from facedet.reproduce.run import why_not
-
+def _list(reproduction: Reproduction, experiments: Sequence[Experiment]) -> None:
     for experiment in experiments:
-        why = why_not(experiment, resources, found)
+        why = reproduction.why_not(experiment)
         print(f"{experiment.id:9} {experiment.title}")
         print(f"{'':9} {experiment.claim}")
         print(f"{'':9} {f'not run: {why}' if why else f'takes {experiment.cost}'}")
     print("\nneeded:")
     for need in sorted({need for experiment in experiments for need in experiment.needs}):
-        print(f"  {resources[need].title}: {found.get(need, 'not found')}")
+        place = reproduction.found.get(need, "not found")
+        print(f"  {reproduction.resources[need].title}: {place}")

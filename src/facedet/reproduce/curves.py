@@ -25,7 +25,7 @@ def curves_table(run: Run) -> Outcome:
     return Outcome(values, _IMAGES, files=[_draw(run.folder, methods)], expected=expected)
 
 
-def curves_beside(run: Run, hard: float, methods: Sequence[str]) -> Outcome:
+def curves_compared(run: Run, hard: float, methods: Sequence[str]) -> Outcome:
     """S11: where a published AP on hard faces stands among the curves.
 
     Args:

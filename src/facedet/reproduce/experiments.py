@@ -106,7 +106,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Result:
-    """One value beside its expectation, as texts; `holds` is None where they cannot be compared."""
+    """One value and its expectation, as texts; `holds` is None where they cannot be compared."""
 
     name: str
     ours: str
@@ -129,7 +129,7 @@ def read_published() -> dict[str, tuple[float, float, float]]:
 
 
 def judge(experiment: Experiment, outcome: Outcome) -> list[Result]:
-    """Every measured value beside what is expected of it, then the expectations not measured."""
+    """Every measured value with what is expected of it, then the expectations not measured."""
     rows = {**experiment.expected, **outcome.expected}
     expected = {name: Expected(*row) for name, row in rows.items()}
     is_comparable = not (experiment.short_of or outcome.short_of)
@@ -140,9 +140,9 @@ def judge(experiment: Experiment, outcome: Outcome) -> list[Result]:
             results.append(Result(name, _shown(ours)))
         else:
             holds = _holds(ours, one) if is_comparable else None
-            results.append(Result(name, _shown(ours, one), _wish(one), one.source, holds))
+            results.append(Result(name, _shown(ours, one), _published(one), one.source, holds))
     for name, one in expected.items():
-        results.append(Result(name, "not measured", _wish(one), one.source))
+        results.append(Result(name, "not measured", _published(one), one.source))
     return results
 
 
@@ -181,7 +181,7 @@ def _shown(ours: float | int | str | Judged, expected: Expected | None = None) -
     return f"{ours:.{_digits(expected.value) + 1}f}"
 
 
-def _wish(expected: Expected) -> str:
+def _published(expected: Expected) -> str:
     if isinstance(expected.value, str):
         return expected.value
     tolerance = "" if expected.tolerance is None else f" ± {expected.tolerance:g}"

@@ -114,7 +114,7 @@ def examples(run: Run) -> Outcome:
 def times(
     run: Run, presets: Sequence[str], sides: Sequence[int], counted: Mapping[str, str] | None = None
 ) -> Outcome:
-    """E11, S10: times over picture sizes on this machine, each beside the first preset.
+    """E11, S10: times over picture sizes on this machine, each network compared with the first one.
 
     Args:
         run: for the table's folder.
@@ -129,8 +129,8 @@ def times(
         table.writerows(row.values() for row in rows)
     values = dict(costs(run, counted or {}, (PARAMETERS, TRUE)).values)
     for row in rows:
-        beside = "" if len(presets) == 1 else f", {row['ratio']:.2f} x the first one's time"
-        text = f"{row['network_ms']:.0f} ms{beside}; {row['fps']:.1f} pictures per second"
+        ratio = "" if len(presets) == 1 else f", {row['ratio']:.2f} x the first one's time"
+        text = f"{row['network_ms']:.0f} ms{ratio}; {row['fps']:.1f} pictures per second"
         values[f"{row['network']} at {row['width']} px"] = text
     return Outcome(values, files=["times.csv"])
 
