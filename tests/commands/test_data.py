@@ -3,7 +3,7 @@
 import pytest
 from own_roots import ROOTS, coco_root, csv_root
 
-from facedet.commands.data import _FORMS
+from facedet.commands.data import _FORMATS
 from facedet.data.formats import FORMATS
 
 
@@ -65,4 +65,4 @@ def test_words_that_do_not_fit(cli, tmp_path):
 
 
 def test_the_forms_of_the_command_line_are_those_of_the_library():
-    assert tuple(FORMATS) == _FORMS
+    assert tuple(FORMATS) == _FORMATS

@@ -139,7 +139,7 @@ def test_pictures_are_linked_or_copied(tmp_path, monkeypatch):
 
 
 def test_pictures_that_a_form_cannot_hold(tmp_path):
-    with pytest.raises(FacedetError, match=r"'sub/b.png' is no .jpg, and WIDER FACE's form"):
+    with pytest.raises(FacedetError, match=r"'sub/b.png' is no .jpg, all that WIDER FACE's format"):
         convert(csv_root(tmp_path / "set"), tmp_path / "new", "csv", "wider", ["train"])
     put(tmp_path / "set" / "images" / "val" / "c.jpg", "no picture")
     with pytest.raises(FacedetError, match=r"val/c.jpg: not a picture"):
@@ -191,7 +191,7 @@ def test_wider_is_known_by_its_folder(tmp_path):
 def test_folders_of_no_form_or_of_two(tmp_path):
     with pytest.raises(FacedetError, match="nowhere: no such folder"):
         find_format(tmp_path / "nowhere", None)
-    with pytest.raises(FacedetError, match="is no data set of a known form") as caught:
+    with pytest.raises(FacedetError, match="is no data set of a known format") as caught:
         find_format(tmp_path, None)
     for form, one in FORMATS.items():
         assert f"{one.mark} ({form})" in str(caught.value)

@@ -9,16 +9,17 @@ from typing import Any
 from facedet.commands.option_types import count
 from facedet.errors import UsageError
 
-HELP = """Make the embedded crowds in a folder; or, for a data set in the form of WIDER FACE, COCO,
-YOLO, Pascal VOC or CSV tables, say what it holds (count), look for what is wrong with its pictures
-and annotations (check), or write it in another form (convert)."""
+HELP = """Make the embedded crowds in a folder; or, for a data set in the format of WIDER FACE (label
+lists of RetinaFace and SCRFD too), COCO, YOLO, Pascal VOC or CSV tables, say what it holds (count),
+look for what is wrong with its pictures and annotations (check), or write it in another format
+(convert)."""
 EXAMPLE = """examples:
   facedet data crowds crowds/
   facedet data count /data/wider --split train
   facedet data check /data/mine --output report/
   facedet data convert /data/mine /data/mine_yolo --to yolo"""
 
-_FORMS = ("wider", "coco", "yolo", "voc", "csv")
+_FORMATS = ("wider", "coco", "yolo", "voc", "csv")
 # By action: the folders it takes, and its options with their defaults.
 _ACTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "crowds": (("ROOT",), {}),
@@ -43,10 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--root", type=Path, help="the first FOLDER, said otherwise")
     parser.add_argument("--split", help="count: train, val, test, or all (the first)")
-    parser.add_argument(
-        "--format", "--from", choices=_FORMS, help="the data's form (seen from the folder)"
-    )
-    parser.add_argument("--to", choices=_FORMS, help="convert: the form to write")
+    text = "the data's format (seen from the folder)"
+    parser.add_argument("--format", "--from", choices=_FORMATS, help=text)
+    parser.add_argument("--to", choices=_FORMATS, help="convert: the format to write")
     parser.add_argument("--classes", help="whose boxes are faces: NAME,NAME or all (face)")
     choices = ("all", "present")
     parser.add_argument("--images", choices=choices, help="convert: refuse or skip missing ones")
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "crowds":
         return _make_crowds(args.folders[0])
     if args.action == "convert" and args.to is None:
-        raise UsageError(f"convert needs --to, one of {', '.join(_FORMS)}")
+        raise UsageError(f"convert needs --to, one of {', '.join(_FORMATS)}")
     root = args.folders[0]
     if args.output is not None and args.output.resolve().is_relative_to(root.resolve()):
         raise UsageError(f"--output {args.output} lies in the data set, where nothing is changed")

@@ -119,7 +119,7 @@ def face_sizes(listing: Listing) -> np.ndarray:
 
 def check(
     root: Path,
-    form: str,
+    format: str,
     splits: Sequence[str],
     classes: str | Sequence[str] = "face",
     workers: int = 2,
@@ -128,7 +128,7 @@ def check(
 
     Args:
         root: the data set's folder.
-        form: a key of `FORMATS`.
+        format: a key of `FORMATS`.
         splits: names of the splits to look at.
         classes: whose boxes are faces; see `own.select_faces`.
         workers: processes that open pictures.
@@ -141,7 +141,7 @@ def check(
     for split in splits:
         complain = partial(_complain, findings, split)
         try:
-            listing = FORMATS[form].list_pictures(root, split, complain)
+            listing = FORMATS[format].list_pictures(root, split, complain)
         except FacedetError as error:
             complain(str(error))
             continue
@@ -151,7 +151,7 @@ def check(
         if looks_relative(listing):
             complain(f"{listing.source}: {RELATIVE}")
     facts = _open_pictures(listings, workers)
-    in_parts = FORMATS[form].in_parts
+    in_parts = FORMATS[format].in_parts
     for split, (listing, pictures) in facts.items():
         for one, fact in zip(listing.pictures, pictures, strict=True):
             for finding in (*_picture(one, fact, in_parts), *_boxes(one, fact)):

@@ -33,7 +33,7 @@ class Converted(NamedTuple):
     pictures: dict[str, int]  # by split
     boxes: dict[str, int]
     left_out: dict[str, int]  # by reason
-    notes: list[str]  # what the new form could not hold
+    notes: list[str]  # what the new format could not hold
 
 
 def find_format(root: Path, name: str | None) -> tuple[str, list[str]]:
@@ -44,8 +44,8 @@ def find_format(root: Path, name: str | None) -> tuple[str, list[str]]:
         name: a key of `FORMATS`; None: it is guessed from the folder.
 
     Raises:
-        FacedetError: the folder is missing, or holds nothing of that form (of any).
-        UsageError: it holds several forms.
+        FacedetError: the folder is missing, or holds nothing of that format (of any).
+        UsageError: it holds several formats.
     """
     if not root.is_dir():
         raise FacedetError(f"{root}: no such folder")
@@ -53,7 +53,7 @@ def find_format(root: Path, name: str | None) -> tuple[str, list[str]]:
     for key in FORMATS if name is None else [name]:
         try:
             found[key] = FORMATS[key].splits(root)
-        except FacedetError as error:  # of this form perhaps, but something is wrong with it
+        except FacedetError as error:  # of this format perhaps, but something is wrong with it
             broken.append(error)
     fitting = [key for key, splits in found.items() if splits]
     if not fitting and broken:
@@ -62,8 +62,8 @@ def find_format(root: Path, name: str | None) -> tuple[str, list[str]]:
         marks = ", ".join(f"{FORMATS[key].mark} ({key})" for key in found)
         there = sorted(path.name for path in root.glob("[!.]*"))
         names = f"it holds {', '.join(there[:5])}{' …' * (len(there) > 5)}" if there else "is empty"
-        form = "a known form" if name is None else FORMATS[name].title
-        raise FacedetError(f"{root}: is no data set of {form}; looked for {marks}; {names}")
+        title = "a known format" if name is None else FORMATS[name].title
+        raise FacedetError(f"{root}: is no data set of {title}; looked for {marks}; {names}")
     if len(fitting) > 1:
         raise UsageError(f"{root}: may be {' or '.join(fitting)}; --format says which")
     return fitting[0], found[fitting[0]]
@@ -72,23 +72,23 @@ def find_format(root: Path, name: str | None) -> tuple[str, list[str]]:
 def convert(
     source: Path,
     target: Path,
-    form: str,
-    new_form: str,
+    format: str,
+    new_format: str,
     splits: Sequence[str],
     *,
     classes: str | Sequence[str] = "face",
     images: str = "all",
     copy: bool = False,
 ) -> Converted:
-    """Writes a data set in another form; boxes keep within 1e-3 px but where a note says so.
+    """Writes a data set in another format; boxes keep within 1e-3 px but where a note says so.
 
     Boxes of zero size and pictures without a face stay. The pictures keep their bytes.
 
     Args:
         source: folder of the data set.
         target: folder to make; it must be absent or empty.
-        form: of `source`, a key of `FORMATS`.
-        new_form: of `target`, a key of `FORMATS`.
+        format: of `source`, a key of `FORMATS`.
+        new_format: of `target`, a key of `FORMATS`.
         splits: names of the splits to take.
         classes: whose boxes are faces; see `own.select_faces`.
         images: "all" demands every picture, "present" leaves the missing ones out.
@@ -99,7 +99,7 @@ def convert(
         FacedetError: something is malformed or missing, or the target cannot be written.
         UsageError: `images` is none of its choices.
     """
-    reader, writer = FORMATS[form], FORMATS[new_form]
+    reader, writer = FORMATS[format], FORMATS[new_format]
     left_out = {"missing pictures": 0, "boxes of other classes": 0}
     places: dict[Path, Path] = {}
     written: dict[str, Sequence[Listed]] = {}

@@ -72,7 +72,7 @@ class Coco(Format):
         return Listing(pictures, source, folder, "annotations[{}]", tuple(seen.values()))
 
     def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
-        """Writes ROOT/annotations/instances_SPLIT.json; the form holds everything."""
+        """Writes ROOT/annotations/instances_SPLIT.json; the format holds everything."""
         (root / "annotations").mkdir(exist_ok=True)
         for split, pictures in splits.items():
             images: list[dict[str, Any]] = []

@@ -95,7 +95,7 @@ class Csv(Format):
         return Listing(pictures, source, folder, "line {}", tuple(kinds))
 
     def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
-        """Writes ROOT/SPLIT.csv; the form holds everything."""
+        """Writes ROOT/SPLIT.csv; the format holds everything."""
         for split, pictures in splits.items():
             with (root / f"{split}{_SUFFIX}").open("w", newline="", encoding="utf-8") as stream:
                 writer = csv.writer(stream, lineterminator="\n")

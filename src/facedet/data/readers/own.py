@@ -20,13 +20,13 @@ log = logging.getLogger(__name__)
 
 
 class Format(ABC):
-    """One form of annotations: found in a folder, listed, read, and written."""
+    """One format of annotations: found in a folder, listed, read, and written."""
 
     title: str
-    mark: str  # what a folder of this form holds, for messages
+    mark: str  # what a folder of this format holds, for messages
     needs_sizes = True  # of the pictures, to be written
     in_parts = False  # boxes are parts of the pictures' sides
-    loses = ""  # what is not listed, and so is not in another form
+    loses = ""  # what is not listed, and so is not in another format
 
     @abstractmethod
     def splits(self, root: Path) -> list[str]:
@@ -54,11 +54,11 @@ class Format(ABC):
             splits: by name, pictures (with their sizes, if needed); all boxes are faces.
 
         Returns:
-            What the form could not hold, in words.
+            What the format could not hold, in words.
         """
 
     def picture_place(self, split: str, file: str) -> str:
-        """Where the form keeps a picture, as it is written: a path below a root."""
+        """Where the format keeps a picture, as it is written: a path below a root."""
         return f"images/{split}/{file}"
 
     def no_annotations(self, root: Path, split: str, expected: str) -> FacedetError:

@@ -95,11 +95,11 @@ class Voc(Format):
         return Listing(pictures, source, places.pictures, "object {}", tuple(classes))
 
     def picture_place(self, split: str, file: str) -> str:
-        """Where the form keeps a picture."""
+        """Where the format keeps a picture."""
         return f"JPEGImages/{split}/{file}"
 
     def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
-        """Writes ROOT/Annotations/SPLIT/**.xml and ImageSets/Main; the form holds everything."""
+        """Writes ROOT/Annotations/SPLIT/**.xml and ImageSets/Main; the format holds everything."""
         (root / "ImageSets" / "Main").mkdir(parents=True, exist_ok=True)
         for split, pictures in splits.items():
             for one in pictures:

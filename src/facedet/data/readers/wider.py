@@ -179,7 +179,7 @@ def _records(
 
 
 class Wider(Format):
-    """WIDER FACE's form as one among the others: listed, and written from any of them."""
+    """WIDER FACE's format as one among the others: listed, and written from any of them."""
 
     title = "WIDER FACE"
     mark = "wider_face_split/ or train/label.txt"
@@ -195,7 +195,7 @@ class Wider(Format):
         ]
 
     def read(self, root: str | Path, split: str, **choices: Any) -> Reading:  # noqa: ANN401
-        """`read_wider`; the form has no classes, so any are its faces."""
+        """`read_wider`; the format has no classes, so any are its faces."""
         choices.pop("classes", None)
         return read_wider(root, split, **choices)
 
@@ -222,13 +222,13 @@ class Wider(Format):
         return Listing(pictures, Path(root) / "wider_face_split", folder, "box {}")
 
     def picture_place(self, split: str, file: str) -> str:
-        """Where the form keeps a picture.
+        """Where the format keeps a picture.
 
         Raises:
             FacedetError: the picture is no JPEG by its name.
         """
         if PurePosixPath(file).suffix.lower() not in (".jpg", ".jpeg"):
-            raise FacedetError(f"{quoted(file)} is no .jpg, and WIDER FACE's form holds only those")
+            raise FacedetError(f"{quoted(file)} is no .jpg, all that WIDER FACE's format holds")
         return f"WIDER_{split}/images/{name_of(file, split)}.jpg"
 
     def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:

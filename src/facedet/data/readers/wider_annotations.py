@@ -1,4 +1,4 @@
-"""WIDER FACE's annotation files: the .mat, the text form of it, label lists, and the subset lists.
+"""WIDER FACE's annotation files: the .mat, the same as text, label lists, and the subset lists.
 
 The .mat nests cells: `face_bbx_list{event}{image}` is [G, 4] int32 x, y, w, h, and `gt_list`
 likewise holds the 1-based places of the faces that a subset keeps.

@@ -1,4 +1,4 @@
-"""Where a data set in YOLO's form keeps its pictures and labels, and what its data.yaml says."""
+"""Where a data set in YOLO's format keeps its pictures and labels, and what its data.yaml says."""
 
 import math
 import os
