@@ -9,10 +9,9 @@ from typing import Any
 from facedet.commands.option_types import count
 from facedet.errors import UsageError
 
-HELP = """Make the embedded crowds in a folder; or, for a data set in the format of WIDER FACE (label
-lists of RetinaFace and SCRFD too), COCO, YOLO, Pascal VOC or CSV tables, say what it holds (count),
-look for what is wrong with its pictures and annotations (check), or write it in another format
-(convert)."""
+HELP = """Make the embedded crowds in a folder; or, for a data set in the format of WIDER FACE
+(RetinaFace's label lists too), COCO, YOLO, Pascal VOC or CSV tables, say what it holds (count),
+find what is wrong with pictures and annotations (check), or write another format (convert)."""
 EXAMPLE = """examples:
   facedet data crowds crowds/
   facedet data count /data/wider --split train
