@@ -116,7 +116,7 @@ def test_places_are_lines(tmp_path):
     "text",
     [
         "a.jpg,10,5,20,15,face\n",
-        "sep=;\nimage;x1;y1;x2;y2\na.jpg;10;5;20;15\n",
+        "sep=\t\nimage\tx1\ty1\tx2\ty2\na.jpg\t10\t5\t20\t15\n",
         "image_name,width,height,x0,y0,x1,y1\na.jpg,40,20,10,5,20,15\n",
         "img_path,x_min,y_min,x_max,y_max,name\na,10,5,20,15,face,,\n",
         "ImageID,LabelName,XMin,XMax,YMin,YMax\na,face,10,20,5,15\n",

@@ -116,7 +116,7 @@ def _rows(source: Path) -> Iterator[tuple[int, list[str], str]]:
     text = read_text(source)
     first = text.split("\n", maxsplit=1)[0]
     is_marked = first.startswith("sep=")  # as Excel marks the delimiter
-    delimiter = first.strip()[4:5] if is_marked else max(",;\t", key=first.count)
+    delimiter = first[4:5] if is_marked else max(",;\t", key=first.count)
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter or ",", skipinitialspace=True
     )

@@ -131,7 +131,7 @@ def _find_places(root: Path, split: str) -> _Places | None:
         places.append(_Places(annotations, pictures))
         beside.append(root)
     for place in places:
-        if place.listed is not None or next(place.annotations.rglob("*.xml"), None):
+        if place.listed is not None or find_files(place.annotations, _XML):
             return place
     for folder in beside:
         if next(folder.glob("*.xml"), None):
