@@ -24,6 +24,7 @@ class TrainSchema:
     weights: str | None = MISSING
     backbone_weights: str | None = MISSING
     objective: str = MISSING
+    threads: int | str = MISSING
     estimate: str = MISSING
 
 

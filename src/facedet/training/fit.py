@@ -52,6 +52,7 @@ def train(config: DictConfig) -> float | None:
     values = plain(config)
     from facedet.allocator import keep_freed_memory
     from facedet.training.resume import find_checkpoint
+    from facedet.training.threads import set_threads
 
     silence()
     keep_freed_memory()
@@ -60,6 +61,7 @@ def train(config: DictConfig) -> float | None:
         resume = find_checkpoint(config.ckpt_path, output)
         if resume is None and not is_further_process():
             start_fresh(output, config.overwrite)
+        values["threads"] = set_threads(config, resume)
         values |= {"ckpt_path": resume, "paths": {**values["paths"], "output": str(output)}}
         with ranks_start_from(values, output):
             return _train(config, values, output, resume)

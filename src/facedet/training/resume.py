@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 _FIXED = ("model.net", "box_coder", "optimizer._target_")
 # Where things lie, and how a run is started, says nothing of what it does.
 _FREE = ("paths", "data.root", "data.prepare", "ckpt_path", "weights", "backbone_weights", "hydra",
-         "overwrite", "logger", "data.num_workers", "trainer.default_root_dir")  # fmt: skip
+         "overwrite", "logger", "threads", "data.num_workers",
+         "trainer.default_root_dir")  # fmt: skip
 
 
 def find_checkpoint(given: str | None, output: Path) -> str | None:

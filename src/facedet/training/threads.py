@@ -1,0 +1,100 @@
+"""How many threads a training on the CPU takes: as many as cores are idle when it starts.
+
+The threads of one operation wait for each other. Where another program has one of their cores,
+all of them wait until the system lets the last one run, at each of the thousands of operations of
+a step: two threads on two busy cores are several times slower than one.
+"""
+
+import logging
+import os
+import time
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from facedet.errors import UsageError
+from facedet.structures import CHECKPOINT_KEY
+from facedet.training.resume import read_checkpoint
+from facedet.training.trainer import uses_gpu
+
+log = logging.getLogger(__name__)
+
+_PROBE_SECONDS = 0.3
+_PROC_STAT = Path("/proc/stat")
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+
+
+def set_threads(config: DictConfig, resume: str | None) -> int | str:
+    """Sets torch's number of threads as `threads` says.
+
+    `auto` takes the number of the run that is resumed, for another one rounds sums differently;
+    else OMP_NUM_THREADS; else the number of idle cores. On a GPU, and with several processes,
+    which Lightning gives their threads, it changes nothing.
+
+    Args:
+        config: of the training.
+        resume: the checkpoint, None for a new run.
+
+    Returns:
+        What the checkpoints of this run are to say: a number, or `auto` where nothing was changed.
+
+    Raises:
+        UsageError: `threads` is neither auto nor a number above 0.
+    """
+    import torch
+
+    wish = str(config.get("threads", "auto"))
+    if wish != "auto" and not (wish.isdecimal() and int(wish) > 0):
+        raise UsageError(f"threads={wish}: expected auto, or a whole number from 1 on")
+    before = None
+    if resume is not None:
+        before = read_checkpoint(resume)[CHECKPOINT_KEY]["config"].get("threads")
+    if wish == "auto":
+        if uses_gpu(config.trainer) or config.trainer.devices != 1:
+            return "auto"
+        if isinstance(before, int):
+            wish = str(before)
+        elif resume is not None or "OMP_NUM_THREADS" in os.environ:
+            wish = str(torch.get_num_threads())
+        else:
+            wish = str(min(idle_cores(), torch.get_num_threads()))
+    threads = int(wish)
+    if isinstance(before, int) and threads != before:
+        log.warning(
+            "threads=%d, the checkpoint was trained with %d: other roundings, so that the run does "
+            "not end as an uninterrupted one to the bit", threads, before,
+        )  # fmt: skip
+    elif threads < torch.get_num_threads():
+        log.info("%d of %d threads, for the other cores are busy; threads=%d takes all",
+                 threads, torch.get_num_threads(), torch.get_num_threads())  # fmt: skip
+    torch.set_num_threads(threads)
+    return threads
+
+
+def idle_cores() -> int:
+    """Cores that this process may use and that nobody else uses now, at least 1."""
+    allowed = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1 << 16)
+    try:
+        quota, period = _CGROUP_LIMIT.read_text(encoding="utf-8").split()
+        allowed = min(allowed, float(quota) / float(period))
+    except (OSError, ValueError):  # "max": no limit
+        pass
+    cores = os.cpu_count() or 1
+    return max(1, min(int(allowed), round(cores * _idle_share())))
+
+
+def _idle_share() -> float:
+    """Share of the time in which the machine's cores have nothing to do, for a moment; or 1."""
+    try:
+        before = _times()
+        time.sleep(_PROBE_SECONDS)
+        passed = [after - earlier for after, earlier in zip(_times(), before, strict=True)]
+    except (OSError, ValueError):
+        return 1.0
+    return (passed[3] + passed[4]) / max(1, sum(passed))
+
+
+def _times() -> list[int]:
+    """User, nice, system, idle, iowait, irq, softirq and steal of proc(5), in clock ticks."""
+    words = _PROC_STAT.read_text(encoding="utf-8").splitlines()[0].split()
+    return [int(word) for word in words[1:9]]
