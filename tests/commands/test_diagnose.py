@@ -168,19 +168,6 @@ def test_run_folder_of_evaluate(cli, data, evaluated):
     assert "1 of 4 images have no detection file: they are left out" in result.err
 
 
-def test_what_agrees_is_not_remarked(cli, data, evaluated):
-    told = json.loads((evaluated / "metrics.json").read_text())
-    del told["wider/easy"]
-    (evaluated / "metrics.json").write_text(json.dumps(told))
-    assert "another AP" not in cli("diagnose", "--run", evaluated, "--data", data).out
-
-
-def test_all_pictures_of_a_run(cli, data, evaluated):
-    result = cli("diagnose", "--run", evaluated, "--data", data, "--images", "all")
-    assert "1 of 4 images have no detection file: their faces count as missed" in result.err
-    assert "\n4 of 4 pictures, 6 detections" in result.out
-
-
 def test_run_folder_without_metrics(cli, data, evaluated):
     (evaluated / "metrics.json").unlink()
     result = cli("diagnose", "--run", evaluated, "--data", data)

@@ -85,3 +85,9 @@ def test_a_protocol_that_is_not_there(cli, config_dir, dots):
     words = ("--config-dir", config_dir, "--ground-truth", dots, "--detections", dots)
     cli("score", "--protocol", "dost", *words).check_error(2, "protocol=dost", "dots")
     cli("score", "--protocol", "lfw", *words[2:]).check_error(2, "protocol=lfw", "pascal")
+
+
+def test_a_protocol_without_a_class(cli, weights, dots, tmp_path):
+    result = cli("evaluate", f"weights={weights}", "data=wider", f"data.root={dots}",
+                 "protocol.benchmark=wider", f"paths.output={tmp_path / 'out'}")  # fmt: skip
+    result.check_error(2, "benchmark is wider, expected {_target_: CLASS}")

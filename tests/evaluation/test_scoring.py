@@ -80,19 +80,6 @@ def test_every_file_of_a_report(metric, tmp_path):
     assert rows[1] == {"threshold": "0.5", "hard_recall": "0.123457"}
 
 
-def test_a_report_replaces_the_one_before(metric, tmp_path):
-    for protocol in ("first", "second"):
-        save_report(tmp_path / "out", metric_report(metric, protocol), COLUMNS)
-    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["protocol"] == "second"
-    assert len(list((tmp_path / "out").iterdir())) == 3
-
-
-def test_a_folder_that_cannot_be_made(metric, tmp_path):
-    (tmp_path / "taken").write_text("a file")
-    with pytest.raises(FacedetError, match="taken.*cannot be written"):
-        save_report(tmp_path / "taken", metric_report(metric, "wider"), COLUMNS)
-
-
 def test_table_for_a_reader():
     rows = [Row("easy", "AP", 0.5, 2), Row("a longer label", "TPR", 0.98765, 12345)]
     assert table(rows) == [

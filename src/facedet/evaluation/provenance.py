@@ -24,7 +24,7 @@ PUBLISHED_WIDER = {"images": 3226, "iou": 0.5, "thresholds": 1000, "integer_quir
 
 # Keys of metrics.json, and of the protocol in its "settings", that two results must share.
 _MEASURED = ("protocol", "images", "pictures_sha256", "iou", "thresholds", "integer_quirk")
-_LOOKED = ("scales", "merge", "postprocess", "pixel_budget", "on_large", "files")
+_DETECTED = ("scales", "merge", "postprocess", "pixel_budget", "on_large", "files")
 
 
 class Difference(NamedTuple):
@@ -81,7 +81,7 @@ def require_same_run(path: Path, made_with: Mapping[str, Any], resume: bool) -> 
         UsageError: there are detections of other weights or settings.
     """
     now = {key: made_with[key] for key in ("folded", "device")}
-    now["settings"] = {key: made_with["settings"][key] for key in _LOOKED}
+    now["settings"] = {key: made_with["settings"][key] for key in _DETECTED}
     now["weights"] = made_with["weights"]["sha256"]
     if resume and path.is_file():
         try:
@@ -105,8 +105,8 @@ def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
     Versions, weights and networks may differ: these are what one wants to compare.
     """
     settings = report.get("settings") or {}
-    looked = {key: settings[key] for key in _LOOKED if key in settings}
-    return {key: report[key] for key in _MEASURED if key in report} | flatten(looked)
+    detected = {key: settings[key] for key in _DETECTED if key in settings}
+    return {key: report[key] for key in _MEASURED if key in report} | flatten(detected)
 
 
 def differences(results: Mapping[str, Mapping[str, Any]]) -> list[Difference]:

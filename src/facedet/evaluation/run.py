@@ -18,7 +18,13 @@ from facedet.evaluation.benchmarks import Benchmark
 from facedet.evaluation.detect import chosen_records, detect_records, save_sheet
 from facedet.evaluation.detection_files import to_detections
 from facedet.evaluation.provenance import provenance, require_same_run
-from facedet.evaluation.scoring import metric_report, save_report, score_records, table
+from facedet.evaluation.scoring import (
+    build_benchmark,
+    metric_report,
+    save_report,
+    score_records,
+    table,
+)
 from facedet.inference.pyramid import Pyramid
 from facedet.models.folding import fold
 from facedet.structures import Record
@@ -37,7 +43,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     layout = plain(config)["protocol"]["files"]  # says what is missing before anything is loaded
     keep_freed_memory()
     output = Path(str(config.paths.output))
-    benchmark: Benchmark = build(config.protocol.benchmark)
+    benchmark = build_benchmark(config.protocol)
     device = find_device(config.device)
     weights = read_weights(config.weights)
     pyramid = make_pyramid(config, weights, device)

@@ -20,8 +20,8 @@ from facedet.evaluation.provenance import picture_digest
 from facedet.files import replacing
 from facedet.structures import Record
 
-# Pictures from which the order of a file's columns is judged.
-_LOOKED_AT = 100
+# Pictures by which the order of a file's columns is judged.
+_JUDGED = 100
 # How people write a box and its score, and the corners of the box by columns [N, 5].
 _ORDERS = {
     "x y w h score": lambda c: np.hstack([c[:, :2], c[:, :2] + c[:, 2:4]]),
@@ -54,6 +54,16 @@ def find_protocol(name: str, config_dir: Path | None = None) -> DictConfig:
     return compose("evaluate", [*search, f"protocol={name}"]).protocol
 
 
+def build_benchmark(protocol: DictConfig) -> Benchmark:
+    """The benchmark of a protocol; raises `UsageError` where it names no class."""
+    if "_target_" not in (protocol.get("benchmark") or ""):
+        raise UsageError(
+            f"protocol {protocol.name}: benchmark is {protocol.get('benchmark')}, expected "
+            "{_target_: CLASS} of a class such as facedet.evaluation.benchmarks.WiderFace"
+        )
+    return build(protocol.benchmark)
+
+
 def score_files(
     protocol: DictConfig,
     detections: Path,
@@ -77,7 +87,7 @@ def score_files(
     for key in options or {}:
         if key not in protocol.metric:
             raise UsageError(f"the metric of protocol {protocol.name} has no {key}")
-    benchmark: Benchmark = build(protocol.benchmark)
+    benchmark = build_benchmark(protocol)
     records = benchmark.read_truth(truth)
     found = benchmark.read_detections(detections)
     present = [record for record in records if record.name in found]
@@ -150,7 +160,7 @@ def column_hint(
     """
     hits = dict.fromkeys(_ORDERS, 0)
     fractions = boxes = 0
-    shown = [one for one in records if len(one.boxes) and len(found[one.name])][:_LOOKED_AT]
+    shown = [one for one in records if len(one.boxes) and len(found[one.name])][:_JUDGED]
     for record in shown:
         rows = found[record.name]
         if rows.shape[1] != 5:  # ellipses

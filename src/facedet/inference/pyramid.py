@@ -102,13 +102,13 @@ class Pyramid:
 
     def _same_size(self, images: list[np.ndarray]) -> list[Detections]:
         passes = self.scales(images[0].shape[:2])
-        looks = [self._look(images, one) for one in passes]
+        views = [self._view(images, one) for one in passes]
         if len(passes) == 1 and not self.merge.raw:
-            return looks[0]
-        joined = [_join(parts) for parts in zip(*looks, strict=True)]
+            return views[0]
+        joined = [_join(parts) for parts in zip(*views, strict=True)]
         return [self.merge(found)._replace(note=found.note) for found in joined]
 
-    def _look(self, images: list[np.ndarray], one: Pass) -> list[Detections]:
+    def _view(self, images: list[np.ndarray], one: Pass) -> list[Detections]:
         """Detections of one pass over images of one size, in their pixels."""
         height, width = images[0].shape[:2]
         pixels = height * width * one.scale**2

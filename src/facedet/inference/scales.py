@@ -1,4 +1,4 @@
-"""How a picture is looked at: the scales, mirrored passes and size filters of the benchmarks."""
+"""The views of a picture: the scales, mirrored passes and size filters of the benchmarks."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ Size = tuple[int, int]
 
 
 class Pass(NamedTuple):
-    """One look at a picture."""
+    """One view of a picture."""
 
     scale: float = 1.0  # factor on both sides before the network
     flip: bool = False  # mirrored
