@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from facedet.callbacks.stop_signals import StopSignals, requeue
+from facedet.callbacks.stop_signals import REQUEUE, StopSignals, requeue
 from facedet.errors import InterruptedTrainingError, UsageError
 
 
@@ -92,7 +92,7 @@ class LastCheckpoint(Checkpoint):
         """Ends this process; the first one says how to go on."""
         if not trainer.is_global_zero:
             raise SystemExit(0)
-        if number == signal.SIGUSR1:
+        if number == REQUEUE:
             requeue()
         raise InterruptedTrainingError(
             f"{signal.Signals(number).name} at step {trainer.global_step}: everything is saved",

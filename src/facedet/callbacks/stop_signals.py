@@ -16,7 +16,8 @@ import torch.distributed as dist
 log = logging.getLogger(__name__)
 
 # SLURM sends it before the time is up, where `--signal=USR1@120` asks for it.
-_REQUEUE = signal.SIGUSR1
+# Windows has no such signal.
+REQUEUE: int | None = getattr(signal, "SIGUSR1", None)
 # A signal to a whole process group comes again from a `make` in it, which hands it on.
 _SAME_WISH = 1.0  # seconds
 
@@ -41,9 +42,9 @@ class StopSignals:
             self._group = dist.new_group(backend="gloo")
         if threading.current_thread() is not threading.main_thread():
             return
-        wanted = [signal.SIGINT, signal.SIGTERM]
-        if "SLURM_JOB_ID" in os.environ:
-            wanted.append(_REQUEUE)
+        wanted: list[int] = [signal.SIGINT, signal.SIGTERM]
+        if "SLURM_JOB_ID" in os.environ and REQUEUE is not None:
+            wanted.append(REQUEUE)
         for number in wanted:
             self._before[number] = signal.signal(number, self._receive)
 

@@ -36,9 +36,9 @@ _WORKER_BYTES = 0.1 * GB  # a loader's process, whose libraries are shared with 
 class Estimate(NamedTuple):
     """What a training takes on this machine."""
 
-    fixed: float  # bytes, whatever the batch
+    fixed: float  # bytes, whatever the batch; the process as it is included
     per_crop: float  # bytes of each crop of a batch
-    available: float  # bytes, what is free of memory and of the container's limit
+    available: float  # bytes, what is free within the container's limit, and the process has
     batch: int  # crops per process and step
     processes: int  # on this machine that share the memory
     height: int  # px of the largest crop drawn
@@ -96,7 +96,7 @@ def check_fit(config: Any, trainer: Any, module: Any, datamodule: Any, done: int
         fitting += [f"augmentation.size={side}"] * (side > 0)
     text = (
         f"{crops} need about {found.needed / GB:.1f} GB of memory, {found.available / GB:.1f} GB "
-        f"are available: {' or '.join(fitting) or 'nothing of it'} would fit"
+        f"are available: {' or '.join(fitting) or 'no batch'} would fit"
     )
     if config.estimate == "refuse":
         raise UsageError(f"{text} (estimate=warn trains all the same)")
@@ -116,14 +116,14 @@ def estimate(trainer: Any, module: Any, datamodule: Any, steps: int) -> Estimate
     parameters = sum(p.numel() * p.element_size() for p in module.net.parameters())
     processes = trainer.num_devices if device.type == "cpu" else 1
     per_crop = _OVERHEAD * scale * saved / len(targets)
-    # Weights, their gradients and an optimiser's two moments; the process as it is.
-    fixed = 4.0 * parameters
+    taken = _taken_memory(device)
+    # The weights' gradients and an optimiser's two moments, and the process as it is.
+    fixed = 3.0 * parameters + taken
     if device.type == "cpu":
         fixed += datamodule.num_workers * _WORKER_BYTES
     time_of_all = steps * trainer.accumulate_grad_batches * seconds * scale * batch / len(targets)
-    return Estimate(
-        fixed, per_crop, available_memory(device), batch, processes, height, width, time_of_all
-    )
+    available = available_memory(device) + taken
+    return Estimate(fixed, per_crop, available, batch, processes, height, width, time_of_all)
 
 
 def _probe_batch(datamodule: Any) -> tuple[Tensor, list[Target], int, int]:  # noqa: ANN401
@@ -199,6 +199,17 @@ def available_memory(device: torch.device) -> float:
         if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
             free.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
     return min(free)
+
+
+def _taken_memory(device: torch.device) -> float:
+    """Bytes that this process has on the device; 0 where the system does not say so."""
+    if device.type == "cuda":
+        return float(torch.cuda.memory_reserved(device))
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return 0.0
+    return float(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _cgroup_free(

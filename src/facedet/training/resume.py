@@ -95,7 +95,8 @@ def check_resume(path: str, content: Mapping[str, Any], config: Mapping[str, Any
     """
     then, now = _flat(content[CHECKPOINT_KEY]["config"]), _flat(config)
     differing = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
-    fixed = [key for key in differing if _is_in(key, _FIXED)]
+    # A key that an older version did not know had its default then.
+    fixed = [key for key in differing if _is_in(key, _FIXED) and key in then]
     changed = [f"{key} {then.get(key)} -> {now.get(key)}" for key in fixed]
     if changed:
         raise UsageError(
