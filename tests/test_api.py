@@ -1,23 +1,35 @@
 """`facedet.load(...).detect(...)`: what it takes, and what it gives for it."""
 
+import os
 import subprocess
 import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shutil import copyfile
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 import facedet
 from facedet.boxes import iou
 from facedet.data.readers.wider import read_wider
 from facedet.errors import FacedetError, UsageError
+from facedet.inference.devices import find_device
 from facedet.inference.scales import Pass
+from facedet.structures import Predictions
 from facedet.weights import zoo as registry
 from facedet.weights.store import Weights, build_net, read_weights, save_weights
 from reference.one_face import BOX, SCORE, one_face_weights, save_one_face, save_picture
+
+# BOX reaches outside the pictures on all sides.
+load = partial(facedet.load, clip=False)
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +39,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def detector(weights):
-    return facedet.load(weights)
+    return load(weights)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +51,7 @@ def seeing(tmp_path_factory):
     for parameter in net.head.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     path = tmp_path_factory.mktemp("weights") / "seeing.safetensors"
-    return facedet.load(save_weights(path, Weights(net.state_dict(), stored.config, {})))
+    return load(save_weights(path, Weights(net.state_dict(), stored.config, {})))
 
 
 def check_one_face(found, box=BOX, note=""):
@@ -88,13 +100,13 @@ def test_a_list_gives_what_its_pictures_give(seeing, tmp_path):
 def test_boxes_are_pixels_of_the_picture_whatever_the_scale(weights):
     # At scale 2 the network sees 128 x 96 px and finds BOX there: half of it here.
     half = [value / 2 for value in BOX]
-    check_one_face(facedet.load(weights, scales=[2.0]).detect(pixels()), half)
-    planned = facedet.load(weights, scales=lambda size: [Pass(2.0)])
+    check_one_face(load(weights, scales=[2.0]).detect(pixels()), half)
+    planned = load(weights, scales=lambda size: [Pass(2.0)])
     check_one_face(planned.detect(pixels()), half)
     # The mirror image of -192 … 320 in 64 px: 64 - 320 = -256 … 64 + 192 = 256; IoU with BOX is
     # (256 + 192) / (256 + 320) = 0.78, so one of the two stays.
-    assert len(facedet.load(weights, flip=True).detect(pixels()).boxes) == 1
-    assert len(facedet.load(weights, flip=True, iou=0.9).detect(pixels()).boxes) == 2
+    assert len(load(weights, flip=True).detect(pixels()).boxes) == 1
+    assert len(load(weights, flip=True, iou=0.9).detect(pixels()).boxes) == 2
 
 
 def with_inference(path, node):
@@ -116,7 +128,7 @@ SHORT_SIDES = {
 
 def test_weights_say_how_a_picture_is_looked_at(tmp_path):
     weights = with_inference(tmp_path / "sides.safetensors", SHORT_SIDES)
-    detector = facedet.load(weights, iou=0.9)
+    detector = load(weights, iou=0.9)
     assert detector.pyramid.scales((48, 64)) == [Pass(2.0), Pass(1.0)]
     # BOX at scale 2 is half of it in the picture: a quarter of its area.
     found = detector.detect(pixels()).boxes
@@ -125,8 +137,8 @@ def test_weights_say_how_a_picture_is_looked_at(tmp_path):
 
 def test_scales_that_are_given_come_before_those_of_the_weights(tmp_path):
     weights = with_inference(tmp_path / "sides.safetensors", SHORT_SIDES)
-    assert facedet.load(weights, scales=[1.0]).pyramid.scales((48, 64)) == [Pass(1.0)]
-    planned = facedet.load(weights, scales=lambda size: [Pass(0.5)])
+    assert load(weights, scales=[1.0]).pyramid.scales((48, 64)) == [Pass(1.0)]
+    planned = load(weights, scales=lambda size: [Pass(0.5)])
     assert planned.pyramid.scales((48, 64)) == [Pass(0.5)]
 
 
@@ -138,7 +150,7 @@ def test_mirroring_is_added_to_any_plan(weights, tmp_path):
         (weights, [0.5], [0.5]),
         (weights, lambda size: [Pass(3.0)], [3.0]),
     ):
-        passes = facedet.load(path, scales=scales, flip=True).pyramid.scales((48, 64))
+        passes = load(path, scales=scales, flip=True).pyramid.scales((48, 64))
         assert passes == [Pass(scale, flip) for scale in expected for flip in (False, True)]
 
 
@@ -157,7 +169,7 @@ def test_mirroring_is_added_to_any_plan(weights, tmp_path):
 def test_weights_that_do_not_say_it_rightly(tmp_path, node, words):
     weights = with_inference(tmp_path / "odd.safetensors", node)
     with pytest.raises(FacedetError, match=f"odd.safetensors: .*{words}"):
-        facedet.load(weights)
+        load(weights)
 
 
 def test_a_photo_on_its_side_is_turned_and_the_note_says_so(detector, tmp_path):
@@ -174,17 +186,59 @@ def test_the_card_s_score_is_the_cut(weights, tmp_path, monkeypatch, score, face
     copyfile(weights, tmp_path / f"{registry.DEFAULT}.safetensors")
     head = f"---\nsha256: {'a' * 64}\nscore: {score}\n---\n"
     (tmp_path / f"{registry.DEFAULT}.md").write_text(head)
-    assert len(facedet.load().detect(pixels()).boxes) == faces
-    assert len(facedet.load(score=0.5).detect(pixels()).boxes) == 1
+    assert len(load().detect(pixels()).boxes) == faces
+    assert len(load(score=0.5).detect(pixels()).boxes) == 1
 
 
-def test_score_and_keep(weights):
-    assert len(facedet.load(weights, score=0.89).detect(pixels()).boxes) == 0
-    assert len(facedet.load(weights, score=0.0, keep=3).detect(pixels()).boxes) == 3
+def test_the_best_so_many_and_a_note_of_more(weights):
+    assert len(load(weights, score=0.89).detect(pixels())) == 0
+    all_of_them = load(weights, score=0.0).detect(pixels())
+    assert len(all_of_them) > 3
+    assert all_of_them.note == ""
+    for words in ({"max_det": 3}, {"keep": 3}):
+        found = load(weights, score=0.0, **words).detect(pixels())
+        assert torch.equal(found.boxes, all_of_them.boxes[:3])
+        assert found.note == "the best 3 of more faces (max_det)"
+    assert load(weights, max_det=1).detect(pixels()).note == ""
+
+
+def test_boxes_end_at_the_borders_of_the_picture(weights):
+    found = facedet.load(weights).detect(pixels())
+    assert found.boxes.tolist() == [[0, 0, 64, 48]]
+    # At scale 8, 512 x 384 px are seen; the box of the last anchor, 512 px around (448, 320), is
+    # 24 … 88 by 8 … 72 here.
+    found = facedet.load(weights, scales=[8.0]).detect(pixels())
+    assert (found.boxes >= 0).all()
+    assert (found.boxes[:, 2:] <= torch.tensor([64, 48])).all()
+
+
+def test_faces_below_a_size_are_left_out(weights):
+    # BOX is a square of 512 px, cut at a border or not.
+    for clip in (True, False):
+        faces = [
+            len(facedet.load(weights, min_size=size, clip=clip).detect(pixels()))
+            for size in (512, 513)
+        ]
+        assert faces == [1, 0]
+
+
+def test_a_crowd_is_not_cut(seeing):
+    """The NMS takes the best 5,000 candidates, and more of them if they are sure."""
+    post = seeing.pyramid.postprocess
+    logits = torch.zeros(1, 6000, 2)
+    logits[:, :5500, 1] = 3.0
+    side = torch.arange(6000) * 20.0
+    anchors = torch.stack([side, side * 0, side + 10, side * 0 + 10], dim=1)
+    (found,) = post(Predictions(logits, torch.zeros(1, 6000, 4), anchors))
+    assert len(found.scores) == 5500
+    (found,) = replace(post, score=0.05, sure=1.0)(
+        Predictions(logits, torch.zeros(1, 6000, 4), anchors)
+    )
+    assert len(found.scores) == 5000
 
 
 def test_folded_and_plain_agree(weights):
-    plain = facedet.load(weights, folded=False).detect(pixels())
+    plain = load(weights, folded=False).detect(pixels())
     check_one_face(plain)
 
 
@@ -207,7 +261,9 @@ def test_what_is_no_picture_at_all(detector, tmp_path):
         ({"score": 1.5}, "score=1.5"),
         ({"score": float("nan")}, "score=nan"),
         ({"iou": -1}, "iou=-1"),
-        ({"keep": 0}, "keep=0"),
+        ({"max_det": 0}, "max_det=0"),
+        ({"keep": 0}, "max_det=0"),
+        ({"min_size": -1}, "min_size=-1"),
         ({"scales": []}, r"scales=\[\]"),
         ({"scales": [1.0, 0.0]}, "above 0"),
         ({"scales": [float("inf")]}, "above 0"),
@@ -217,21 +273,73 @@ def test_what_is_no_picture_at_all(detector, tmp_path):
 )
 def test_arguments_out_of_range(weights, arguments, words):
     with pytest.raises(UsageError, match=words):
-        facedet.load(weights, **arguments)
+        load(weights, **arguments)
 
 
-@pytest.mark.parametrize("device", ["banana", "cuda:99", "cuda"])
+@pytest.mark.parametrize("device", ["banana", "cuda:x", "-1", "", "meta"])
+def test_names_that_are_no_devices(weights, device):
+    with pytest.raises(UsageError, match=f"^device={device}: expected auto, cpu, cuda, cuda:N"):
+        load(weights, device=device)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "99", 99, "cuda", "mps"])
 def test_a_device_that_is_not_there(weights, device):
-    if device == "cuda" and torch.cuda.is_available():
+    if device == find_device().type:
         pytest.skip("this machine has the device")
     with pytest.raises(FacedetError, match=f"device={device} cannot be used") as caught:
-        facedet.load(weights, device=device)
+        load(weights, device=device)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_auto_takes_the_fastest_device(monkeypatch, cuda, mps, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert find_device("auto") == torch.device(expected)
+
+
+def test_a_forked_process_is_told_what_works(detector, monkeypatch):
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    for action in (lambda: detector.detect(pixels()), load):
+        with pytest.raises(FacedetError, match=r"forked .*get_context\('spawn'\)"):
+            action()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    check_one_face(detector.detect(pixels()))
+
+
+def test_the_host_process_stays_as_it_is(weights, tmp_path):
+    """Several threads on one detector, as a server has them."""
+
+    def state():
+        return {
+            "pillow": Image.MAX_IMAGE_PIXELS,
+            "warnings": list(warnings.filters),
+            "torch": (torch.get_num_threads(), torch.is_grad_enabled()),
+            "random": (torch.get_rng_state().tolist(), np.random.get_state()[1].tolist()),  # noqa: NPY002
+            "cv2": cv2.getNumThreads(),
+            "numpy": np.geterr(),
+            "process": (dict(os.environ), os.getcwd(), list(sys.argv), list(sys.path)),
+            "hydra": GlobalHydra.instance().hydra,
+        }
+
+    path = save_picture(tmp_path / "a.jpg", (300, 200))
+    before = state()
+    detector = load(weights, pixel_budget=40_000)
+    seen = []
+    with ThreadPoolExecutor(4) as pool:
+        for _ in pool.map(lambda _: detector.detect(path), range(12)):
+            seen.append(state())
+    for one in [*seen, state()]:
+        assert one == before
 
 
 def test_a_scale_that_makes_a_picture_enormous(weights):
     # 5,000 x 4,000 px at scale 4 are 320 million pixels.
-    detector = facedet.load(weights, scales=[1.0, 4.0])
+    detector = load(weights, scales=[1.0, 4.0])
     with pytest.raises(FacedetError, match=r"5000 x 4000 pixels times scale 4 .* smaller scales"):
         detector.detect(np.zeros((4000, 5000, 3), dtype=np.uint8))
 
@@ -240,7 +348,7 @@ def test_boxes_of_infinite_size_are_left_out_and_counted(tmp_path):
     stored = one_face_weights()
     # exp(0.2 * 1e4) is infinite.
     stored.state["head.levels.5.box.bias"][2] = 1e4
-    detector = facedet.load(save_weights(tmp_path / "endless.safetensors", stored))
+    detector = load(save_weights(tmp_path / "endless.safetensors", stored))
     found = detector.detect(pixels())
     assert (len(found.boxes), len(found.scores)) == (0, 0)
     assert found.note == "left out 1 boxes of infinite size"
@@ -249,15 +357,16 @@ def test_boxes_of_infinite_size_are_left_out_and_counted(tmp_path):
 def test_info_says_where_the_weights_come_from(detector, weights):
     assert detector.info["source"] == "made by hand"
     assert detector.info["file"] == "one.safetensors"
+    assert repr(detector) == "FaceDetector(one.safetensors on cpu, faces of score 0.5 and more)"
     assert detector.info["sha256"] == read_weights(weights).info["sha256"]
 
 
 def test_without_an_argument_the_shipped_weights_are_taken(weights, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "SHIPPED_DIR", tmp_path)
     with pytest.raises(FacedetError, match=f"{registry.DEFAULT}: .* not part of this installation"):
-        facedet.load()
+        load()
     copyfile(weights, tmp_path / f"{registry.DEFAULT}.safetensors")
-    for detector in (facedet.load(), facedet.load(registry.DEFAULT)):
+    for detector in (load(), load(registry.DEFAULT)):
         check_one_face(detector.detect(pixels()))
         assert detector.info["file"] == "extd-fpn-64-prelu.safetensors"
 
@@ -286,13 +395,15 @@ def test_what_is_not_imported(call, unwanted, shared):
 def test_the_package_hands_out_what_it_lists():
     for name in facedet.__all__:
         assert getattr(facedet, name).__name__ == name
+    assert set(facedet.__all__) <= set(dir(facedet))
+    assert (Path(facedet.__file__).parent / "py.typed").is_file()
     with pytest.raises(AttributeError, match="no attribute 'detect'"):
         facedet.detect  # noqa: B018
 
 
 @pytest.mark.data
 def test_real_faces_are_found_where_they_are_annotated(shared: Path):
-    detector = facedet.load(shared / "reference" / "weights" / "EXTD_64.pth")
+    detector = load(shared / "reference" / "weights" / "EXTD_64.pth")
     records = read_wider(shared / "data" / "wider", "val", images="present").records
     # Every face of a group photo, none smaller than 30 px: they are easy.
     record = next(

@@ -14,7 +14,7 @@ LAYERS = (
     {"modules", "callbacks", "loggers", "data.datamodule"},
     {"config", "config_store"},
     {"weights"},
-    {"api"},
+    {"api", "detections"},
     {"training"},
     {"evaluation"},
     {"sweeps"},

@@ -2,20 +2,21 @@
 
 >>> import facedet
 >>> det = facedet.load()  # doctest: +SKIP
->>> boxes, scores, note = det.detect("photo.jpg")  # doctest: +SKIP
+>>> found = det.detect("photo.jpg")  # doctest: +SKIP
+>>> found.boxes, found.scores, found.note  # doctest: +SKIP
 """
 
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 DISTRIBUTION = "facedet-lightning"  # on the package index; another project has `facedet`
-__all__ = ["Detections", "FaceDetector", "load"]
+__all__ = ["Detections", "Face", "FaceDetector", "load"]
 
 if TYPE_CHECKING:
     from facedet.api import FaceDetector, load
-    from facedet.structures import Detections
+    from facedet.detections import Detections, Face
 
-_HOMES = {"load": "api", "FaceDetector": "api", "Detections": "structures"}
+_HOMES = {"load": "api", "FaceDetector": "api", "Detections": "detections", "Face": "detections"}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
@@ -25,3 +26,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
     from importlib import import_module
 
     return getattr(import_module(f"facedet.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

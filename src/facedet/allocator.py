@@ -2,12 +2,22 @@
 
 import ctypes
 import sys
-from mmap import PAGESIZE
-from pathlib import Path
 
 # mallopt(3): which settings of glibc's malloc these are.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _DEFAULT_MMAP_MAX, _DEFAULT_TRIM = 65536, 128 * 1024
+
+
+class _Mallinfo2(ctypes.Structure):
+    """mallinfo(3): what malloc has and what of it is free, in bytes."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd",
+            "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    ]  # fmt: skip
 
 
 def keep_freed_memory(keep: bool = True) -> bool:
@@ -34,8 +44,8 @@ def keep_freed_memory(keep: bool = True) -> bool:
     return True
 
 
-def give_back_above(limit: int = 4 * 1024**3) -> bool:
-    """Gives all freed memory back once the process has taken more than `limit` bytes.
+def give_back_above(limit: int = 2 * 1024**3) -> bool:
+    """Gives all freed memory back once malloc keeps more than `limit` bytes of it.
 
     To be called between pictures: kept memory of pictures of many sizes grows without end, for a
     large map seldom fits into the holes that smaller ones left.
@@ -46,12 +56,13 @@ def give_back_above(limit: int = 4 * 1024**3) -> bool:
     libc = _glibc()
     if libc is None:
         return False
-    resident = int(Path("/proc/self/statm").read_text().split()[1]) * PAGESIZE
-    return resident > limit and bool(libc.malloc_trim(0))
+    libc.mallinfo2.restype = _Mallinfo2
+    return libc.mallinfo2().fordblks > limit and bool(libc.malloc_trim(0))
 
 
 def _glibc() -> ctypes.CDLL | None:
+    """The C library, where it is a glibc of at least 2.33."""
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None)
-    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
+    return libc if hasattr(libc, "mallinfo2") and hasattr(libc, "malloc_trim") else None

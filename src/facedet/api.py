@@ -8,23 +8,29 @@ import numpy as np
 import torch
 from PIL import Image
 
+from facedet import boxes as box_ops
+from facedet import structures
+from facedet.allocator import give_back_above, keep_freed_memory
 from facedet.data.images import PIXEL_LIMIT, read_image
-from facedet.data.pixels import to_rgb_array
+from facedet.data.pixels import LoadedImage, to_rgb_array
+from facedet.detections import Detections
 from facedet.errors import FacedetError, UsageError
+from facedet.inference.devices import check_process, find_device
 from facedet.inference.postprocess import NmsMerge, NmsPostprocess
 from facedet.inference.pyramid import Pyramid
 from facedet.inference.scales import FixedScales, Mirrored, Pass
 from facedet.models.folding import fold
-from facedet.structures import Detections
 from facedet.weights.store import Weights, build_coder, build_net, read_weights
 from facedet.weights.trusted import build_untrusted
-from facedet.weights.zoo import DEFAULT, usual_score
+from facedet.weights.zoo import DEFAULT, DEFAULT_SCORE, usual_score
 
 Picture = str | Path | np.ndarray | Image.Image
 Planner = Callable[[tuple[int, int]], list[Pass]]
 
 # Keeps EXTD-64 on a picture of 24 megapixels below 2 GiB: `facedet benchmark memory`.
 PIXEL_BUDGET = 1_200_000
+# Candidates above this score are never cut, however many there are.
+_SURE = 0.3
 
 
 class FaceDetector:
@@ -33,11 +39,32 @@ class FaceDetector:
     Args:
         pyramid: image to detections.
         info: where the weights come from.
+        score: that of `pyramid`: faces below it are left out.
+        max_det: faces per picture at the most; None: all.
+        min_size: px; faces whose shorter side is smaller are left out.
+        clip: cut boxes off at the borders of the picture.
     """
 
-    def __init__(self, pyramid: Pyramid, info: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        pyramid: Pyramid,
+        info: dict[str, Any],
+        score: float = DEFAULT_SCORE,
+        max_det: int | None = None,
+        min_size: float = 0,
+        clip: bool = True,
+    ) -> None:
         self.pyramid = pyramid
         self.info = info
+        self.score = score
+        self.max_det = max_det
+        self.min_size = min_size
+        self.clip = clip
+
+    def __repr__(self) -> str:
+        device = next(self.pyramid.net.parameters()).device
+        name = self.info.get("file", "weights")
+        return f"FaceDetector({name} on {device}, faces of score {self.score:g} and more)"
 
     @overload
     def detect(self, pictures: Picture) -> Detections: ...
@@ -55,9 +82,10 @@ class FaceDetector:
                 list of them.
 
         Returns:
-            `Detections` per picture: boxes [N, 4] float32 xyxy pixels of the picture as it is
-            seen (a photo stored on its side is turned upright first, and the note says so),
-            scores [N], best first, and a note where the picture was not processed plainly.
+            `Detections` per picture: `boxes` [N, 4] float32 xyxy pixels of the picture as it is
+            seen (a photo stored on its side is turned upright first, and the note says so), inside
+            the picture unless `load(clip=False)`; `scores` [N], best first; and a `note` where the
+            picture was not processed plainly.
 
         Raises:
             FacedetError: a file cannot be read, an array is no picture, or a picture is too large
@@ -68,14 +96,37 @@ class FaceDetector:
         return self._detect_all([pictures])[0]
 
     def _detect_all(self, pictures: Sequence[Picture]) -> list[Detections]:
+        check_process()
         loaded = [_load_picture(picture) for picture in pictures]
-        for rgb, _ in loaded:
-            self._check_size(rgb)
-        results = map(_drop_endless, self.pyramid.detect_many([rgb for rgb, _ in loaded]))
+        for image in loaded:
+            self._check_size(image.rgb)
+        results = self.pyramid.detect_many([image.rgb for image in loaded])
+        give_back_above()
         return [
-            found._replace(note="; ".join(filter(None, (note, found.note))))
-            for (_, note), found in zip(loaded, results, strict=True)
+            self._finish(found, image, picture)
+            for found, image, picture in zip(results, loaded, pictures, strict=True)
         ]
+
+    def _finish(
+        self, found: structures.Detections, image: LoadedImage, picture: Picture
+    ) -> Detections:
+        """Leaves out what is not to be shown, and says so."""
+        size, notes = image.rgb.shape[:2], [image.note, found.note]
+        boxes, scores = found.boxes, found.scores
+        # Weights of a diverged training give boxes of infinite size.
+        finite = boxes.isfinite().all(dim=1)
+        if not finite.all():
+            notes.append(f"left out {int((~finite).sum())} boxes of infinite size")
+        shown = finite & ((boxes[:, 2:] - boxes[:, :2]).amin(dim=1) >= self.min_size)
+        if self.clip:
+            boxes = box_ops.clip(boxes, size)
+            shown &= (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+        boxes, scores = boxes[shown], scores[shown]
+        if self.max_det is not None and len(scores) > self.max_det:
+            notes.append(f"the best {self.max_det} of more faces (max_det)")
+            boxes, scores = boxes[: self.max_det], scores[: self.max_det]
+        source = picture if isinstance(picture, (str, Path)) else image.rgb
+        return Detections(boxes, scores, "; ".join(filter(None, notes)), size, source)
 
     def _check_size(self, rgb: np.ndarray) -> None:
         height, width = rgb.shape[:2]
@@ -94,11 +145,15 @@ def load(
     scales: Planner | Sequence[float] | None = None,
     flip: bool = False,
     iou: float = 0.3,
-    keep: int = 750,
+    max_det: int | None = None,
+    min_size: float = 0,
+    clip: bool = True,
     pixel_budget: int | None = PIXEL_BUDGET,
     on_large: str = "tile",
-    device: str = "cpu",
+    device: str | int = "auto",
     folded: bool = True,
+    keep_memory: bool = True,
+    keep: int | None = None,
 ) -> FaceDetector:
     """A detector ready for pictures.
 
@@ -107,81 +162,72 @@ def load(
             `facedet weights list`.
         score: faces below this score are left out; None: of shipped weights the cut that their
             card says, else 0.5.
-        scales: factors at which each picture is looked at, or a function from its size to passes;
+        scales: factors at which each picture is processed, or a function from its size to passes;
             None: as the weights were made for, which is most often the picture as it is.
-        flip: look at the mirrored picture too, at each of the scales.
+        flip: process the mirrored picture too, at each of the scales.
         iou: overlap above which two detections are one face.
-        keep: faces per picture at the most.
+        max_det: faces per picture at the most, and the note says where there were more; None: all.
+        min_size: px; faces whose shorter side is smaller are left out.
+        clip: cut boxes off at the borders of the picture. False: as the network says them, which
+            of faces at a border may reach outside.
         pixel_budget: larger passes are cut in tiles or shrunk; None: never.
         on_large: `tile` or `shrink`.
-        device: `cpu`, `cuda`, …
+        device: as of `find_device`.
         folded: fold the normalisations into the convolutions (same faces, quicker).
+        keep_memory: keep freed memory, up to 2 GiB, for the next picture: a third less time. It is
+            a setting of malloc for the process (Linux only), and the only one that is touched.
+        keep: the same as `max_det`, its name in earlier versions.
 
     Raises:
         FacedetError: the file is missing or is not what it should be, or there is no such device.
         UsageError: an argument is out of its range.
     """
+    check_process()
     score = usual_score(weights) if score is None else score
-    if not (0 <= score <= 1 and 0 <= iou <= 1 and keep >= 1):
-        raise UsageError(f"score={score}, iou={iou}, keep={keep}: wanted 0 … 1, 0 … 1, at least 1")
-    if pixel_budget is not None and pixel_budget < 1:
-        raise UsageError(f"pixel_budget={pixel_budget}: wanted at least 1, or None")
-    if on_large not in ("tile", "shrink"):
-        raise UsageError(f"on_large={on_large!r}: wanted tile or shrink")
+    max_det = keep if max_det is None else max_det
+    _check_ranges(score, iou, max_det, min_size, pixel_budget, on_large)
     given = scales if scales is None or callable(scales) else FixedScales(tuple(scales))
+    if keep_memory:
+        keep_freed_memory()
     read = read_weights(weights)
     planner = given or _own_planner(read, weights)
-    net = build_net(read, weights)
+    # The random initial weights, which are overwritten, cost the caller no random numbers.
+    with torch.random.fork_rng(devices=[]):
+        net = build_net(read, weights)
     coder = build_coder(read, weights)
     pyramid = Pyramid(
         (fold(net) if folded else net).to(find_device(device)),
-        NmsPostprocess(coder, score=score, iou=iou, keep=keep),
+        NmsPostprocess(coder, score=score, iou=iou, keep=None, sure=_SURE),
         Mirrored(planner) if flip else planner,
-        NmsMerge(iou, keep),
+        NmsMerge(iou, keep=None),
         pixel_budget,
         on_large,
     )
-    return FaceDetector(pyramid, read.info)
+    return FaceDetector(pyramid, read.info, score, max_det, min_size, clip)
 
 
-def find_device(name: str | int) -> torch.device:
-    """The device of that name, after a check that it can be used.
-
-    Args:
-        name: a name of PyTorch's, the number of a GPU, or `auto`: the first that there is of
-            `cuda`, `mps` and `cpu`.
-
-    Raises:
-        FacedetError: there is no such device on this machine.
-    """
-    name = str(name)
-    if name == "auto":
-        is_mps = torch.backends.mps.is_available()
-        name = "cuda" if torch.cuda.is_available() else "mps" if is_mps else "cpu"
-    elif name.isdecimal():
-        name = f"cuda:{name}"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    # A build without the device asserts, a machine without it is a RuntimeError.
-    except (AssertionError, NotImplementedError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise FacedetError(f"device={name} cannot be used, cpu can: {reason}") from error
-    return device
-
-
-def _drop_endless(found: Detections) -> Detections:
-    """Leaves out boxes of infinite size, which weights of a diverged training give."""
-    ends = found.boxes.isfinite().all(dim=1)
-    if ends.all():
-        return found
-    note = f"left out {int((~ends).sum())} boxes of infinite size"
-    joined = "; ".join(filter(None, (found.note, note)))
-    return Detections(found.boxes[ends], found.scores[ends], joined)
+def _check_ranges(
+    score: float,
+    iou: float,
+    max_det: int | None,
+    min_size: float,
+    pixel_budget: int | None,
+    on_large: str,
+) -> None:
+    for name, value, is_valid, expected in (
+        ("score", score, 0 <= score <= 1, "0 … 1"),
+        ("iou", iou, 0 <= iou <= 1, "0 … 1"),
+        ("max_det", max_det, max_det is None or max_det >= 1, "at least 1"),
+        ("min_size", min_size, min_size >= 0, "0 or more"),
+        ("pixel_budget", pixel_budget, pixel_budget is None or pixel_budget >= 1, "at least 1"),
+        ("on_large", on_large, on_large in ("tile", "shrink"), "tile or shrink"),
+    ):
+        if not is_valid:
+            raise UsageError(f"{name}={value}: expected {expected}")
 
 
 def _own_planner(weights: Weights, source: str | Path) -> Planner:
-    """How the weights want a picture looked at; where they do not say, as it is."""
+    """How the weights need a picture processed; where they do not say, as it is."""
     node = weights.config.get("inference")
     if node is None:
         return FixedScales()
@@ -191,8 +237,11 @@ def _own_planner(weights: Weights, source: str | Path) -> Planner:
     return planner
 
 
-def _load_picture(picture: Picture) -> tuple[np.ndarray, str]:
+def _load_picture(picture: Picture) -> LoadedImage:
+    if isinstance(picture, str) and picture.startswith(("http://", "https://")):
+        raise UsageError(
+            f"{picture}: detect() takes files and pictures; `facedet predict` takes URLs"
+        )
     if isinstance(picture, (str, Path)):
-        image = read_image(Path(picture))
-        return image.rgb, image.note
-    return to_rgb_array(picture), ""
+        return read_image(Path(picture))
+    return LoadedImage(to_rgb_array(picture), "")

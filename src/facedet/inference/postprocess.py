@@ -22,11 +22,12 @@ class NmsPostprocess:
     Args:
         box_coder: decodes the deltas.
         score: scores above this stay; 0.05 and less for AP, 0.5 and more for pictures.
-        top_k: the best so many go into the NMS.
+        top_k: the best so many go into the NMS, and all of scores above `sure`.
         iou: NMS threshold; None: no NMS.
         keep: detections per image at the most; None: no limit.
         clip: move boxes into the image, to coordinates of pixels: 0 … width - 1, 0 … height - 1.
         at_least: the best so many stay whatever their score.
+        sure: see `top_k`; at 1 nothing is.
     """
 
     box_coder: SsdBoxCoder | FasterRcnnBoxCoder
@@ -36,6 +37,7 @@ class NmsPostprocess:
     keep: int | None = 750
     clip: bool = False
     at_least: int = 0
+    sure: float = 1.0
 
     def __call__(self, predictions: Predictions) -> list[Detections]:
         """Detections of each of the B images, best first, in pixels of the network's input.
@@ -58,7 +60,8 @@ class NmsPostprocess:
         if len(index) < self.at_least:
             index = scores.topk(min(self.at_least, len(scores))).indices
         if len(index) > self.top_k:
-            index = index[scores[index].topk(self.top_k).indices]
+            limit = max(self.top_k, int((scores > self.sure).sum()))
+            index = index[scores[index].topk(min(limit, len(index))).indices]
         boxes = self.box_coder.decode(deltas[index], anchors[index])
         if self.clip and size is not None:
             boxes = clip(boxes, (size[0] - 1, size[1] - 1))
