@@ -192,8 +192,9 @@ def _run(name: str, argv: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    # Options may stand between the words: `predict a.jpg --weights W b.jpg`.
-    return module.run(parser.parse_intermixed_args(argv))
+    # Options may stand between the words, `predict a.jpg --weights W b.jpg`, but for `-- -a.jpg`.
+    parse = parser.parse_args if "--" in argv else parser.parse_intermixed_args
+    return module.run(parse(argv))
 
 
 def _say(name: str, text: str) -> None:

@@ -85,8 +85,12 @@ class Detections:
             FacedetError: the picture's file cannot be read any more.
             UsageError: the picture is not known.
         """
+        return Image.fromarray(self.drawn())
+
+    def drawn(self) -> np.ndarray:
+        """The same as an array, RGB uint8 [H, W, 3]."""
         boxes = [Box(face.box, text=f"{face.score:.2f}") for face in self]
-        return Image.fromarray(draw_boxes(self._rgb(), boxes))
+        return draw_boxes(self._rgb(), boxes)
 
     def crop(self, margin: float = 0.0) -> list[np.ndarray]:
         """A copy of each face's pixels, RGB uint8 [h, w, 3], best first.

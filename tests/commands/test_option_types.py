@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from facedet.commands.option_types import count, megapixels, scale, unit
+from facedet.commands.option_types import count, megapixels, pixels, scale, unit
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ from facedet.commands.option_types import count, megapixels, scale, unit
         (scale, "16", 16.0),
         (count, "1", 1),
         (megapixels, ".5", 0.5),
+        (pixels, "0", 0.0),
     ],
 )
 def test_values(kind, text, value):
@@ -27,6 +28,7 @@ def test_values(kind, text, value):
         *((unit, text) for text in ("-0.1", "1.1", "nan", "inf", "x", "")),
         *((scale, text) for text in ("0", "-1", "17", "nan", "x")),
         *((count, text) for text in ("0", "-1", "1.5", "1e3", "x")),
+        *((pixels, text) for text in ("-1", "nan", "inf", "x")),
         *((megapixels, text) for text in ("0", "-1", "201", "nan", "x")),
     ],
 )

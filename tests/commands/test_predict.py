@@ -2,9 +2,12 @@
 
 import csv
 import io
+import json
 import os
 import sys
+from pathlib import Path
 from shutil import copyfile
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -25,18 +28,70 @@ def test_json_is_one_object_and_nothing_else(cli, weights, photos):
     assert result.out.count("\n") == 1
 
 
-def test_a_line_per_picture(cli, weights, photos):
-    result = cli("predict", photos, "--weights", weights)
-    assert result.out.splitlines() == [
-        f"{photos / 'a b.jpg'}: 1 face   (0.88)",
-        f"{photos / 'sub' / 'c.png'}: 1 face   (0.88)",
-    ]
-    assert (result.code, result.err) == (0, "")
-    result = cli("predict", photos / "a b.jpg", "--weights", weights, "--score", 0.9)
-    assert result.out == f"{photos / 'a b.jpg'}: 0 faces\n"
-    result = cli("predict", photos / "a b.jpg", "--weights", weights, "--score", 0)
-    assert " faces  (0.88, " in result.out
-    assert result.out.endswith(", …)\n")
+def test_the_boxes_are_printed(cli, weights, photos):
+    a, c = photos / "a b.jpg", photos / "sub" / "c.png"
+    result = cli("predict", photos, "--weights", weights, "--no-save")
+    face = "  0.88  0 0 to 64 48"
+    assert result.out.splitlines() == [f"{a}: 1 face", face, f"{c}: 1 face", face]
+    assert (result.code, result.err, os.listdir()) == (0, "", [])
+    result = cli("predict", a, "-w", weights, "--conf", 0.9, "--no-save")
+    assert result.out == f"{a}: 0 faces\n"
+    result = cli("predict", a, "-w", weights, "--score", 0, "--no-save")
+    number = int(result.out.split(": ")[1].split()[0])
+    assert result.out.splitlines()[-1] == f"  and {number - 20} more"
+    assert len(result.out.splitlines()) == 22
+
+
+def test_results_are_saved_where_nothing_else_is_said(cli, weights, photos):
+    for _ in range(2):
+        assert cli("predict", photos / "a b.jpg", "-w", weights).code == 0
+    folders = sorted(Path("outputs", "predict").iterdir())
+    assert len(folders) == 2
+    for folder in folders:
+        assert sorted(one.name for one in folder.iterdir()) == ["a b_faces.jpg", "predictions.json"]
+    assert cli("predict", photos / "a b.jpg", "-w", weights, "--json", "--save").code == 0
+    cli("predict", "no.jpg", "-w", weights)
+    assert len(list(Path("outputs", "predict").iterdir())) == 3
+
+
+def test_where_nothing_can_be_saved_the_boxes_are_printed(cli, weights, photos):
+    Path("outputs").write_text("a file")
+    result = cli("predict", photos / "a b.jpg", "-w", weights)
+    assert (result.code, result.out.count("\n")) == (0, 2)
+    assert "nothing is saved: outputs/predict/" in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_limits_reach_the_detector(cli, weights, photos):
+    words = ("predict", photos / "a b.jpg", "-w", weights, "--json", "--score", 0)
+    faces = cli(*words).json["images"][0]["faces"]
+    (image,) = cli(*words, "--max-det", 2).json["images"]
+    assert image["faces"] == faces[:2]
+    assert image["note"] == "the best 2 of more faces (max_det)"
+    assert len(cli(*words, "--iou", 1).json["images"][0]["faces"]) > len(faces)
+    assert len(cli(*words, "--min-size", 400).json["images"][0]["faces"]) < len(faces)
+    (face,) = cli(*words[:-2], "--no-clip").json["images"][0]["faces"]
+    assert face["box"] == BOX
+
+
+def test_labels(cli, weights, photos, tmp_path):
+    def write(kind):
+        words = ("-w", weights, "-o", tmp_path / kind, "--format", kind, "--no-pictures")
+        assert cli("predict", photos, *words).code == 0
+        return tmp_path / kind
+
+    yolo = write("yolo") / "labels"
+    assert sorted(one.name for one in yolo.iterdir()) == ["a b.txt", "c.txt"]
+    # The whole picture: its centre, and all of its sides.
+    assert (yolo / "c.txt").read_text() == "0 0.500000 0.500000 1.000000 1.000000\n"
+    coco = json.loads((write("coco") / "predictions.coco.json").read_text())
+    assert [one["file_name"] for one in coco["images"]][0] == str(photos / "a b.jpg")
+    (_, second) = coco["annotations"]
+    assert (second["image_id"], second["bbox"], second["score"]) == (2, [0, 0, 64, 48], SCORE)
+    assert coco["categories"] == [{"id": second["category_id"], "name": "face"}]
+    voc = ElementTree.parse(write("voc") / "labels" / "a b.xml").getroot()
+    assert voc.findtext("filename") == "a b.jpg"
+    assert [one.text for one in voc.find("object/bndbox")] == ["0", "0", "64", "48"]
 
 
 def test_output_holds_the_table_and_the_pictures(cli, weights, photos, tmp_path):
@@ -62,12 +117,18 @@ def test_csv_has_a_row_per_face(cli, weights, photos, tmp_path):
         rows = list(csv.DictReader(stream))
     assert len(rows) == 2
     assert rows[0]["file"] == str(photos / "a b.jpg")
-    assert [float(rows[0][key]) for key in ("x1", "y1", "x2", "y2", "score")] == [*BOX, SCORE]
+    assert [float(rows[0][key]) for key in ("x1", "y1", "x2", "y2", "score")] == [
+        0,
+        0,
+        64,
+        48,
+        SCORE,
+    ]
 
 
 def test_scales_and_mirroring_reach_the_detector(cli, weights, photos, monkeypatch):
     one = photos / "a b.jpg"
-    half = cli("predict", one, "--weights", weights, "--json", "--scales", 2).json
+    half = cli("predict", one, "--weights", weights, "--json", "--scales", 2, "--no-clip").json
     assert half["images"][0]["faces"][0]["box"] == [value / 2 for value in BOX]
     # The mirrored face is 64 - 320 … 64 + 192; with IoU 0.78 it and the plain one are one face.
     words = ("predict", one, "--weights", weights, "--json", "--scales", 1, 2, "--flip")
@@ -110,7 +171,7 @@ def test_folders_given_twice_and_equal_names(cli, weights, photos, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--score", "1.5"], 2, "argument --score: 1.5 is not a number in 0 … 1"),
+        (["--score", "1.5"], 2, "argument --score/--conf: 1.5 is not a number in 0 … 1"),
         (["--score", "high"], 2, "high is not a number"),
         (["--scales", "0"], 2, "argument --scales: 0 is not a scale above 0"),
         (["--scales", "1", "-2"], 2, "--scales"),
@@ -119,9 +180,10 @@ def test_folders_given_twice_and_equal_names(cli, weights, photos, tmp_path):
         (["--on-large", "crop"], 2, "--on-large"),
         (["--thorough", "--flip"], 2, "--thorough has scales and mirroring of its own"),
         (["--thorough", "--scales", "1"], 2, "--thorough"),
-        (["--format", "csv"], 2, "add --output FOLDER"),
-        (["--no-pictures"], 2, "add --output FOLDER"),
-        (["--device", "banana"], 1, "device=banana cannot be used"),
+        (["--format", "csv", "--no-save"], 2, "--no-save writes nothing"),
+        (["--max-det", "0"], 2, "--max-det: 0 is not a whole number above 0"),
+        (["--min-size", "-1"], 2, "--min-size"),
+        (["--device", "banana"], 2, "device=banana: expected auto, cpu"),
     ],
 )
 def test_wrong_wishes(cli, weights, photos, words, code, said):
@@ -158,7 +220,7 @@ def test_outputs_that_cannot_be(cli, weights, photos, tmp_path, monkeypatch):
     (tmp_path / "taken").write_text("a file")
     for out in (tmp_path / "taken", tmp_path / "taken" / "out", "/proc/nowhere"):
         result = cli("predict", photos, "--weights", weights, "--output", out)
-        result.check_error(1, f"--output {out}", "no folder can be made")
+        result.check_error(1, f"--output {out}", "cannot be made")
 
 
 def test_names_that_are_no_letters(cli, weights, tmp_path, monkeypatch):
@@ -186,7 +248,7 @@ def test_real_pictures_with_released_weights(cli, shared, tmp_path):
     """The README's two commands."""
     target = tmp_path / "extd32.safetensors"
     source = shared / "reference" / "weights" / "EXTD_32.pth"
-    assert cli("convert", source, target).code == 0
+    assert cli("weights", "convert", source, target).code == 0
     folder = shared / "data" / "wider" / "WIDER_val" / "images" / "12--Group"
     picture = min(folder.glob("*.jpg"))
     out = tmp_path / "out"
@@ -197,8 +259,8 @@ def test_real_pictures_with_released_weights(cli, shared, tmp_path):
     assert len(image["faces"]) >= 10
     for face in image["faces"]:
         x1, y1, x2, y2 = face["box"]
-        assert -50 < x1 < x2 < image["width"] + 50
-        assert -50 < y1 < y2 < image["height"] + 50
+        assert 0 <= x1 < x2 <= image["width"]
+        assert 0 <= y1 < y2 <= image["height"]
         assert 0.5 <= face["score"] <= 1
     scores = [face["score"] for face in image["faces"]]
     assert scores == sorted(scores, reverse=True)

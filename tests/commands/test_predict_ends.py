@@ -45,22 +45,23 @@ def test_a_full_disk_leaves_nothing_half_written(cli, weights, photos, tmp_path)
         signal.signal(signal.SIGXFSZ, handler)
     assert result.code == 1
     assert f"{out / 'large_faces.jpg'} cannot be written: {os.strerror(errno.EFBIG)}" in result.err
-    assert "1 failed, 2 done" in result.err
+    assert "1 failed, 3 done" in result.err
     assert sorted(path.name for path in out.iterdir()) == [
         "a b_faces.jpg",
         "c_faces.jpg",
         "predictions.json",
     ]
-    assert len(stored(out)) == 2
+    # Its boxes are not lost with its drawing.
+    assert len(stored(out)) == 3
 
 
 def test_an_interruption_keeps_what_is_done(cli, weights, photos, tmp_path, monkeypatch):
     one = predict._one
 
-    def interrupted(detector, path, picture):
-        if path.name == "c.png":
+    def interrupted(detector, source, picture, images):
+        if source.stem == "c":
             raise KeyboardInterrupt
-        return one(detector, path, picture)
+        one(detector, source, picture, images)
 
     monkeypatch.setattr(predict, "_one", interrupted)
     out = tmp_path / "out"
@@ -73,8 +74,8 @@ def test_an_interruption_keeps_what_is_done(cli, weights, photos, tmp_path, monk
 def test_a_defect_keeps_what_is_done(cli, weights, photos, tmp_path, monkeypatch):
     one = predict._one
 
-    def defective(detector, path, picture):
-        return one(detector, path, picture) if path.name == "a b.jpg" else 1 / 0
+    def defective(detector, source, picture, images):
+        one(detector, source, picture, images) if source.stem == "a b" else 1 / 0
 
     monkeypatch.setattr(predict, "_one", defective)
     with pytest.raises(ZeroDivisionError):

@@ -21,6 +21,11 @@ def count(text: str) -> int:
     return _number(text, int, lambda value: value >= 1, "a whole number above 0")
 
 
+def pixels(text: str) -> float:
+    """A length in pixels."""
+    return _number(text, float, lambda value: 0 <= value <= 1e6, "a number of pixels, 0 or more")
+
+
 def megapixels(text: str) -> float:
     """Millions of pixels, up to what a picture may have."""
     return _number(text, float, lambda value: 0 < value <= 200, "a number above 0 and up to 200")
