@@ -79,4 +79,6 @@ def test_what_does_not_fit_is_refused_before_the_first_step(cli, wider, tmp_path
     assert not (tmp_path / "out" / "checkpoints").exists()
     result = cli("train", *words, "augmentation.size=256", "estimate=warn")
     assert (result.code, "trained 1 steps" in result.out) == (0, True)
-    cli("train", *words, "estimate=no", "overwrite=true").check_error(2, "estimate=no: expected refuse, warn or off")
+    cli("train", *words, "estimate=no", "overwrite=true").check_error(
+        2, "estimate=no: expected refuse, warn or off"
+    )
