@@ -131,6 +131,15 @@ def test_tables_as_other_tools_write_them(tmp_path, text, encoding):
     assert (one.file, one.boxes.tolist()) == ("a.jpg", [[10, 5, 20, 15]])
 
 
+def test_a_listed_picture_does_not_stand_for_a_missing_one(tmp_path):
+    put(csv_root(tmp_path) / "train.csv", "image,x1,y1,x2,y2\na.jpg,1,1,9,9\nA.png,1,1,9,9\n")
+    files = [one.file for one in csv.list_pictures(tmp_path, "train").pictures]
+    assert files == ["a.jpg", "A.png"]
+    put(tmp_path / "train.csv", "image,x1,y1,x2,y2\nA.png,1,1,9,9\n")
+    put(tmp_path / "images" / "train" / "b.jpg", "")
+    assert csv.list_pictures(tmp_path, "train").pictures[0].file == "a.jpg"
+
+
 def test_a_table_of_another_name_is_found_or_named(tmp_path):
     csv_root(tmp_path)
     (tmp_path / "train.csv").rename(tmp_path / "labels.csv")

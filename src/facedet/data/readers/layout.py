@@ -141,10 +141,11 @@ def match_files(folder: Path, files: Sequence[str]) -> list[str]:
     for file in find_files(folder):
         for key in (_key(file), _key(stem_of(file))):
             known.setdefault(key, []).append(file)
-    renamed = {}
+    renamed, listed = {}, set(files)
     for file in missing:
         alike = known.get(_key(file)) or known.get(_key(stem_of(file))) or []
-        if len(alike) == 1:
+        # A picture that is listed itself is no other one.
+        if len(alike) == 1 and alike[0] not in listed:
             renamed[file] = alike[0]
     return [renamed.get(file, file) for file in files]
 
