@@ -19,8 +19,9 @@ from facedet.data.crowds.dataset import make_crowds
 from facedet.errors import FacedetError, UsageError
 from facedet.loggers.guarded_wandb import GuardedWandbLogger, Job
 from facedet.loggers.sent_steps import RUN_FILE, SentSteps
-from facedet.loggers.wandb import make_wandb_loggers, mode
+from facedet.loggers.wandb import log_report, make_wandb_loggers, mode
 from facedet.modules.base import DetectionModule
+from facedet.plots import save_picture
 
 STEP = "trainer/global_step"
 BLOCK = 32_768
@@ -457,6 +458,18 @@ def test_a_damaged_file_says_less(tmp_path, text):
     sent = SentSteps(tmp_path / RUN_FILE, is_resumed=True)
     assert sent.id == (text.split()[0] if text.split() else sent.id) != ""
     assert sent.unsent({"a": 1}, 0) == {"a": 1}
+
+
+def test_a_report_is_a_run_with_a_table_and_a_drawing(tmp_path):
+    (tmp_path / "report.csv").write_text("rank,width\n1,48\n2,32\n")
+    save_picture(tmp_path / "pareto.png", np.zeros((8, 16, 3), np.uint8))
+    log_report(tmp_path, "report x", tmp_path / "report.csv", tmp_path / "pareto.png")
+    run = Run(tmp_path)
+    assert run.of("run")[0].display_name == "report x"
+    (table,) = (run.files[0].parent / "files" / "media" / "table").rglob("*.json")
+    told = json.loads(table.read_text())
+    assert (told["columns"], told["data"]) == (["rank", "width"], [["1", "48"], ["2", "32"]])
+    assert [row["report/trade_offs.count"] for row in run.history()[1:]] == [1]
 
 
 def test_mode(monkeypatch, tmp_path):

@@ -18,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--latency", action="store_true", help="also time each network on this machine"
     )
+    parser.add_argument(
+        "--wandb", action="store_true", help="also to W&B: the ranking and the drawing"
+    )
     parser.add_argument("--output", type=folder, metavar="DIR", help="for the files (the sweep's)")
 
 
@@ -37,5 +40,9 @@ def run(args: argparse.Namespace) -> int:
     with replacing(files[0]) as aside:
         aside.write_text(markdown(report, fronts, output), encoding="utf-8")
     print(markdown(report, fronts, None))
+    if args.wandb:
+        from facedet.loggers.wandb import log_report
+
+        log_report(output, f"report {args.folder.name}", files[1], files[-1] if fronts else None)
     print(f"files: {', '.join(map(str, files))}")
     return 0

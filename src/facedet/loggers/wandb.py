@@ -1,5 +1,6 @@
 """What `logger=wandb` builds: a W&B run that never prompts, and the CSV file."""
 
+import csv
 import netrc
 import os
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from facedet.callbacks.image_log import NOTHING, Picture
+from facedet.data.images import read_rgb
 from facedet.errors import UsageError
 from facedet.loggers.csv import CsvHistory
 from facedet.loggers.guarded_wandb import GuardedWandbLogger
@@ -87,6 +90,25 @@ def ending_runs(trainer: "pl.Trainer") -> Iterator[None]:
                     {"weights": folder / "weights.safetensors", "best": best, "last": last}
                 )
             logger.end_run(is_failed)
+
+
+def log_report(folder: Path, name: str, table: Path, drawing: Path | None) -> None:
+    """Sends a report to W&B as a run of its own.
+
+    Args:
+        folder: gets the files of the W&B run.
+        name: of the run.
+        table: a CSV file.
+        drawing: a picture file; None: none.
+    """
+    run = GuardedWandbLogger(str(folder), mode(), {"project": "facedet", "name": name})
+    with table.open(newline="", encoding="utf-8") as stream:
+        header, *rows = csv.reader(stream)
+    run.log_rows("report/ranking", header, rows, 0)
+    if drawing is not None:
+        picture = Picture(drawing.name, read_rgb(drawing), NOTHING.boxes, NOTHING)
+        run.log_pictures("report/trade_offs", [picture], 0)
+    run.end_run(is_failed=False)
 
 
 def mode() -> str:
