@@ -20,7 +20,7 @@ LAYERS = (
     {"sweeps"},
     {"reproduce"},
     {"commands"},
-    {"cli"},
+    {"cli", "__main__"},
     {"__init__"},
 )
 # Other people's packages, and the lowest layer that may use them.

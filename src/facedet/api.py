@@ -7,6 +7,7 @@ from typing import Any, overload
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from facedet import boxes as box_ops
 from facedet import structures
@@ -168,14 +169,13 @@ def load(
         iou: overlap above which two detections are one face.
         max_det: faces per picture at the most, and the note says where there were more; None: all.
         min_size: px; faces whose shorter side is smaller are left out.
-        clip: cut boxes off at the borders of the picture. False: as the network says them, which
-            of faces at a border may reach outside.
+        clip: cut boxes off at the borders of the picture, outside which the network may reach.
         pixel_budget: larger passes are cut in tiles or shrunk; None: never.
         on_large: `tile` or `shrink`.
         device: as of `find_device`.
         folded: fold the normalisations into the convolutions (same faces, quicker).
-        keep_memory: keep freed memory, up to 2 GiB, for the next picture: a third less time. It is
-            a setting of malloc for the process (Linux only), and the only one that is touched.
+        keep_memory: keep up to 2 GiB of freed memory for the next picture, a third less time: a
+            setting of malloc for the process (Linux), the only one that is touched.
         keep: the same as `max_det`, its name in earlier versions.
 
     Raises:
@@ -186,18 +186,13 @@ def load(
     score = usual_score(weights) if score is None else score
     max_det = keep if max_det is None else max_det
     _check_ranges(score, iou, max_det, min_size, pixel_budget, on_large)
-    given = scales if scales is None or callable(scales) else FixedScales(tuple(scales))
     if keep_memory:
         keep_freed_memory()
     read = read_weights(weights)
-    planner = given or _own_planner(read, weights)
-    # The random initial weights, which are overwritten, cost the caller no random numbers.
-    with torch.random.fork_rng(devices=[]):
-        net = build_net(read, weights)
-    coder = build_coder(read, weights)
+    planner = _plan(scales, read, weights)
     pyramid = Pyramid(
-        (fold(net) if folded else net).to(find_device(device)),
-        NmsPostprocess(coder, score=score, iou=iou, keep=None, sure=_SURE),
+        _build(read, weights, folded).to(find_device(device)),
+        NmsPostprocess(build_coder(read, weights), score=score, iou=iou, keep=None, sure=_SURE),
         Mirrored(planner) if flip else planner,
         NmsMerge(iou, keep=None),
         pixel_budget,
@@ -226,8 +221,19 @@ def _check_ranges(
             raise UsageError(f"{name}={value}: expected {expected}")
 
 
-def _own_planner(weights: Weights, source: str | Path) -> Planner:
-    """How the weights need a picture processed; where they do not say, as it is."""
+def _build(read: Weights, source: str | Path, folded: bool) -> nn.Module:
+    # The random initial weights, which are overwritten, cost the caller no random numbers.
+    with torch.random.fork_rng(devices=[]):
+        net = build_net(read, source)
+    return fold(net) if folded else net
+
+
+def _plan(
+    scales: Planner | Sequence[float] | None, weights: Weights, source: str | Path
+) -> Planner:
+    """How a picture is processed: as asked for, as the weights need it, or as it is."""
+    if scales is not None:
+        return scales if callable(scales) else FixedScales(tuple(scales))
     node = weights.config.get("inference")
     if node is None:
         return FixedScales()
