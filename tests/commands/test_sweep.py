@@ -27,7 +27,7 @@ def sweep(cli, tmp_path, monkeypatch):
         return cli("sweep", *words, "preset=extd_ssd_32_relu", "--dir", run.folder)
 
     run.trained, run.fails, run.folder = trained, fails, tmp_path / "sweep ü, (1)"
-    monkeypatch.setattr("facedet.commands.train.train", train)
+    monkeypatch.setattr("facedet.training.fit.train", train)
     monkeypatch.setattr("facedet.sweeps.effort._seconds_per_madd", lambda *_: 1e-12)
     return run
 

@@ -78,7 +78,7 @@ def sweep(tmp_path, monkeypatch):
     made.does, made.objective = 0.25, "wider/medium"
     made.job = lambda seed=0: folder / "jobs" / job_hash(config(seed))
     made.record = lambda seed=0: read_object(made.job(seed) / "job.json")
-    monkeypatch.setattr("facedet.commands.train.train", train)
+    monkeypatch.setattr("facedet.training.fit.train", train)
     start()
     return made
 

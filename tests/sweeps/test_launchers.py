@@ -181,7 +181,7 @@ def test_submitit_in_this_process(wider, tmp_path, monkeypatch):
         reason="facedet[slurm] is missing",
     )
     monkeypatch.setattr(module.LocalLauncher, "_EXECUTOR", "debug")
-    monkeypatch.setattr("facedet.commands.train.train", train_nothing)
+    monkeypatch.setattr("facedet.training.fit.train", train_nothing)
     records = sweep_of_two(wider, tmp_path / "sweep", "launcher=submitit_local")
     assert sorted(one["objective"] for one in records) == [0.0, 1.0]
 

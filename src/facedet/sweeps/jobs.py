@@ -168,7 +168,7 @@ def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> b
 
 
 def _train(config: DictConfig, folder: Path) -> float | None:
-    from facedet.commands.train import train
+    from facedet.training.fit import train
 
     config.paths.output, config.ckpt_path = str(folder), "auto"
     try:

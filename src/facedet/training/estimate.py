@@ -108,6 +108,7 @@ def estimate(trainer: Any, module: Any, datamodule: Any, steps: int) -> Estimate
     images, targets, height, width = _probe_batch(datamodule)
     device = trainer.strategy.root_device
     devices = [device] if device.type == "cuda" else []
+    taken = _taken_memory(device)
     with torch.random.fork_rng(devices=devices):
         saved, seconds = _measure_step(trainer, module, images.to(device), targets, device)
     # As many times the pixels as the training's own step has.
@@ -116,7 +117,6 @@ def estimate(trainer: Any, module: Any, datamodule: Any, steps: int) -> Estimate
     parameters = sum(p.numel() * p.element_size() for p in module.net.parameters())
     processes = trainer.num_devices if device.type == "cpu" else 1
     per_crop = _OVERHEAD * scale * saved / len(targets)
-    taken = _taken_memory(device)
     # The weights' gradients and an optimiser's two moments, and the process as it is.
     fixed = 3.0 * parameters + taken
     if device.type == "cpu":
