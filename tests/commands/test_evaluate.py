@@ -267,6 +267,13 @@ def test_a_run_that_fails_does_not_take_the_others_along(cli, weights, wider, tm
     assert "1.0000" in result.out.splitlines()[-2]
 
 
+def test_a_sweep_of_the_package_by_its_name(cli, weights, wider):
+    words = ("evaluate", "-cn", "shf_pyramid", f"weights={weights}", f"data.root={wider}")
+    shown = cli(*words, "data=wider", "--show")
+    assert (shown.code, "\n  name: wider_shf\n" in shown.out) == (0, True)
+    cli(*words, "data=widr").check_error(2, "the nearest is wider")
+
+
 def test_the_pyramids_ablation(weights, wider, tmp_path):
     common = ["data=wider", f"data.root={wider}", f"weights={weights}", "limit=1",
               "protocol.scales.base=8000", "protocol.scales.long=12000"]  # fmt: skip

@@ -32,6 +32,6 @@ def run(args: argparse.Namespace) -> int:
     from facedet.evaluation.application import main, table_at_the_end
 
     if args.config_name and (SWEEPS_DIR / f"{args.config_name}.yaml").is_file():
-        args.config_dir = args.config_dir or str(SWEEPS_DIR)
+        args.config_path = args.config_path or str(SWEEPS_DIR)
     with table_at_the_end():
         return run_app(main, "evaluate", args)
