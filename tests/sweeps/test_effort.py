@@ -14,8 +14,8 @@ def test_the_first_line(monkeypatch):
     # 500 x 8 x 100 and 1,000 x 8 x 200 are 0.4 and 1.6 million multiply-adds: 2,000 s.
     efforts = [Effort(500, 8, (160, 160), 100), Effort(1000, 8, (160, 160), 200)]
     assert effort_text(sweep, jobs, efforts, 2) == (
-        "budget=short: 500 to 1,000 steps of 8 crops each, about 33 min one after the other on "
-        "this machine, without validation"
+        "budget=short: 500 to 1,000 steps of 8 crops each, about 33 min one after the other at "
+        "this machine's present speed, without validation"
     )
     # Of a search each trial takes what one job does.
     assert "about 40 s one" in effort_text(sweep, jobs, [Effort(50, 8, (160, 160), 10)], 10)

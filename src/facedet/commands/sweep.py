@@ -3,10 +3,6 @@
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from facedet.sweeps.plan import Sweep
 
 # `facedet sweep report …` and its module.
 FURTHER = {"report": "sweep_report"}
@@ -52,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from facedet.errors import UsageError
     from facedet.sweeps.listing import print_jobs, print_plan
     from facedet.sweeps.plan import planned_jobs, read_sweep
+    from facedet.sweeps.run import run_sweep
 
     if args.name == "export-wandb":
         raise UsageError(f"no longer a command: wandb sweep FILE, with those in {SWEEPS_DIR}/wandb")
@@ -61,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     sweep = read_sweep(args.name, args.overrides, own)
     folder = (args.dir or Path("outputs/sweeps") / args.name).resolve()
     if not args.dry_run:
-        return _run(sweep, folder, args.overrides, args.on_error)
+        return 0 if run_sweep(sweep, folder, args.overrides, args.on_error) else 1
     jobs = planned_jobs(sweep)
     print_jobs(folder, jobs, print_plan(sweep, folder, jobs))
     return 0
@@ -81,56 +78,3 @@ def _print_config(args: argparse.Namespace, own: Path | None) -> int:
     else:
         args.config_name, args.config_path = args.name, str(find_sweep(args.name, own))
     return run_app(main, "train", args)
-
-
-def _run(sweep: "Sweep", folder: Path, overrides: list[str], on_error: str) -> int:
-    from facedet.errors import FacedetError, UsageError
-    from facedet.sweeps.jobs import is_done, start_sweep, sweep_lock
-    from facedet.sweeps.launchers import check_launcher
-    from facedet.sweeps.listing import print_plan, print_result
-    from facedet.sweeps.plan import planned_jobs, varying_keys
-
-    launcher = sweep.choice("launcher", "serial")
-    gpus = check_launcher(launcher, sweep.config)
-    jobs = planned_jobs(sweep)
-    how = {"varying": varying_keys(sweep), "on_error": on_error, "gpus": gpus}
-    with sweep_lock(folder):
-        start_sweep(folder, sweep.name, overrides, how)
-        print_plan(sweep, folder, jobs)
-        ended: FacedetError | None = None
-        try:
-            # Workers and cluster jobs are not started for nothing.
-            if not jobs or not all(is_done(folder / "jobs" / job.hash, how) for job in jobs):
-                _launch(sweep, folder, gpus)
-        except UsageError:
-            raise
-        except FacedetError as error:
-            ended = error
-        except Exception as error:  # of a launcher whose worker was killed, or cannot be reached
-            line = str(error).strip().partition("\n")[0]
-            ended = FacedetError(
-                f"launcher={launcher} ended with {type(error).__name__}: {line}; the same command "
-                "resumes it"
-            )
-        found = [path.name for path in sorted(folder.glob("jobs/*"))]
-        is_complete = print_result(folder, [job.hash for job in jobs] or found)
-    if ended is not None:
-        raise ended
-    return 0 if is_complete else 1
-
-
-def _launch(sweep: "Sweep", folder: Path, gpus: list[str]) -> None:
-    """Hands over to Hydra: its sweeper makes the jobs, its launcher runs them."""
-    from facedet.config import literal
-    from facedet.sweeps.jobs import main
-    from facedet.sweeps.plan import search_path
-    from facedet.sweeps.search import register_sweeper
-    from facedet.training.hydra_app import run_hydra
-
-    register_sweeper()
-    place = literal("hydra.sweep.dir", folder / ".hydra")
-    workers = [f"hydra.launcher.n_jobs={len(gpus)}"] if gpus else []
-    forgets = "+hydra.callbacks.forget._target_=facedet.sweeps.jobs.ForgetConfigs"
-    words = [search_path(), place, forgets, *workers, *sweep.overrides]
-    flags = ["--config-path", str(sweep.folder), "--config-name", sweep.name, "--multirun"]
-    run_hydra(main, "train", words, flags)

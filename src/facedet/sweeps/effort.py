@@ -44,7 +44,8 @@ def effort_text(
     seconds = work * _seconds_per_madd(_configs(sweep, jobs)[0], efforts[0])
     return (
         f"budget={sweep.choice('budget', 'null')}: {steps} steps of {batches} crops each, about "
-        f"{_time_text(seconds)} one after the other on this machine, without validation"
+        f"{_time_text(seconds)} one after the other at this machine's present speed, without "
+        "validation"
     )
 
 

@@ -8,6 +8,7 @@ machine; everything that it needs to know is in the sweep's folder.
 import gc
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -170,6 +171,9 @@ def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> b
 def _train(config: DictConfig, folder: Path) -> float | None:
     from facedet.training.fit import train
 
+    if multiprocessing.get_start_method(allow_none=True) == "loky":
+        # What starts joblib's workers cannot start the loading processes of a worker.
+        multiprocessing.set_start_method(None, force=True)
     config.paths.output, config.ckpt_path = str(folder), "auto"
     try:
         return train(config)

@@ -27,6 +27,8 @@ _NOT_HASHED_INNER = (
     ("data", "num_workers"),
     ("callbacks", "progress"),
     ("callbacks", "image_log"),
+    ("callbacks", "lr_monitor"),
+    ("callbacks", "throughput"),
 )
 
 
@@ -173,11 +175,8 @@ def _values(
     except (OmegaConfBaseException, AttributeError):
         # Hydra stops at the same place, with an error that can be explained.
         config = without_places(_compose(sweep.folder, sweep.name, given, given))
-    values = plain(config)
-    own = OmegaConf.to_container(bases[groups])
-    assert isinstance(own, dict)
-    check_kinds(own, values, given)
-    return values
+    check_kinds(bases[groups], config, given)
+    return plain(config)
 
 
 def _digest(values: Mapping[str, Any]) -> str:
