@@ -1,4 +1,4 @@
-"""Every notebook runs, anywhere and without a network, is stored without output, and is thin."""
+"""Every notebook runs, anywhere and without a network, is stored with its output, and is thin."""
 
 import ast
 import json
@@ -73,14 +73,19 @@ def test_there_are_four():
 
 
 @every_notebook
-def test_is_a_notebook_without_output(path):
+def test_is_stored_with_its_output(path):
     content = json.loads(path.read_text(encoding="utf-8"))
     assert (content["nbformat"], content["nbformat_minor"]) == (4, 5)
     assert set(content) == {"cells", "metadata", "nbformat", "nbformat_minor"}
     for cell in content["cells"]:
         assert set(cell) == KEYS[cell["cell_type"]]
-        assert not cell.get("outputs")
-        assert cell.get("execution_count") is None
+        kinds = {output["output_type"] for output in cell.get("outputs", ())}
+        assert kinds <= {"stream", "display_data", "execute_result"}
+    assert [cell["execution_count"] for cell in code_cells(path)] == list(
+        range(1, len(code_cells(path)) + 1)
+    )
+    assert any(cell["outputs"] for cell in code_cells(path))
+    assert path.stat().st_size < 1_000_000
     identities = [cell["id"] for cell in content["cells"]]
     assert len(set(identities)) == len(identities)
 
