@@ -141,7 +141,7 @@ def test_what_slurm_would_get(tmp_path, monkeypatch):
         "--job-name=seeds",
     ):  # fmt: skip
         assert f"#SBATCH {line}" in lines
-    # When its time is up a job is queued again, and goes on.
+    # When its time is up a job is queued again, and resumes.
     assert executor.max_num_timeout == 10
 
 

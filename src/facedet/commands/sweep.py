@@ -9,14 +9,14 @@ FURTHER = {"report": "sweep_report"}
 
 HELP = """Run a grid of trainings, each in a folder of its own. A sweep is a short file in sweeps/;
 every setting of `facedet train` can be changed for all of its jobs, and KEY=A,B extends the grid.
-  budget=smoke | short | paper      how much each job trains
+  budget=short | smoke | paper      how much each job trains (short)
   launcher=serial | joblib | joblib_gpus | submitit_local | submitit_slurm | ray
 The same command resumes the sweep: it skips finished jobs and resumes interrupted ones. A job is
 known by what it computes, so a grid may grow. `facedet sweep report DIR` ranks the jobs, also while
 they run. Exit codes: 0 all jobs finished; 1 not all; 130 Ctrl-C."""
 EXAMPLE = """examples:
   facedet sweep extd_grid --dry-run
-  facedet sweep extd_grid budget=short launcher=joblib hydra.launcher.n_jobs=2
+  facedet sweep extd_grid launcher=joblib hydra.launcher.n_jobs=2
   facedet sweep seeds experiment=extd_fpn_64_prelu seeds=5
   facedet sweep lr hydra.sweeper.n_trials=20
   facedet sweep NAME --config-dir my_sweeps/"""
@@ -51,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
     from facedet.sweeps.run import run_sweep
 
     if args.name == "export-wandb":
-        raise UsageError(f"no longer a command: wandb sweep FILE, with those in {SWEEPS_DIR}/wandb")
+        raise UsageError(
+            f"export-wandb is no longer a command: wandb sweep FILE, of {SWEEPS_DIR / 'wandb'}"
+        )
     own = Path(args.config_dir) if args.config_dir else None
     if args.show or args.cfg or args.info or args.hydra_help or args.shell_completion:
         return _print_config(args, own)
