@@ -89,7 +89,9 @@ def test_a_reader_that_leaves_early_and_ctrl_c_in_earnest(weights, tmp_path):
     for index in range(60):
         save_picture(folder / f"{index:02}.jpg", (640, 480), index)
     words = [sys.executable, "-m", "facedet.cli", "predict", str(folder), "--weights", str(weights)]
-    leaving = subprocess.Popen([*words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    leaving = subprocess.Popen(
+        [*words, "--no-save"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     leaving.stdout.readline()
     leaving.stdout.close()
     leaving.wait(60)
