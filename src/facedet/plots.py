@@ -28,7 +28,7 @@ class Point(NamedTuple):
     cost: float
     value: float
     deviation: float | None  # of the value; None: not known
-    name: str  # short: it stands beside the point
+    name: str  # short: it is drawn next to the point
     is_on_front: bool
 
 

@@ -94,7 +94,7 @@ def test_short_sides_mirrored():
 
 @pytest.mark.parametrize("scales", [[], [1.0, 0.0], [-1], [math.nan], [math.inf]])
 def test_fixed_scales_out_of_range(scales):
-    with pytest.raises(UsageError, match=r"scales=\[.*\]: wanted one or more factors above 0"):
+    with pytest.raises(UsageError, match=r"scales=\[.*\]: expected one or more factors above 0"):
         FixedScales(scales)
 
 

@@ -38,11 +38,11 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
-def _number(text: str, kind: type, is_valid: Callable[[Any], bool], wish: str) -> Any:  # noqa: ANN401
+def _number(text: str, kind: type, is_valid: Callable[[Any], bool], expected: str) -> Any:  # noqa: ANN401
     try:
         value = kind(text)
     except ValueError:
         value = None
     if value is None or not is_valid(value):
-        raise argparse.ArgumentTypeError(f"{text} is not {wish}")
+        raise argparse.ArgumentTypeError(f"{text} is not {expected}")
     return value

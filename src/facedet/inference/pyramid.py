@@ -34,7 +34,7 @@ class Merge(Protocol):
 
     @property
     def raw(self) -> bool:
-        """Whether it wants all candidates: then it also joins those of a single pass."""
+        """Whether it needs all candidates: then it also joins those of a single pass."""
 
     def __call__(self, found: Detections) -> Detections:
         """All passes' detections to the merged ones, best first."""
@@ -202,8 +202,8 @@ def _keep(found: Detections, chosen: Tensor) -> Detections:
 
 def _size_filter(found: Detections, one: Pass) -> Detections:
     sides = found.boxes[:, 2:] - found.boxes[:, :2] + 1
-    wanted = (sides.amax(dim=1) > one.larger_than) & (sides.amin(dim=1) < one.smaller_than)
-    return _keep(found, wanted)
+    is_kept = (sides.amax(dim=1) > one.larger_than) & (sides.amin(dim=1) < one.smaller_than)
+    return _keep(found, is_kept)
 
 
 def _join(parts: Sequence[Detections]) -> Detections:

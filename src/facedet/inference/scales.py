@@ -32,7 +32,7 @@ class FixedScales:
 
     def __post_init__(self) -> None:
         if not self.scales or not _are_lengths(self.scales):
-            raise UsageError(f"scales={list(self.scales)}: wanted one or more factors above 0")
+            raise UsageError(f"scales={list(self.scales)}: expected one or more factors above 0")
 
     def __call__(self, size: Size) -> list[Pass]:
         """Passes for a picture of `size` (height, width)."""
@@ -54,7 +54,7 @@ class ExtdScales:
 
     def __post_init__(self) -> None:
         if not _are_lengths([self.area]):
-            raise UsageError(f"scales.area={self.area}: wanted a number of pixels above 0")
+            raise UsageError(f"scales.area={self.area}: expected a number of pixels above 0")
 
     def __call__(self, size: Size) -> list[Pass]:
         """Passes for a picture of `size` (height, width).
@@ -105,7 +105,7 @@ class ShortSides:
         if not self.sides or not _are_lengths([*self.sides, self.base, self.long]):
             raise UsageError(
                 f"scales.sides={list(self.sides)}, scales.base={self.base}, "
-                f"scales.long={self.long}: wanted one or more sides, and lengths above 0"
+                f"scales.long={self.long}: expected one or more sides, and lengths above 0"
             )
 
     def __call__(self, size: Size) -> list[Pass]:

@@ -153,7 +153,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def _read_list(path: Path, failures: list[str]) -> list[str]:
-    """The words of a list file; a relative one is looked for here, then beside the file."""
+    """The words of a list file; a relative one is below the current folder, else below the file."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -40,7 +40,7 @@ class Weights(NamedTuple):
 def model_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved training config that a weights file carries."""
     kept = {"net": config["model"]["net"], "box_coder": config["box_coder"]}
-    # How the family looks at a picture; a checkpoint from before it was written down has none.
+    # How the family processes a picture; a checkpoint from before it was written down has none.
     return kept | {key: config[key] for key in ("inference",) if config.get(key)}
 
 
