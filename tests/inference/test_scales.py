@@ -99,7 +99,7 @@ def test_fixed_scales_out_of_range(scales):
 
 
 def test_an_area_out_of_range():
-    with pytest.raises(UsageError, match=r"scales.area=-1: wanted"):
+    with pytest.raises(UsageError, match=r"scales.area=-1: expected"):
         ExtdScales(area=-1)
 
 
