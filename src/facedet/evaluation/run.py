@@ -73,16 +73,21 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     save_sheet(output / "sheet.png", shown, found)
     print(f"protocol {config.protocol.name}: {benchmark.describe(metric)[0]}")
     print(*table(benchmark.rows(metric, report)), sep="\n")
-    print(f"  {report['images']:,} images, {report['detections']:,} detections")
-    for name in ("metrics.json", benchmark.picture, "sheet.png", "detections"):
-        print(f"  {output / name}")
-    if others := len(found.keys() - {record.name for record in records}):
-        print(f"  {others:,} files in detections are of other pictures: an earlier run's")
-    if missing:
-        print(f"  without {missing:,} pictures that are not on disk")
+    _print_end(output, benchmark, report, len(found.keys() - {one.name for one in records}))
     if config.get("logger"):
         log_report(config, report, benchmark.curves(metric), shown, found)
     return report
+
+
+def _print_end(output: Path, benchmark: Benchmark, report: Mapping[str, Any], others: int) -> None:
+    """Counts, files, and what is odd about the pictures."""
+    print(f"  {report['images']:,} images, {report['detections']:,} detections")
+    for name in ("metrics.json", benchmark.picture, "sheet.png", "detections"):
+        print(f"  {output / name}")
+    if others:
+        print(f"  {others:,} files in detections are of other pictures: an earlier run's")
+    if missing := report["missing_pictures"]:
+        print(f"  without {missing:,} pictures that are not on disk")
 
 
 def log_report(

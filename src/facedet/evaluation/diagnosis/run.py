@@ -87,8 +87,7 @@ def diagnose(
         raise FacedetError(f"{detections}: none of its {len(found):,} images is in {data}{first}")
     notes = presence_notes(WiderFace(), truth, found, only_present)
     hint = column_hint(present, found, WiderFace.columns)
-    if hint:
-        notes.append(f"{detections}: {hint}")
+    notes += [f"{detections}: {hint}"] if hint else []
     records = present if only_present else truth
     _check_scores(records, found, hint or "")
     names, place = _find_subset(data, records, subset)
@@ -104,9 +103,8 @@ def diagnose(
         f"IoU {iou:g} ({rounding}); counted are the {names[place]} faces, others are ignored",
     ]
     title = f"Why the AP on {names[place]} faces is {aps[names[place]]:.4f}"
-    return Diagnosis(
-        records, found, place, score, verdicts, tables, title, made_with, findings, notes
-    )
+    text = (tables, title, made_with, findings, notes)
+    return Diagnosis(records, found, place, score, verdicts, *text)
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
