@@ -28,7 +28,7 @@ from facedet.weights.zoo import DEFAULT, DEFAULT_SCORE, usual_score
 Picture = str | Path | np.ndarray | Image.Image
 Planner = Callable[[tuple[int, int]], list[Pass]]
 
-# Keeps EXTD-64 on a picture of 24 megapixels below 2 GiB: `facedet benchmark memory`.
+# Keeps EXTD-64 on a picture of 24 megapixels below 2 GiB: `tests/benchmarks/memory.py`.
 PIXEL_BUDGET = 1_200_000
 # Candidates above this score are never cut, however many there are.
 _SURE = 0.3
