@@ -209,7 +209,7 @@ def test_the_bare_config_is_the_demo():
     ("words", "rate", "frozen_from"),
     [
         ([], 0.003, 300),
-        (["weights=a"], 0.0003, 0),
+        (["weights=a"], 0.0001, 0),
         (["experiment=extd_fpn_64_prelu"], 0.001, None),
         (["experiment=extd_fpn_64_prelu", "weights=a"], 0.0001, 0),
         (["weights=a", "optimizer.lr=0.01", "callbacks.freeze_norm.from_step=9"], 0.01, 9),
