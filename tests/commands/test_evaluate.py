@@ -161,7 +161,7 @@ def test_training_pictures_are_in_no_lists_and_all_faces_count(cli, weights, wid
         (["folded=flase"], 2, "folded=flase: Value 'flase' is not a valid bool"),
         (["protocol.on_large=crop"], 2, "on_large='crop'"),
         (["protocol.postprocess.score=low"], 2, "expected a number; the default is 0.05"),
-        (["device=banana"], 1, "device=banana cannot be used"),
+        (["device=banana"], 2, "device=banana: expected auto, cpu"),
         (["weights=/nowhere.pth"], 1, "/nowhere.pth: no such weights file"),
         (["data.root=/nowhere"], 1, "/nowhere"),
         (["paths.output=/proc/nowhere"], 1, "/proc/nowhere"),
