@@ -41,8 +41,8 @@ def make_module(net=None, optimizer=None, scheduler=None, **rates):
 @pytest.fixture(scope="module")
 def published():
     torch.manual_seed(0)
-    words = ["preset=smallhardface", "optimizer=sgd", "optimizer.lr=0.004", "optimizer.weight_decay=0.00025",
-             "scheduler=constant", "trainer.max_steps=10"]  # fmt: skip
+    words = ["preset=smallhardface", "scheduler=constant", "trainer.max_steps=10", "optimizer=sgd",
+             "optimizer.lr=0.004", "optimizer.weight_decay=0.00025"]  # fmt: skip
     return build(compose("train", words).model)
 
 
