@@ -1,5 +1,6 @@
 """Named weights: the table, the way from a name to a file, and model cards."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -199,3 +200,8 @@ def test_a_wheel_holds_what_is_shipped(tmp_path):
     assert {"facedet/shipped/stand-in.safetensors", "facedet/shipped/stand-in.md"} <= names
     assert {f"facedet/shipped/{path.name}" for path in SHIPPED_DIR.glob("*")} <= names
     assert "facedet/conf/paths/default.yaml" in names
+    (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+    description = zipfile.ZipFile(wheel).read(metadata).decode()
+    assert "facedet predict photo.jpg" in description
+    # The index has neither the repository's pictures nor its files.
+    assert not re.search(r"docs/\w+\.jpg|\]\((?!https?:)", description)
