@@ -22,6 +22,7 @@ class TrainSchema:
     ckpt_path: str | None = MISSING
     overwrite: bool = MISSING
     weights: str | None = MISSING
+    widen: bool = MISSING
     backbone_weights: str | None = MISSING
     objective: str = MISSING
     threads: int | str = MISSING

@@ -125,6 +125,7 @@ def load_weights(
     """
     from facedet.training.resume import check_data, check_resume, read_checkpoint
     from facedet.weights.store import load_state, read_weights
+    from facedet.weights.widening import widen
 
     if resume is not None:
         content = read_checkpoint(resume)
@@ -135,7 +136,13 @@ def load_weights(
         load_state(module.net, read_weights(resume).state, resume)
         return int(content["global_step"])
     if config.weights is not None:
-        load_state(module.net, read_weights(config.weights).state, config.weights)
+        weights = read_weights(config.weights)
+        state = (
+            widen(weights, module.net, config.weights, config.seed)
+            if config.widen
+            else weights.state
+        )
+        load_state(module.net, state, config.weights)
     elif config.backbone_weights is not None:
         from facedet.weights.vgg16 import load_backbone, read_backbone_weights
 

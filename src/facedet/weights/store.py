@@ -116,7 +116,8 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], source: str | Path) 
         if value.shape != state[key].shape:
             raise FacedetError(
                 f"{source}: {key} has shape {list(state[key].shape)}, "
-                f"the network expects {list(value.shape)}"
+                f"the network expects {list(value.shape)}; a narrower network's start a wider one "
+                "with widen=true"
             )
         if value.is_floating_point() and not _is_finite(state[key]):
             raise FacedetError(f"{source}: {key} holds values that are not finite")
