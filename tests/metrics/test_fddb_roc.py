@@ -22,45 +22,29 @@ def steps(similarity, scores):
     return picture_steps(np.array(similarity, float), np.array(scores, float))
 
 
-def test_a_detection_goes_where_the_sum_is_largest():
-    # Alone, the best detection takes the second face: 0.7. With the other one it still does:
-    # 0.55 + 0.7 is more than 0.6 + 0.
-    rows = steps([[0.6, 0.55], [0.7, 0.0]], [0.9, 0.8])
-    np.testing.assert_allclose(rows, [[0.9, 1, 0, 0.7], [0.8, 1, 0, 0.55]])
-
-
-def test_a_larger_sum_may_lose_a_hit():
-    # 0.45 + 0.45 is more than 0.6, and neither of the two is above 0.5.
-    rows = steps([[0.6, 0.45], [0.45, 0.0]], [0.9, 0.8])
-    np.testing.assert_allclose(rows, [[0.9, 1, 0, 0.6], [0.8, -1, 2, 0.3]])
-
-
-def test_a_hit_is_above_the_threshold():
-    assert steps([[0.5]], [0.9]).tolist() == [[0.9, 0, 1, 0.5]]
-    assert steps([[0.500001]], [0.9])[0, 1:3].tolist() == [1, 0]
-
-
-def test_one_face_is_found_once():
-    rows = steps([[0.8, 0.7]], [0.2, 0.4])
-    # The better-scored one has it first and loses it to the other: 0.8 is more.
-    np.testing.assert_allclose(rows, [[0.4, 1, 0, 0.7], [0.2, 0, 1, 0.1]])
-
-
-def test_equal_scores_are_one_step():
-    rows = steps([[0.8, 0.0, 0.0]], [0.5, 0.5, 0.4])
-    np.testing.assert_allclose(rows, [[0.5, 1, 1, 0.8], [0.4, 0, 1, 0]])
-
-
-def test_detections_that_touch_no_face_only_add_false_positives():
-    rows = steps([[0.0, 0.9, 0.0]], [0.9, 0.5, 0.1])
-    np.testing.assert_allclose(rows, [[0.9, 0, 1, 0], [0.5, 1, 0, 0.9], [0.1, 0, 1, 0]])
-
-
-def test_pictures_without_detections_or_faces():
-    assert steps(np.zeros((2, 0)), []).shape == (0, 4)
-    np.testing.assert_allclose(
-        steps(np.zeros((0, 2)), [0.9, 0.5]), [[0.9, 0, 1, 0], [0.5, 0, 1, 0]]
-    )
+@pytest.mark.parametrize(
+    ("similarity", "scores", "expected"),
+    [
+        # Alone, the best detection takes the second face: 0.7. With the other one it still does:
+        # 0.55 + 0.7 is more than 0.6 + 0.
+        ([[0.6, 0.55], [0.7, 0.0]], [0.9, 0.8], [[0.9, 1, 0, 0.7], [0.8, 1, 0, 0.55]]),
+        # A larger sum may lose a hit: 0.45 + 0.45 is more than 0.6, and neither is above 0.5.
+        ([[0.6, 0.45], [0.45, 0.0]], [0.9, 0.8], [[0.9, 1, 0, 0.6], [0.8, -1, 2, 0.3]]),
+        # A hit is above the threshold.
+        ([[0.5]], [0.9], [[0.9, 0, 1, 0.5]]),
+        ([[0.500001]], [0.9], [[0.9, 1, 0, 0.500001]]),
+        # The better-scored one has the face first and loses it to the other: 0.8 is more.
+        ([[0.8, 0.7]], [0.2, 0.4], [[0.4, 1, 0, 0.7], [0.2, 0, 1, 0.1]]),
+        # Equal scores are one step.
+        ([[0.8, 0.0, 0.0]], [0.5, 0.5, 0.4], [[0.5, 1, 1, 0.8], [0.4, 0, 1, 0]]),
+        # Detections that touch no face only add false positives.
+        ([[0, 0.9, 0]], [0.9, 0.5, 0.1], [[0.9, 0, 1, 0], [0.5, 1, 0, 0.9], [0.1, 0, 1, 0]]),
+        (np.zeros((2, 0)), [], np.zeros((0, 4))),
+        (np.zeros((0, 2)), [0.9, 0.5], [[0.9, 0, 1, 0], [0.5, 0, 1, 0]]),
+    ],
+)
+def test_steps_of_a_picture_by_hand(similarity, scores, expected):
+    np.testing.assert_allclose(steps(similarity, scores), expected, atol=1e-15)
 
 
 @pytest.fixture
@@ -84,28 +68,11 @@ def test_curves_of_a_set_by_hand(roc):
     np.testing.assert_allclose(roc.precision, [2 / 4, 2 / 3, 1 / 2])
 
 
-def test_the_order_of_pictures_does_not_matter(roc):
-    rows = np.vstack(
-        [
-            steps([[0.0, 0.4]], [0.9, 0.3]),
-            steps([[0.8, 0.0], [0.0, 0.6]], [0.9, 0.5]),
-        ]
-    )
-    for one, other in zip(merge_steps(rows, 4)[:5], roc[:5], strict=True):
-        np.testing.assert_allclose(one, other)
-
-
 def test_rate_below_a_number_of_false_positives(roc):
     # Fewer than 2: the row of 0.5. Fewer than 3: the lowest threshold. Fewer than 1: none.
     assert rate_below(roc, roc.discrete, 2).item() == 0.5
     assert rate_below(roc, roc.continuous, 3).item() == pytest.approx(0.45)
     assert rate_below(roc, roc.discrete, 1).item() == 0.0
-
-
-def test_no_detections_and_no_faces():
-    empty = merge_steps(np.zeros((0, 4)), 0)
-    assert len(empty.threshold) == 0
-    assert rate_below(empty, empty.discrete, 1000).item() == 0.0
 
 
 LINE = torch.tensor([[3.0, 0.0, 0.0, 8.0, 5.0]], dtype=torch.float64)  # x from 5 to 11 at y = 5
@@ -135,9 +102,10 @@ def test_values_by_hand():
             "fddb/continuous_2": 5 / 7 / 2,
         }
     )
-    assert (metric.images, metric.detections, metric.roc().faces) == (2, 2, 2)
+    assert (metric.images, metric.detections, metric.curves().faces) == (2, 2, 2)
 
 
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_a_picture_seen_twice_counts_once():
     once, twice = FddbRoc(), FddbRoc()
     for metric, indices in ((once, (0, 1)), (twice, (1, 0, 1))):
@@ -145,6 +113,10 @@ def test_a_picture_seen_twice_counts_once():
             metric.update([found([5, 5, 9 + index, 5, 0.9])], [target(index)])
     assert twice.compute() == once.compute()
     assert (twice.images, twice.detections) == (2, 2)
+    assert pickle.loads(pickle.dumps(twice)).compute() == once.compute()
+    twice.reset()
+    assert twice.images == 0
+    assert {value.item() for value in FddbRoc().compute().values()} == {0.0}
 
 
 def test_the_size_of_a_picture_cuts_its_regions():
@@ -178,19 +150,6 @@ def test_detections_may_be_ellipses():
     ellipse = EllipseDetections(AROUND, torch.tensor([0.9]), LINE)
     metric.update([ellipse], [target()])
     assert metric.compute()["fddb/continuous_1000"].item() == 1.0
-
-
-@pytest.mark.filterwarnings("ignore:The ``compute`` method")
-def test_nothing_was_seen():
-    assert {value.item() for value in FddbRoc().compute().values()} == {0.0}
-
-
-def test_pickling_and_reset():
-    metric = FddbRoc()
-    metric.update([found([5, 5, 9, 5, 0.9])], [target()])
-    assert pickle.loads(pickle.dumps(metric)).compute() == metric.compute()
-    metric.reset()
-    assert metric.images == 0
 
 
 def test_misspelt_mode():

@@ -51,7 +51,7 @@ def score(widths):
 
 def test_every_row_is_the_tools(stored):
     metric = score(WIDTHS)
-    roc = metric.roc()
+    roc = metric.curves()
     assert (metric.images, metric.detections, roc.faces) == (2845, 7375, 5171)
     threshold, false_positives, discrete, continuous, precision = stored.T
     # The tool prints six digits.
@@ -67,7 +67,7 @@ def test_every_row_is_the_tools(stored):
 
 def test_without_the_pictures_sizes(stored):
     metric = score({})
-    roc = metric.roc()
+    roc = metric.curves()
     # At equal thresholds: nine faces of 5,171 are missed where the border is not known.
     assert np.abs(roc.discrete - stored[:, 2]).max() < 0.002
     assert np.abs(roc.continuous - stored[:, 3]).max() < 0.001

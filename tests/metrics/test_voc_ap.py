@@ -12,7 +12,6 @@ import torch
 from facedet.errors import UsageError
 from facedet.metrics.functional import average_precision
 from facedet.metrics.voc import (
-    PictureSet,
     VocAP,
     eleven_point_precision,
     match_faces,
@@ -32,40 +31,31 @@ def match(boxes, faces, **options):
     return match_faces(rows(*boxes), rows(*faces), **options).tolist()
 
 
-def test_sides_are_counted_in_whole_pixels():
+FACE, THIN = (0, 0, 9, 9), (0, 0, 0, 9)
+
+
+def test_matching_by_hand():
     # 10 x 5 of 10 x 10 px is 0.5, which is not above 0.5; 10 x 6 is.
-    assert match([(0, 0, 9, 4), (0, 0, 9, 5)], [(0, 0, 9, 9)]) == [-1, 0]
-    assert match([(0, 0, 9, 4)], [(0, 0, 9, 9)], threshold=0.49) == [0]
-
-
-def test_of_equal_overlaps_the_last_face_is_taken():
-    assert match([(0, 0, 9, 9)], [(0, 0, 9, 9), (0, 0, 9, 9), (20, 0, 29, 9)]) == [1]
-
-
-def test_boxes_that_only_touch_share_nothing():
-    # With whole pixels they would share a column of 10: 10 of 15 px.
-    thin = (0, 0, 0, 9)
-    assert match([thin], [thin], threshold=0.1) == [-1]
+    assert match([(0, 0, 9, 4), (0, 0, 9, 5)], [FACE]) == [-1, 0]
+    assert match([(0, 0, 9, 4)], [FACE], threshold=0.49) == [0]
+    # Of equal overlaps the last.
+    assert match([FACE], [FACE, FACE, (20, 0, 29, 9)]) == [1]
+    # Boxes without an area share nothing; with whole pixels they would share a column of 10.
+    assert match([THIN], [THIN], threshold=0.1) == [-1]
     assert match([(0, 0, 1, 9)], [(0, 0, 1, 9)], threshold=0.1) == [0]
+    assert match([], [FACE]) == []
+    assert match([FACE], []) == [-1]
 
 
-def test_nothing_to_match():
-    assert match([], [(0, 0, 9, 9)]) == []
-    assert match([(0, 0, 9, 9)], []) == [-1]
-
-
-def one_picture(scores, ignore):
-    scores = torch.tensor(scores, dtype=torch.float64)
-    faces, flags = torch.zeros(len(ignore), 4), torch.tensor(ignore, dtype=torch.bool)
-    boxes = torch.zeros(len(scores), 4)
-    return PictureSet(boxes, scores, [len(boxes)], faces, flags, [len(faces)])
+def rank(scores, matched, counts):
+    scores, counts = torch.tensor(scores, dtype=torch.float64), torch.tensor(counts)
+    return rank_pictures(scores, torch.tensor(matched, dtype=torch.long), counts[:, None])
 
 
 def test_curve_by_hand():
     # Faces: 0 and 1 count, 2 is to be ignored. In order of the scores: face 0; none; face 2, which
     # does not count; face 0 again, a false positive; face 1.
-    pictures = one_picture([0.9, 0.5, 0.8, 0.6, 0.7], [False, False, True])
-    curve, found = rank_pictures(pictures, torch.tensor([0, 1, -1, 0, 2]))
+    curve, found = rank([0.9, 0.5, 0.8, 0.6, 0.7], [0, 1, -1, 0, 2], [True, True, False])
     assert found.tolist() == [True, True, False, False, False]
     assert curve.faces == 2
     assert curve.threshold.tolist() == [0.9, 0.8, 0.6, 0.5]
@@ -78,14 +68,12 @@ def test_curve_by_hand():
 
 
 def test_equal_scores_count_in_the_order_of_the_rows():
-    pictures = one_picture([0.5, 0.5], [False])
     for order, precision in (([0, -1], [1, 1 / 2]), ([-1, 0], [0, 1 / 2])):
-        curve, _ = rank_pictures(pictures, torch.tensor(order))
-        assert curve.precision.tolist() == precision
+        assert rank([0.5, 0.5], order, [True])[0].precision.tolist() == precision
 
 
 def test_no_detections():
-    curve, _ = rank_pictures(one_picture([], [False]), torch.zeros(0, dtype=torch.long))
+    curve, _ = rank([], [], [True])
     assert average_precision(curve.precision, curve.recall).item() == 0.0
     assert eleven_point_precision(curve.precision, curve.recall).item() == 0.0
 
@@ -97,9 +85,7 @@ def test_refinement_by_hand():
     # becomes 40 x 30 px.
     moved = refine_boxes(rows((20, 30, 40, 50)), own, face)
     np.testing.assert_allclose(moved, [[16, 27, 56, 57]])
-
-
-def test_refinement_takes_the_mean_of_the_matches():
+    # The mean of two matches; without any nothing moves.
     own = rows((0, 0, 10, 10), (0, 0, 20, 20))
     faces = rows((1, 0, 11, 10), (6, 0, 26, 20))  # d = 0.1 and 0.3, same sizes
     np.testing.assert_allclose(refine_boxes(own, own, faces)[0], [2, 0, 12, 10])

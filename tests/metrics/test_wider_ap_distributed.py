@@ -12,7 +12,7 @@ def run_rank(rank, folder, shares, results):
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=len(shares)
     )
-    metric = feed(WiderAP(expected_images=6), random_images(), shares[rank])
+    metric = feed(WiderAP(), random_images(), shares[rank])
     values = {name: value.item() for name, value in metric.compute().items()}
     results[rank] = (values, metric.images, metric.detections)
     torch.distributed.destroy_process_group()

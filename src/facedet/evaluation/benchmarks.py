@@ -193,7 +193,7 @@ class Fddb(Benchmark):
 
     def rows(self, metric: FddbRoc, report: Mapping[str, Any]) -> list[Row]:
         """Both rates at each number of false positives."""
-        faces = metric.roc().faces
+        faces = metric.curves().faces
         return [
             Row(f"{name}, {limit:,} FP", "TPR", report[f"fddb/{name}_{limit}"], faces)
             for limit in metric.false_positives
@@ -202,12 +202,12 @@ class Fddb(Benchmark):
 
     def curves(self, metric: FddbRoc) -> dict[str, np.ndarray]:
         """Both rates over the threshold."""
-        columns = metric.roc()._asdict()
+        columns = metric.curves()._asdict()
         return {name: values for name, values in columns.items() if name != "faces"}
 
     def draw(self, path: Path, metric: FddbRoc, report: Mapping[str, Any], title: str) -> None:
         """Both rates over the false positives."""
-        roc = metric.roc()
+        roc = metric.curves()
         rates = {"discrete": roc.discrete, "continuous": roc.continuous}
         plot_roc(path, roc.false_positives, rates, max(metric.false_positives), title)
 

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torchmetrics import Metric
 
 from facedet.errors import UsageError
 from facedet.metrics.regions import similarities
-from facedet.metrics.states import first_places, stack_rows, to_state
+from facedet.metrics.states import PictureMetric
 from facedet.structures import Detections
 
 Ellipses = Literal["masks", "boxes"]
@@ -86,31 +85,20 @@ def merge_steps(steps: np.ndarray, faces: int) -> Roc:
     threshold, place = np.unique(steps[:, 0], return_inverse=True)
     added = np.stack([np.bincount(place, column, len(threshold)) for column in steps[:, 1:].T])
     hits, false, sums = added[:, ::-1].cumsum(axis=1)[:, ::-1]
-    return Roc(
-        threshold,
-        false,
-        hits / max(faces, 1),
-        sums / max(faces, 1),
-        hits / np.maximum(hits + false, 1),
-        faces,
-    )
+    rates = hits / max(faces, 1), sums / max(faces, 1)
+    return Roc(threshold, false, *rates, hits / np.maximum(hits + false, 1), faces)
 
 
 def rate_below(roc: Roc, rates: np.ndarray, false_positives: int) -> Tensor:
-    """The rate at the lowest threshold that leaves fewer false positives than this.
+    """The rate, of `rates` [T], at the lowest threshold that leaves fewer false positives.
 
     A float64 scalar; 0 if no threshold leaves so few.
-
-    Args:
-        roc: the curves.
-        rates: [T], one of them.
-        false_positives: 1,000 in the published comparisons.
     """
     places = np.flatnonzero(roc.false_positives < false_positives)
     return torch.tensor(rates[places[0]] if len(places) else 0.0, dtype=torch.float64)
 
 
-class FddbRoc(Metric):
+class FddbRoc(PictureMetric):
     """True positive rates of FDDB's protocol, its ten folds taken together.
 
     Regions are cut at the picture's border, as the official tool does, where the size of the
@@ -128,13 +116,6 @@ class FddbRoc(Metric):
         UsageError: `ellipses` is none of these.
     """
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-
-    steps: list[Tensor]
-    pictures: list[Tensor]
-
     def __init__(
         self,
         false_positives: Sequence[int] = (1000, 2000),
@@ -142,24 +123,21 @@ class FddbRoc(Metric):
         side: int = 450,
         ellipses: Ellipses = "masks",
     ) -> None:
-        super().__init__()
+        # Per image: index, detections, steps, faces, whether its size is known.
+        super().__init__(5, steps=4)
         if ellipses not in get_args(Ellipses):
             raise UsageError(f"ellipses={ellipses!r} is none of {', '.join(get_args(Ellipses))}")
         self.false_positives = tuple(false_positives)
         self.threshold = threshold
         self.side = side
         self.ellipses = ellipses
-        self.set_dtype(torch.float64)
-        self.add_state("steps", default=[], dist_reduce_fx="cat")  # [K · 4] of `picture_steps`
-        # Per image: index, steps, faces, detections, whether its size is known.
-        self.add_state("pictures", default=[], dist_reduce_fx="cat")  # [I · 5]
 
     def update(
         self,
         detections: Sequence[Detections | EllipseDetections],
         targets: Sequence[EllipseTarget],
     ) -> None:
-        """Adds images; one that is seen again, by its `index`, counts once.
+        """Adds images.
 
         Args:
             detections: per image, as rectangles (x2 = x + w) or as ellipses, in pixels of the
@@ -171,61 +149,39 @@ class FddbRoc(Metric):
         """
         for found, target in zip(detections, targets, strict=True):
             size = target.size or (self.side, self.side)
-            scores = found.scores.detach().cpu().double().numpy()
-            ellipses = found.ellipses if isinstance(found, EllipseDetections) else None
-            similarity = similarities(
-                self._shapes(target.boxes, target.ellipses),
-                self._shapes(found.boxes, ellipses),
-                size,
+            faces, shapes = target.boxes, found.boxes
+            if self.ellipses == "masks":
+                faces = target.ellipses
+                shapes = found.ellipses if isinstance(found, EllipseDetections) else shapes
+            similarity = similarities(_array(faces), _array(shapes), size)
+            steps = torch.from_numpy(
+                picture_steps(similarity, _array(found.scores), self.threshold)
             )
-            rows = picture_steps(similarity, scores, self.threshold)
-            counts = [target.index, len(rows), len(target.boxes), len(scores), bool(target.size)]
-            self.steps.append(to_state(torch.from_numpy(rows).flatten(), self.device))
-            self.pictures.append(to_state(torch.tensor(counts), self.device))
+            known = target.size is not None
+            counts = [target.index, len(found.scores), len(steps), len(faces), known]
+            self.add(pictures=torch.tensor(counts), steps=steps)
 
-    def compute(self) -> dict[str, Tensor]:
-        """Rates in [0, 1] over all images, as "fddb/discrete_1000" and "fddb/continuous_1000"."""
-        roc = self.roc()
-        rates = {"discrete": roc.discrete, "continuous": roc.continuous}
+    def make_curves(self, pictures: Tensor, *tables: Tensor) -> Roc:
+        """Both curves."""
+        return merge_steps(tables[0].numpy(), int(pictures[:, 3].sum()))
+
+    def values(self, curves: Roc) -> dict[str, Tensor]:
+        """Both rates below each number, as "fddb/discrete_1000" and "fddb/continuous_1000"."""
         return {
-            f"fddb/{name}_{limit}": to_state(rate_below(roc, column, limit), self.device)
+            f"fddb/{name}_{limit}": rate_below(curves, getattr(curves, name), limit)
             for limit in self.false_positives
-            for name, column in rates.items()
+            for name in ("discrete", "continuous")
         }
-
-    def roc(self) -> Roc:
-        """The curves over all images seen."""
-        table = stack_rows(self.pictures, 5).long()
-        places = first_places(table[:, 0])
-        steps = stack_rows(self.steps, 4).split(table[:, 1].tolist())
-        rows = torch.cat([steps[place] for place in places] or [torch.zeros(0, 4)]).double()
-        return merge_steps(rows.numpy(), int(table[places, 2].sum()))
-
-    @property
-    def images(self) -> int:
-        """Images seen, each counted once."""
-        return len(self._seen())
-
-    @property
-    def detections(self) -> int:
-        """Detections in them."""
-        return int(self._seen()[:, 3].sum())
 
     def settings(self) -> dict[str, Any]:
         """What the values depend on, for a report; `border` tells how many sizes are known."""
-        known = int(self._seen()[:, 4].sum())
+        known = int(self.seen()[:, 4].sum())
         return {
             "similarity": self.threshold,
             "ellipses": self.ellipses,
             "border": f"{known:,} pictures' own, {self.images - known:,} at {self.side} px",
         }
 
-    def _shapes(self, boxes: Tensor, ellipses: Tensor | None) -> np.ndarray:
-        """Ellipses [N, 5] where there are some and `ellipses` wants them, boxes [N, 4] if not."""
-        shapes = boxes if ellipses is None or self.ellipses == "boxes" else ellipses
-        return shapes.detach().cpu().double().numpy()
 
-    def _seen(self) -> Tensor:
-        """The rows [I, 5] of the images, without repetitions."""
-        table = stack_rows(self.pictures, 5)
-        return table[first_places(table[:, 0])]
+def _array(values: Tensor) -> np.ndarray:
+    return values.detach().cpu().double().numpy()

@@ -69,7 +69,7 @@ def judge_detections(match: Tensor, scores: Tensor, in_subset: Tensor) -> tuple[
 
 
 def normalise_scores(scores: Tensor) -> Tensor:
-    """Scores [N] stretched to float64 0 … 1 over the whole set; all 1 where they are equal."""
+    """Scores [N] stretched to 0 … 1 (float64) over the whole set; all 1 where they are equal."""
     scores = scores.double()
     if not len(scores) or scores.min() == scores.max():
         return torch.ones_like(scores)
@@ -92,14 +92,12 @@ def precision_recall(
         precision [T] and recall [T], float64; 0 where nothing was detected yet or no face is.
     """
     levels = 1 - torch.arange(1, thresholds + 1, dtype=torch.float64) / thresholds
-    proposed = _count_from(scores[proposals], levels)
-    recalled = _count_from(scores[recalls], levels)
+    # How many scores reach each level.
+    proposed, recalled = (
+        (len(some) - torch.searchsorted(some.double().sort().values, levels)).double()
+        for some in (scores[proposals], scores[recalls])
+    )
     return recalled / proposed.clamp(min=1), recalled / max(faces, 1)
-
-
-def _count_from(scores: Tensor, levels: Tensor) -> Tensor:
-    """How many scores reach each level, [T] float64."""
-    return (len(scores) - torch.searchsorted(scores.double().sort().values, levels)).double()
 
 
 def average_precision(precision: Tensor, recall: Tensor) -> Tensor:

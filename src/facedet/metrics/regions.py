@@ -33,18 +33,19 @@ def similarities(faces: np.ndarray, found: np.ndarray, size: tuple[int, int]) ->
     >>> similarities(np.array([[0., 0., 9., 9.]]), np.array([[0., 0., 9., 4.]]), (20, 20)).item()
     0.5
     """
-    a, b = _draw(faces, size), _draw(found, size)
+    a, b = (
+        (draw_ellipses if shapes.shape[1] == 5 else draw_rectangles)(shapes, size)
+        for shapes in (faces, found)
+    )
     shared = _shared(a, b)
     union = a.areas[:, None] + b.areas[None, :] - shared
     return shared / np.maximum(union, 1)
 
 
 def draw_rectangles(boxes: np.ndarray, size: tuple[int, int]) -> Drawn:
-    """Boxes [N, 4] xyxy as filled rectangles, both rounded corners inside.
+    """Boxes [N, 4] xyxy px as filled rectangles, both rounded corners inside.
 
-    Args:
-        boxes: in pixels; single precision decides on the rounding, half goes to the even pixel.
-        size: (height, width) of the picture.
+    Single precision decides on the rounding; half goes to the even pixel.
     """
     corners = np.rint(boxes.astype(np.float32)).astype(np.int64).reshape(-1, 2, 2)
     # OpenCV draws a rectangle whichever of its corners is named first.
@@ -61,11 +62,9 @@ def draw_ellipses(ellipses: np.ndarray, size: tuple[int, int]) -> Drawn:
     """
     centres = np.rint(ellipses[:, 3:].astype(np.float32)).astype(np.int64)
     axes = ellipses[:, :2].astype(np.int64)
-    squares, cos, sin = axes**2, np.cos(ellipses[:, 2]) ** 2, np.sin(ellipses[:, 2]) ** 2
-    reach = np.stack(
-        [squares[:, 0] * cos + squares[:, 1] * sin, squares[:, 0] * sin + squares[:, 1] * cos], 1
-    )
-    reach = np.ceil(np.sqrt(reach)).astype(np.int64) + _DRAWN_MARGIN
+    (a, b), cos, sin = axes.T**2, np.cos(ellipses[:, 2]) ** 2, np.sin(ellipses[:, 2]) ** 2
+    reach = np.sqrt(np.column_stack([a * cos + b * sin, a * sin + b * cos]))
+    reach = np.ceil(reach).astype(np.int64) + _DRAWN_MARGIN
     windows, _, _ = _full_windows(np.hstack([centres - reach, centres + reach + 1]), size)
     masks = []
     for window, centre, axis, angle in zip(windows, centres, axes, ellipses[:, 2], strict=True):
@@ -76,11 +75,6 @@ def draw_ellipses(ellipses: np.ndarray, size: tuple[int, int]) -> Drawn:
         masks.append(mask)
     areas = np.array([np.count_nonzero(mask) for mask in masks], dtype=np.int64)
     return Drawn(windows, areas, masks)
-
-
-def _draw(shapes: np.ndarray, size: tuple[int, int]) -> Drawn:
-    """Regions of either kind, distinguished by their columns."""
-    return (draw_ellipses if shapes.shape[1] == 5 else draw_rectangles)(shapes, size)
 
 
 def _full_windows(windows: np.ndarray, size: tuple[int, int]) -> Drawn:
@@ -104,8 +98,8 @@ def _shared(a: Drawn, b: Drawn) -> np.ndarray:
         if b.masks is None:
             counts[row] = _count_inside(mask, window, b.windows)
         else:
-            others = zip(b.masks, b.windows, strict=True)
-            counts[row] = [_count_both(mask, window, *other) for other in others]
+            others = zip(b.windows, b.masks, strict=True)
+            counts[row] = [_count_both(window, mask, *other) for other in others]
     return counts
 
 
@@ -119,14 +113,11 @@ def _count_inside(mask: np.ndarray, window: np.ndarray, others: np.ndarray) -> n
     return sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1]
 
 
-def _count_both(
-    mask: np.ndarray, window: np.ndarray, other_mask: np.ndarray, other: np.ndarray
-) -> int:
-    """Pixels that are in both of two masks."""
-    x1, y1 = np.maximum(window[:2], other[:2])
-    x2, y2 = np.minimum(window[2:], other[2:])
+def _count_both(a: np.ndarray, mask: np.ndarray, b: np.ndarray, other: np.ndarray) -> int:
+    """Pixels that are in both masks, of the windows a and b."""
+    x1, y1 = np.maximum(a[:2], b[:2])
+    x2, y2 = np.minimum(a[2:], b[2:])
     if x1 >= x2 or y1 >= y2:
         return 0
-    part = mask[y1 - window[1] : y2 - window[1], x1 - window[0] : x2 - window[0]]
-    other_part = other_mask[y1 - other[1] : y2 - other[1], x1 - other[0] : x2 - other[0]]
-    return int((part & other_part).sum())
+    part = mask[y1 - a[1] : y2 - a[1], x1 - a[0] : x2 - a[0]]
+    return int((part & other[y1 - b[1] : y2 - b[1], x1 - b[0] : x2 - b[0]]).sum())

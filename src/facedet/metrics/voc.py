@@ -10,24 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from facedet import boxes as box_ops
 from facedet.errors import UsageError
 from facedet.metrics.functional import average_precision, judge_detections
-from facedet.metrics.states import first_places, stack_rows, to_state
+from facedet.metrics.states import PictureMetric
 from facedet.structures import Detections, Target
-
-
-class PictureSet(NamedTuple):
-    """Detections and faces of all pictures in one row each, the pictures one after the other."""
-
-    boxes: Tensor  # [D, 4] float64 xyxy px
-    scores: Tensor  # [D] float64
-    detections: list[int]  # of each picture
-    faces: Tensor  # [F, 4] float64 xyxy px
-    ignore: Tensor  # [F] bool
-    face_counts: list[int]  # of each picture
 
 
 class Ranked(NamedTuple):
@@ -60,42 +48,48 @@ def match_faces(boxes: Tensor, faces: Tensor, threshold: float = 0.5) -> Tensor:
     return torch.where(reached, best, -1)
 
 
-def match_pictures(pictures: PictureSet, threshold: float) -> Tensor:
-    """The face [D] that each detection of the set matches, an index into all faces, or -1."""
-    matches, first = [], 0
-    for boxes, faces in zip(
-        pictures.boxes.split(pictures.detections),
-        pictures.faces.split(pictures.face_counts),
-        strict=True,
-    ):
-        match = match_faces(boxes, faces, threshold)
+def match_pictures(
+    boxes: Tensor, sizes: list[int], faces: Tensor, face_sizes: list[int], threshold: float
+) -> Tensor:
+    """Matches a set, see `match_faces`, of which each picture has so many boxes and faces.
+
+    Returns:
+        Index [D] int64 into the faces [F, 4] of all pictures, or -1, for each of the boxes [D, 4].
+    """
+    matches, first = [torch.zeros(0, dtype=torch.long)], 0
+    for own, own_faces in zip(boxes.split(sizes), faces.split(face_sizes), strict=True):
+        match = match_faces(own, own_faces, threshold)
         matches.append(torch.where(match >= 0, match + first, -1))
-        first += len(faces)
-    return torch.cat(matches) if matches else torch.zeros(0, dtype=torch.long)
+        first += len(own_faces)
+    return torch.cat(matches)
 
 
-def rank_pictures(pictures: PictureSet, match: Tensor) -> tuple[Ranked, Tensor]:
+def rank_pictures(scores: Tensor, match: Tensor, counts: Tensor) -> tuple[Ranked, Tensor]:
     """Counts a matched set, over all pictures at once.
 
     A detection that matches a face to ignore does not count. Of those that match the same face,
     the best-scored one has found it and the others are false positives; equal scores count in the
     order of the rows.
 
+    Args:
+        scores: [D] of the detections.
+        match: the face [D] of each, -1 for none.
+        counts: [F, 1] bool, the faces that are not to be ignored.
+
     Returns:
         The curve, and whether each detection [D] is the one that found its face.
     """
-    counts = ~pictures.ignore[:, None]
-    counted, found = (flags[:, 0] for flags in judge_detections(match, pictures.scores, counts))
-    order = pictures.scores.argsort(descending=True, stable=True)
+    counted, found = (flags[:, 0] for flags in judge_detections(match, scores, counts))
+    order = scores.argsort(descending=True, stable=True)
     order = order[counted[order]]
     hits = found[order].double().cumsum(dim=0)
     faces = int(counts.sum())
     precision = hits / torch.arange(1, len(order) + 1, dtype=torch.float64)
-    return Ranked(pictures.scores[order], precision, hits / max(faces, 1), faces), found
+    return Ranked(scores[order], precision, hits / max(faces, 1), faces), found
 
 
 def refine_boxes(boxes: Tensor, own: Tensor, faces: Tensor) -> Tensor:
-    """Moves and scales all detections as the matched ones want it on average.
+    """Moves and scales all detections by what the matched ones lack on average.
 
     Args:
         boxes: all detections [D, 4], xyxy.
@@ -116,24 +110,6 @@ def refine_boxes(boxes: Tensor, own: Tensor, faces: Tensor) -> Tensor:
     return box_ops.from_cxcywh(torch.cat([centre, factor * every[:, 2:]], dim=1))
 
 
-def refined_curves(pictures: PictureSet, threshold: float, rounds: int) -> list[Ranked]:
-    """The curve of each round: matched, then refined and matched again.
-
-    Args:
-        pictures: the set.
-        threshold: see `match_faces`.
-        rounds: matchings; with 1 nothing is refined.
-    """
-    curves: list[Ranked] = []
-    for _ in range(rounds):
-        match = match_pictures(pictures, threshold)
-        curve, found = rank_pictures(pictures, match)
-        curves.append(curve)
-        moved = refine_boxes(pictures.boxes, pictures.boxes[found], pictures.faces[match[found]])
-        pictures = pictures._replace(boxes=moved)
-    return curves
-
-
 def eleven_point_precision(precision: Tensor, recall: Tensor) -> Tensor:
     """PASCAL VOC's average precision before 2010, a float64 scalar.
 
@@ -149,7 +125,7 @@ def eleven_point_precision(precision: Tensor, recall: Tensor) -> Tensor:
     return best.amax(dim=1).mean() if len(precision) else torch.zeros((), dtype=torch.float64)
 
 
-class VocAP(Metric):
+class VocAP(PictureMetric):
     """Average precision of AFW and Pascal Faces, with the boxes of the set refined as a whole.
 
     Args:
@@ -164,14 +140,6 @@ class VocAP(Metric):
         UsageError: there are less than one round.
     """
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-
-    found: list[Tensor]
-    faces: list[Tensor]
-    pictures: list[Tensor]
-
     def __init__(
         self,
         name: str = "voc",
@@ -180,22 +148,19 @@ class VocAP(Metric):
         min_face: float = 30,
         min_detection: float = 21,
     ) -> None:
-        super().__init__()
-        self.name = name
-        self.iou = iou
+        # Per image: index, all detections, those that are large enough, faces. Per detection: its
+        # corners and score; per face: its corners and whether it is to be ignored.
+        super().__init__(4, found=5, faces=5)
         if rounds < 1:
             raise UsageError(f"rounds={rounds}: expected at least 1, which refines nothing")
+        self.name = name
+        self.iou = iou
         self.rounds = rounds
         self.min_face = min_face
         self.min_detection = min_detection
-        self.set_dtype(torch.float64)
-        self.add_state("found", default=[], dist_reduce_fx="cat")  # [D · 5] x1, y1, x2, y2, score
-        self.add_state("faces", default=[], dist_reduce_fx="cat")  # [F · 5] x1, y1, x2, y2, ignore
-        # Per image: index, detections that are large enough, faces, all detections.
-        self.add_state("pictures", default=[], dist_reduce_fx="cat")  # [I · 4]
 
     def update(self, detections: Sequence[Detections], targets: Sequence[Target]) -> None:
-        """Adds images; one that is seen again, by its `index`, counts once.
+        """Adds images.
 
         Args:
             detections: per image, boxes [N, 4] xyxy pixels of the file in any float type.
@@ -211,64 +176,34 @@ class VocAP(Metric):
             boxes = target.boxes.cpu().double()
             small = ((boxes[:, 2:] - boxes[:, :2]) < self.min_face).any(dim=1)
             ignore = (target.ignore.cpu().bool() | small).double()[:, None]
-            listed = torch.cat([boxes, ignore], dim=1)
-            counts = torch.tensor([target.index, int(large.sum()), len(boxes), len(rows)])
-            self.found.append(to_state(rows[large].flatten(), self.device))
-            self.faces.append(to_state(listed.flatten(), self.device))
-            self.pictures.append(to_state(counts, self.device))
+            counts = torch.tensor([target.index, len(rows), int(large.sum()), len(boxes)])
+            faces = torch.cat([boxes, ignore], dim=1)
+            self.add(pictures=counts, found=rows[large], faces=faces)
 
-    def compute(self) -> dict[str, Tensor]:
-        """Average precisions in [0, 1]: "NAME/ap", "NAME/ap_11" (11 points), "NAME/ap_unrefined".
+    def make_curves(self, pictures: Tensor, *tables: Tensor) -> list[Ranked]:
+        """The curve of each round: matched, then refined and matched again."""
+        found, faces = tables
+        scores, listed = found[:, 4], faces[:, :4]
+        counts = ~faces[:, 4:].bool()
+        sizes, face_sizes = pictures[:, 2].tolist(), pictures[:, 3].tolist()
+        boxes = found[:, :4]
+        curves = []
+        for _ in range(self.rounds):
+            match = match_pictures(boxes, sizes, listed, face_sizes, self.iou)
+            curve, is_hit = rank_pictures(scores, match, counts)
+            curves.append(curve)
+            boxes = refine_boxes(boxes, boxes[is_hit], listed[match[is_hit]])
+        return curves
 
-        0 where there is no face.
-        """
-        curves = self.curves()
+    def values(self, curves: list[Ranked]) -> dict[str, Tensor]:
+        """The APs as "NAME/ap", "NAME/ap_11" (11 points) and "NAME/ap_unrefined"."""
         first, last = curves[0], curves[-1]
-        values = {
-            "ap": average_precision(last.precision, last.recall),
-            "ap_11": eleven_point_precision(last.precision, last.recall),
-            "ap_unrefined": average_precision(first.precision, first.recall),
+        return {
+            f"{self.name}/ap": average_precision(last.precision, last.recall),
+            f"{self.name}/ap_11": eleven_point_precision(last.precision, last.recall),
+            f"{self.name}/ap_unrefined": average_precision(first.precision, first.recall),
         }
-        return {f"{self.name}/{key}": to_state(value, self.device) for key, value in values.items()}
-
-    def curves(self) -> list[Ranked]:
-        """The curve of each round over all images seen."""
-        table = stack_rows(self.pictures, 4).long()
-        places = first_places(table[:, 0])
-        found = stack_rows(self.found, 5).split(table[:, 1].tolist())
-        faces = stack_rows(self.faces, 5).split(table[:, 2].tolist())
-        rows = torch.cat([found[place] for place in places] or [torch.zeros(0, 5)]).double()
-        listed = torch.cat([faces[place] for place in places] or [torch.zeros(0, 5)]).double()
-        pictures = PictureSet(
-            rows[:, :4],
-            rows[:, 4],
-            table[places, 1].tolist(),
-            listed[:, :4],
-            listed[:, 4].bool(),
-            table[places, 2].tolist(),
-        )
-        return refined_curves(pictures, self.iou, self.rounds)
-
-    @property
-    def images(self) -> int:
-        """Images seen, each counted once."""
-        return len(self._seen())
-
-    @property
-    def detections(self) -> int:
-        """Detections in them, with those that are too small to count."""
-        return int(self._seen()[:, 3].sum())
 
     def settings(self) -> dict[str, Any]:
         """What the values depend on, for a report."""
-        return {
-            "iou": self.iou,
-            "rounds": self.rounds,
-            "min_face": self.min_face,
-            "min_detection": self.min_detection,
-        }
-
-    def _seen(self) -> Tensor:
-        """The rows [I, 4] of the images, without repetitions."""
-        table = stack_rows(self.pictures, 4)
-        return table[first_places(table[:, 0])]
+        return {key: getattr(self, key) for key in ("iou", "rounds", "min_face", "min_detection")}
