@@ -11,65 +11,51 @@ from facedet.metrics.functional import (
     precision_recall,
 )
 
-
-def boxes(*rows):
-    return torch.tensor(rows, dtype=torch.float64).reshape(-1, 4)
+BOX = (0, 0, 9, 9)  # 10 x 10 px
 
 
-def test_no_detection_and_no_face_match_nothing():
-    assert match_detections(boxes(), boxes((0, 0, 9, 9))).tolist() == []
-    assert match_detections(boxes((0, 0, 9, 9)), boxes()).tolist() == [-1]
-    proposals, recalls = judge_detections(
-        torch.tensor([-1]), torch.tensor([0.5]), torch.zeros(0, 3, dtype=torch.bool)
-    )
-    assert proposals.tolist() == [[True, True, True]]
-    assert recalls.tolist() == [[False, False, False]]
+def match(boxes, faces, **options):
+    boxes, faces = (torch.tensor(some).double().reshape(-1, 4) for some in (boxes, faces))
+    return match_detections(boxes, faces, **options).tolist()
 
 
-def test_sides_are_counted_in_whole_pixels():
+def test_matching_by_hand():
+    assert match([], [BOX]) == []
+    assert match([BOX], []) == [-1]
     # 0..9 is 10 pixels: IoU = 10 * 5 / (100 + 50 - 50) = 0.5 reaches the threshold;
-    # without the +1 it would be 9 * 4 / 81 = 0.44.
-    assert match_detections(boxes((0, 0, 9, 9)), boxes((0, 0, 9, 4))).tolist() == [0]
-    # 0..3 is 4 pixels: 10 * 4 / 100 = 0.4.
-    assert match_detections(boxes((0, 0, 9, 9)), boxes((0, 0, 9, 3))).tolist() == [-1]
+    # without the +1 it would be 9 * 4 / 81 = 0.44. 0..3 is 4 pixels: 10 * 4 / 100 = 0.4.
+    assert match([BOX], [(0, 0, 9, 4)]) == [0]
+    assert match([BOX], [(0, 0, 9, 3)]) == [-1]
+    # Equal overlaps take the first face.
+    assert match([BOX], [(30, 0, 39, 9), BOX, BOX]) == [1]
 
 
 def test_quirk_takes_the_first_face_that_reaches_one_half():
-    # Against the 10 x 10 detection: face 0 has 60 / 100 = 0.6, face 1 has 90 / 100 = 0.9.
-    faces = boxes((0, 0, 9, 5), (0, 0, 9, 8))
-    assert match_detections(boxes((0, 0, 9, 9)), faces).tolist() == [1]
-    assert match_detections(boxes((0, 0, 9, 9)), faces, integer_quirk=True).tolist() == [0]
-
-
-def test_quirk_rounds_one_half_upwards():
-    # 50 / 100 = 0.5 exactly; round() would make it 0.
-    faces = boxes((0, 0, 9, 4))
-    assert match_detections(boxes((0, 0, 9, 9)), faces, integer_quirk=True).tolist() == [0]
-
-
-def test_equal_overlaps_take_the_first_face():
-    faces = boxes((30, 0, 39, 9), (0, 0, 9, 9), (0, 0, 9, 9))
-    assert match_detections(boxes((0, 0, 9, 9)), faces).tolist() == [1]
+    # Face 0 has 60 / 100 = 0.6, face 1 has 90 / 100 = 0.9.
+    faces = [(0, 0, 9, 5), (0, 0, 9, 8)]
+    assert match([BOX], faces) == [1]
+    assert match([BOX], faces, integer_quirk=True) == [0]
+    # 50 / 100 = 0.5 exactly is rounded upwards; round() would make it 0.
+    assert match([BOX], [(0, 0, 9, 4)], integer_quirk=True) == [0]
 
 
 def test_a_face_is_recalled_once_by_its_best_detection():
     # Face 0 is kept in both subsets, face 1 in the second only.
     kept = torch.tensor([[True, True], [False, True]])
-    match = torch.tensor([0, 0, 1, -1])
     scores = torch.tensor([0.3, 0.8, 0.5, 0.9])
-    proposals, recalls = judge_detections(match, scores, kept)
+    proposals, recalls = judge_detections(torch.tensor([0, 0, 1, -1]), scores, kept)
     # In the first subset the detection of face 1 is discarded; the weaker one of face 0 stays.
     assert proposals.tolist() == [[True, True], [True, True], [False, True], [True, True]]
     assert recalls.tolist() == [[False, False], [True, True], [False, True], [False, False]]
+    # Without a face.
+    proposals, recalls = judge_detections(torch.tensor([-1]), scores[:1], kept[:0])
+    assert (proposals.tolist(), recalls.tolist()) == ([[True, True]], [[False, False]])
 
 
 def test_normalised_scores_span_zero_to_one():
     assert normalise_scores(torch.tensor([2.0, 4.0, 3.0])).tolist() == [0.0, 1.0, 0.5]
     assert normalise_scores(torch.tensor([0.7, 0.7])).tolist() == [1.0, 1.0]
     assert normalise_scores(torch.zeros(0)).tolist() == []
-
-
-def test_scores_keep_their_float64_digits():
     scores = torch.tensor([0.0, 1e-12, 1.0], dtype=torch.float64)
     assert normalise_scores(scores)[1].item() == 1e-12
 
@@ -85,16 +71,12 @@ def test_curve_and_area_by_hand():
     assert recall.tolist() == [1 / 4, 1 / 4, 2 / 4, 3 / 4]
     # Every precision is raised to the best at a higher recall, 3/4, up to recall 3/4; 0 beyond.
     assert average_precision(precision, recall).item() == pytest.approx(9 / 16, abs=1e-15)
-
-
-def test_falling_precision_is_not_raised():
-    # 1/2 * 1 + (1 - 1/2) * 1/2 = 3/4
+    # Falling precision is not raised: 1/2 * 1 + (1 - 1/2) * 1/2.
     assert average_precision(torch.tensor([1.0, 0.5]), torch.tensor([0.5, 1.0])).item() == 0.75
 
 
 def test_nothing_divides_zero_by_zero():
     none = torch.zeros(0)
     precision, recall = precision_recall(none, none.bool(), none.bool(), faces=0)
-    assert precision.tolist() == [0.0] * 1000
-    assert recall.tolist() == [0.0] * 1000
+    assert precision.tolist() == recall.tolist() == [0.0] * 1000
     assert average_precision(precision, recall).item() == 0.0

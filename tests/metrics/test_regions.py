@@ -22,46 +22,26 @@ def pixels(shape, size=SIZE):
     return sorted(zip((columns + x1).tolist(), (rows + y1).tolist(), strict=True))
 
 
-def test_both_corners_of_a_rectangle_are_inside():
-    # 10 x 5 px.
-    assert draw_rectangles(np.array([[0.0, 0.0, 9.0, 4.0]]), SIZE).areas.tolist() == [50]
+def test_rectangles_by_hand():
+    boxes = [[0, 0, 9, 4], [-5, -5, 4, 4], [15, 8, 99, 99], [30, 0, 40, 5], [-9, -9, -2, -2]]
+    # 10 x 5; 5 x 5; 5 x 4; outside to the right; outside to the left.
+    assert draw_rectangles(np.array(boxes, float), SIZE).areas.tolist() == [50, 25, 20, 0, 0]
+    # 0.5 -> 0, 1.5 -> 2, 2.5 -> 2, 3.51 -> 4: x from 0 to 2, y from 2 to 4; corners may be swapped.
+    for corners in ([0.5, 1.5, 2.5, 3.51], [2.5, 3.51, 0.5, 1.5]):
+        assert draw_rectangles(np.array([corners]), SIZE).windows.tolist() == [[0, 2, 3, 5]]
 
 
-def test_corners_are_rounded_half_to_even():
-    # 0.5 -> 0, 1.5 -> 2, 2.5 -> 2, 3.51 -> 4: x from 0 to 2, y from 2 to 4.
-    drawn = draw_rectangles(np.array([[0.5, 1.5, 2.5, 3.51]]), SIZE)
-    assert drawn.windows.tolist() == [[0, 2, 3, 5]]
-
-
-def test_a_rectangle_is_cut_at_the_borders():
-    boxes = np.array([[-5, -5, 4, 4], [15, 8, 99, 99], [30, 0, 40, 5], [-9, -9, -2, -2]], float)
-    # 5 x 5; 5 x 4; outside to the right; outside to the left.
-    assert draw_rectangles(boxes, SIZE).areas.tolist() == [25, 20, 0, 0]
-
-
-def test_a_rectangle_with_swapped_corners_is_the_same():
-    box = np.array([[2.0, 3.0, 6.0, 5.0]])
-    turned = draw_rectangles(box[:, [2, 3, 0, 1]], SIZE)
-    assert turned.windows.tolist() == draw_rectangles(box, SIZE).windows.tolist()
-
-
-def test_a_flat_ellipse_is_a_line_along_its_first_axis():
+def test_flat_ellipses_by_hand():
+    # A line along the first axis.
     assert pixels(ellipse(3, 0, 0, 8, 5)) == [(x, 5) for x in range(5, 12)]
     assert pixels(ellipse(3, 0, 90, 8, 5)) == [(8, y) for y in range(2, 9)]
-
-
-def test_the_angle_turns_clockwise_on_the_screen():
+    # The angle turns clockwise on the screen.
     line = pixels(ellipse(4, 0, 45, 8, 5))
     assert (10, 7) in line
     assert (10, 3) not in line
-
-
-def test_axes_are_cut_and_centres_rounded_to_whole_pixels():
-    # 3.99 -> 3; 8.5 -> 8 and 5.5 -> 6, half to even.
+    # Axes are cut and centres rounded: 3.99 -> 3; 8.5 -> 8 and 5.5 -> 6, half to even.
     assert pixels(ellipse(3.99, 0.99, 0, 8.5, 5.5)) == [(x, 6) for x in range(5, 12)]
-
-
-def test_an_ellipse_is_cut_at_the_borders():
+    # Cut at the borders.
     assert pixels(ellipse(3, 0, 0, 1, 5)) == [(x, 5) for x in range(5)]
     drawn = draw_ellipses(ellipse(3, 2, 0, 99, 5), SIZE)
     assert (drawn.areas.tolist(), drawn.masks[0].size) == ([0], 0)

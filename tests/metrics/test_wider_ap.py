@@ -1,4 +1,4 @@
-"""The WIDER FACE metric: values by hand, against loops, and what may not change them."""
+"""The WIDER FACE metric: values by hand, against loops, in two processes."""
 
 import pickle
 import warnings
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wider_sets import detections, feed, load_file, one_subset, random_images, target
@@ -94,7 +95,7 @@ faces_of_image = st.lists(st.tuples(coordinate, coordinate, side, side, st.boole
 rows_of_image = st.lists(st.tuples(coordinate, coordinate, side, side, score), max_size=8)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(rows_of_image, faces_of_image), max_size=4), st.booleans())
 def test_equals_the_loops(drawn, quirk):
     images = [(rows, [f[:4] for f in faces], [f[4] for f in faces]) for rows, faces in drawn]
@@ -145,3 +146,38 @@ def test_wrong_subsets_name_the_image():
         WiderAP().update([detections([])], [target([(0, 0, 9, 9)], [[True]], 7)])
     with pytest.raises(ValueError, match="zip"):
         WiderAP().update([], [target([], np.zeros((0, 3)), 0)])
+
+
+def run_rank(rank, folder, shares, results):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=len(shares)
+    )
+    metric = feed(WiderAP(), random_images(), shares[rank])
+    values = {name: value.item() for name, value in metric.compute().items()}
+    results[rank] = (values, metric.images, metric.detections)
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "shares",
+    [
+        [[0, 1, 2, 3], [4, 5]],
+        [[0, 2, 4, 0], [1, 3, 5, 1]],  # padded by a sampler
+        [[0, 1, 2, 3, 4, 5], []],
+    ],
+    ids=["uneven", "padded", "idle"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_two_processes_agree_with_one(tmp_path, shares):
+    context = torch.multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        results = manager.dict()
+        torch.multiprocessing.spawn(
+            run_rank, args=(str(tmp_path), shares, results), nprocs=len(shares)
+        )
+        found = dict(results)
+    alone = feed(WiderAP(), random_images(), range(6))
+    expected = {name: value.item() for name, value in alone.compute().items()}
+    assert found == {0: (expected, 6, 96), 1: (expected, 6, 96)}
