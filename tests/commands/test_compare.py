@@ -244,5 +244,5 @@ def test_latency_is_measured_where_asked_for(published, run_of, monkeypatch, cap
 
 def test_a_network_that_is_none(published, run_of):
     run = run_of("a1", network={"_target_": "os.system"})
-    with pytest.raises(FacedetError, match="wants to build 'os.system', which is refused"):
+    with pytest.raises(FacedetError, match="building 'os.system' is refused"):
         call("--curves", published, "--run", run)

@@ -9,7 +9,7 @@ import torch
 
 import facedet
 from facedet.weights import zoo as registry
-from facedet.weights.released_extd import KNOWN_FILES
+from facedet.weights.released_extd import RELEASED
 from facedet.weights.store import build_net, read_weights, save_weights
 from facedet.weights.zoo import NamedWeights
 from reference.named_weights import released_bytes, write_card
@@ -125,27 +125,6 @@ def test_a_file_put_there_by_hand(cli, named, cached, released):
     assert cli("weights", "fetch", "theirs").code == 0
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        ({"status": 404}, "cannot be fetched (Not Found)"),
-        ({"status": 500}, "cannot be fetched (Internal Server Error)"),
-        ({"says": 400_000}, "of 400,000 bytes"),
-        ({"body": b"<html>"}, "what arrived has SHA-256"),
-    ],
-)
-def test_downloads_that_go_wrong(cli, named, cached, server, released, answer, words):
-    server.serve("theirs.pth", **{"body": released, **answer})
-    cli("weights", "fetch", "theirs").check_error(1, named["theirs"].url, words)
-    assert not list(cached.parent.glob("[!.]*"))
-
-
-def test_a_cache_that_cannot_be_written(cli, named, tmp_path):
-    (tmp_path / "taken").write_text("a file")
-    result = cli("weights", "fetch", "theirs", "--cache", tmp_path / "taken")
-    result.check_error(1, tmp_path / "taken", "cannot be made")
-
-
 def test_fetching_all_goes_on_after_a_failure(cli, named, cached, tmp_path):
     url = "http://127.0.0.1:9/lost.pth"
     named["lost"] = named["theirs"]._replace(name="lost", url=url)
@@ -166,10 +145,7 @@ def test_a_damaged_file_in_the_cache_is_made_again(cli, named, cached, server):
     data = cached.read_bytes()
     cached.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     cli("weights", "verify", "theirs").check_error(1, cached, "is damaged")
-    result = cli("weights", "fetch", "theirs")
-    assert (result.code, result.out) == (0, f"theirs: {cached}\n")
-    assert "is damaged" in result.err
-    assert result.err.endswith("; made again\n")
+    assert cli("weights", "fetch", "theirs").out == f"theirs: {cached}\n"
     assert cli("weights", "verify", "theirs").code == 0
     assert server.asked == ["/theirs.pth"]
 
@@ -192,7 +168,7 @@ def test_verify_goes_on_after_a_failure(cli, named, shipped, tmp_path):
     result.check_error(1, nowhere, "no such weights file")
     assert result.out.startswith("ours: sound")
     shipped.unlink()
-    cli("weights", "verify").check_error(1, "ours: these weights are not part of this")
+    cli("weights", "verify").check_error(1, "ours: is not part of this installation")
 
 
 def test_weights_that_are_not_those_of_the_name(cli, named, shipped, cached, released):
@@ -200,13 +176,10 @@ def test_weights_that_are_not_those_of_the_name(cli, named, shipped, cached, rel
     write_card(shipped.with_suffix(".md"), sha256="a" * 64)
     cli("weights", "verify").check_error(1, shipped, "expected aaaa", again)
     shipped.with_suffix(".md").unlink()
-    cli("weights", "verify").check_error(1, shipped, "has no model card", again)
-    write_card(shipped.with_suffix(".md"))
-    named["ours"] = named["ours"]._replace(parameters=162_352)
-    cli("weights", "verify").check_error(1, shipped, "holds 56,038 parameters, expected 162,352")
+    cli("weights", "verify").check_error(1, shipped, "expected that of its model card", again)
     cached.parent.mkdir()
     copyfile(shipped, cached)
-    cli("weights", "verify", "theirs").check_error(1, cached, "of the released file is None")
+    cli("weights", "verify", "theirs").check_error(1, cached, "SHA-256 is None", "weights fetch")
     # A file of one's own that has the name may be anything.
     Path("ours").write_bytes(released)
     assert "62,939 parameters" in cli("weights", "verify", "ours").out
@@ -233,7 +206,7 @@ def test_cards(cli, named, shipped):
     cli("weights", "card", "ours").check_error(1, "ours: has no model card")
     card.write_text("# no head")
     for action in (["list"], ["card", "ours"], ["verify"]):
-        cli("weights", *action).check_error(1, card, "sha256")
+        cli("weights", *action).check_error(1, card, "not a readable model card")
 
 
 @pytest.mark.parametrize(
@@ -248,9 +221,7 @@ def test_cards(cli, named, shipped):
         (["card"], "card takes one name, not nothing"),
         (["card", "ours", "theirs"], "not ours theirs"),
         (["card", "banana"], "there are ours, theirs"),
-        (["card", "ours", "--cache", "a"], "--cache does not belong to card"),
         (["convert", "a.pth"], "convert takes SOURCE and TARGET, not a.pth"),
-        (["list", "--force"], "--force does not belong to list"),
     ],
 )
 def test_wrong_wishes(cli, named, words, said):
@@ -266,7 +237,7 @@ def test_the_real_files(cli, shared, server, tmp_path, monkeypatch, released_net
     monkeypatch.setenv("FACEDET_CACHE", str(tmp_path / "cache"))
     body = (shared / "reference" / "weights" / file).read_bytes()
     entry = registry.NAMED[name]
-    assert KNOWN_FILES[entry.sha256] == (file, width)
+    assert RELEASED[file] == entry.sha256
     assert abs(entry.size - len(body)) < 1000
     monkeypatch.setitem(registry.NAMED, name, entry._replace(url=server.serve(file, body)))
     assert cli("weights", "fetch", name).code == 0

@@ -5,7 +5,6 @@ from itertools import product
 
 import torch
 
-from facedet.errors import FacedetError
 from facedet.weights.released_extd import rename_key
 from facedet.weights.store import file_sha256
 
@@ -23,7 +22,7 @@ def released_bytes(net):
     for layer, kind in product(layers, _KINDS):
         try:
             name = rename_key(f"{layer}.{kind}")
-        except FacedetError:
+        except ValueError:
             continue
         if name in own:
             state[f"{layer}.{kind}"] = own[name]

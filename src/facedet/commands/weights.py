@@ -4,9 +4,12 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facedet.errors import FacedetError, UsageError
+
+if TYPE_CHECKING:
+    from facedet.weights.zoo import NamedWeights
 
 HELP = """Weights by name. Every option that takes a weights file takes a name as well.
   list     the names: size, whether they are here, parameters, what they are
@@ -53,10 +56,6 @@ def run(args: argparse.Namespace) -> int:
     if not fewest <= len(args.names) <= most:
         given = " ".join(args.names) or "nothing"
         raise UsageError(f"{args.action} {words}, not {given}")
-    if args.cache is not None and args.action in ("card", "convert"):
-        raise UsageError(f"--cache does not belong to {args.action}")
-    if args.force and args.action != "convert":
-        raise UsageError(f"--force does not belong to {args.action}")
     if args.cache is not None:
         args.cache = args.cache.expanduser()
     actions = {"list": _list, "fetch": _fetch, "verify": _verify, "card": _card}
@@ -85,41 +84,59 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
+def _find(name: str) -> "NamedWeights":
+    from facedet.weights.zoo import NAMED
+
+    if name not in NAMED:
+        raise UsageError(f"{name}: no such name: there are {', '.join(NAMED)}")
+    return NAMED[name]
+
+
 def _fetch(args: argparse.Namespace) -> int:
-    from facedet.weights.fetching import fetch
-    from facedet.weights.zoo import NAMED, cache_folder, find_named
+    from facedet.weights.fetching import require_file
+    from facedet.weights.store import read_weights, save_weights
+    from facedet.weights.zoo import NAMED, cache_folder
 
     cache = args.cache or cache_folder()
-    if args.names == ["all"]:
-        chosen = [named for named in NAMED.values() if named.url is not None]
-    else:
-        chosen = [find_named(name) for name in args.names]
+    is_all = args.names == ["all"]
+    chosen = [one for one in NAMED.values() if one.url] if is_all else map(_find, args.names)
 
-    def one(named: Any) -> str:  # noqa: ANN401
-        if named.url is None:
+    def fetch(named: "NamedWeights") -> str:
+        if named.url is None or named.sha256 is None:
             return f"{named.name}: is shipped with facedet, nothing to fetch"
-        return f"{named.name}: {fetch(named, cache)}"
+        # The released file stays in the folder; one put there by other means is taken.
+        released = cache / named.url.rpartition("/")[2]
+        require_file(released, named.url, named.sha256, "remove it, and fetch again")
+        return f"{named.name}: {save_weights(named.path(cache), read_weights(released))}"
 
-    return _each(one, chosen)
+    return _each(fetch, list(chosen))
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from facedet.weights.fetching import check
-    from facedet.weights.zoo import NAMED
+    from facedet.weights.store import build_coder, build_net, read_weights
+    from facedet.weights.zoo import NAMED, locate
+
+    def verify(name: str) -> str:
+        path, named = locate(name, args.cache), NAMED.get(name)
+        weights = read_weights(path)
+        build_coder(weights, path)
+        parameters = sum(value.numel() for value in build_net(weights, path).parameters())
+        info = weights.info
+        # A user's own file that has the name of ours may be anything.
+        if named is not None and path == named.path(args.cache):
+            found, expected = info.get("origin_sha256"), named.sha256
+            remedy = f"facedet weights fetch {name}"
+            if named.url is None:
+                card, remedy = named.card(), "install facedet again"
+                found, expected = info["sha256"], card.sha256 if card else "that of its model card"
+            if found != expected:
+                raise FacedetError(f"{path}: SHA-256 is {found}, expected {expected}: {remedy}")
+        numbers = f"{parameters:,} parameters, all finite, SHA-256 {info['sha256']}"
+        return f"{name}: sound: {numbers} ({info.get('source', 'unknown')})"
 
     # What ships must be there; what may be fetched need not.
-    here = [
-        name
-        for name, named in NAMED.items()
-        if named.url is None or named.path(args.cache).is_file()
-    ]
-
-    def one(name: str) -> str:
-        found = check(name, args.cache)
-        numbers = f"{found.parameters:,} parameters, all finite, SHA-256 {found.sha256}"
-        return f"{name}: sound: {numbers} ({found.source})"
-
-    return _each(one, args.names or here)
+    here = [name for name, one in NAMED.items() if not one.url or one.path(args.cache).is_file()]
+    return _each(verify, args.names or here)
 
 
 def _each(action: Callable[[Any], str], items: Sequence[Any]) -> int:
@@ -135,20 +152,18 @@ def _each(action: Callable[[Any], str], items: Sequence[Any]) -> int:
 
 
 def _card(args: argparse.Namespace) -> int:
-    from facedet.weights.zoo import find_named
-
-    named = find_named(args.names[0])
+    named = _find(args.names[0])
     card = named.card()
-    if card is not None:
-        print(card.text, end="")
-    elif named.url is None:
-        raise FacedetError(f"{named.name}: has no model card in this installation")
-    else:
+    if named.url is not None:
         print(
             f"# {named.name}\n\n{named.summary} (arXiv 1906.06579).\n\n"
             f"- parameters: {named.parameters:,}\n- from: {named.url}\n"
             f"- SHA-256: {named.sha256}\n- licence: {named.licence}"
         )
+    elif card is None:
+        raise FacedetError(f"{named.name}: has no model card in this installation")
+    else:
+        print(card.text, end="")
     return 0
 
 

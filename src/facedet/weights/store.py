@@ -17,16 +17,16 @@ from facedet.files import replacing
 from facedet.models.folding import fold
 from facedet.structures import CHECKPOINT_KEY
 from facedet.weights.released_extd import (
-    KNOWN_FILES,
+    RELEASED,
     import_released_extd,
     is_released_extd,
     released_config,
-    released_width,
 )
 from facedet.weights.trusted import build_untrusted
 from facedet.weights.zoo import locate
 
 FORMAT = "facedet-1"
+HOLDS_CODE = "holds more than tensors, or is no PyTorch file; nothing in it was run"
 
 
 class Weights(NamedTuple):
@@ -62,39 +62,23 @@ def read_weights(path: str | Path) -> Weights:
         FacedetError: the file is missing, damaged, something else, or holds code.
     """
     path = locate(path)
-    if path.stat().st_size == 0:
-        raise FacedetError(f"{path}: the weights file is empty")
     is_ours = path.suffix.lower() == ".safetensors"
     weights = _read_safetensors(path) if is_ours else _read_torch(path)
-    described = (weights.state, weights.config, weights.info)
-    if not all(isinstance(part, dict) for part in described):
-        raise FacedetError(f"{path}: its header does not describe a network")
-    if not all(isinstance(value, Tensor) for value in weights.state.values()):
-        raise FacedetError(f"{path}: holds something else than tensors")
+    described = all(isinstance(part, dict) for part in weights)
+    if not described or not all(isinstance(value, Tensor) for value in weights.state.values()):
+        raise FacedetError(f"{path}: does not describe a network")
     return weights._replace(info={**weights.info, "file": path.name, "sha256": file_sha256(path)})
 
 
 def build_net(weights: Weights, source: str | Path) -> nn.Module:
-    """The network of `weights`, in evaluation mode.
-
-    Args:
-        weights: from `read_weights`.
-        source: the file, for messages.
-    """
+    """The network of `weights`, in evaluation mode; `source` names the file in messages."""
     net = build_untrusted(weights.config.get("net"), str(source))
     load_state(net, weights.state, source)
     return net.eval()
 
 
 def load_network(weights: str | Path) -> nn.Module:
-    """A detector for inference: in evaluation mode, its normalisations folded in.
-
-    Args:
-        weights: a file, or a name of `facedet weights list`.
-
-    Raises:
-        FacedetError: as of `read_weights`.
-    """
+    """A detector for inference, its normalisations folded in; `weights` as for `read_weights`."""
     return fold(build_net(read_weights(weights), weights))
 
 
@@ -119,13 +103,9 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], source: str | Path) 
                 f"the network expects {list(value.shape)}; a narrower network's start a wider one "
                 "with widen=true"
             )
-        if value.is_floating_point() and not _is_finite(state[key]):
+        if value.is_floating_point() and not state[key].isfinite().all():
             raise FacedetError(f"{source}: {key} holds values that are not finite")
     net.load_state_dict(dict(state))
-
-
-def _is_finite(values: Tensor) -> bool:
-    return values.is_floating_point() and bool(values.isfinite().all())
 
 
 def build_coder(weights: Weights, source: str | Path) -> Any:  # noqa: ANN401
@@ -142,11 +122,8 @@ def save_weights(path: str | Path, weights: Weights) -> Path:
     path = Path(path)
     # Of the file that they were read from; a training's checkpoint differs from run to run.
     info = {key: value for key, value in weights.info.items() if key not in ("file", "sha256")}
-    metadata = {
-        "format": FORMAT,
-        "config": json.dumps(weights.config),
-        "info": json.dumps(info),
-    }
+    described = {"config": json.dumps(weights.config), "info": json.dumps(info)}
+    metadata = {"format": FORMAT, **described}
     tensors = {key: value.detach().cpu().contiguous() for key, value in weights.state.items()}
     metadata["content_sha256"] = _content_sha256(metadata, tensors)
     data = _sorted_header(save(tensors, metadata))
@@ -156,14 +133,9 @@ def save_weights(path: str | Path, weights: Weights) -> Path:
 
 
 def _sorted_header(data: bytes) -> bytes:
-    """The same safetensors file, with the entries of its header in order.
-
-    The library writes metadata in an order that changes from call to call; equal weights are to be
-    equal files.
-    """
+    """Sorts the header: the library's order changes, and equal weights must be equal files."""
     length = int.from_bytes(data[:8], "little")
     entries = json.loads(data[8 : 8 + length])
-    entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
     header = json.dumps(entries, separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode()
     header += b" " * (-len(header) % 8)  # the format aligns the tensors
     return len(header).to_bytes(8, "little") + header + data[8 + length :]
@@ -199,60 +171,53 @@ def _read_safetensors(path: Path) -> Weights:
     try:
         return Weights(state, json.loads(metadata["config"]), json.loads(metadata["info"]))
     except (KeyError, ValueError) as error:
-        raise FacedetError(f"{path}: its header does not describe a network ({error})") from error
+        raise FacedetError(f"{path}: does not describe a network ({one_line(error)})") from error
 
 
 def _read_torch(path: Path) -> Weights:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = "holds more than tensors, or is no PyTorch file; nothing in it was run"
-        raise FacedetError(f"{path}: {reason}") from error
-    # On damaged files the unpickler raises almost anything.
-    except Exception as error:
-        text = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
-        raise FacedetError(f"{path}: not a readable PyTorch file ({text})") from error
-    if isinstance(content, dict) and CHECKPOINT_KEY in content and "state_dict" in content:
-        return _from_checkpoint(content, path)
-    if isinstance(content, dict) and is_released_extd(content):
-        return _from_release(content, path)
+        raise FacedetError(f"{path}: {HOLDS_CODE}") from error
+    except Exception as error:  # on damaged files the unpickler raises almost anything
+        raise FacedetError(f"{path}: not a readable PyTorch file ({one_line(error)})") from error
+    try:
+        if isinstance(content, dict) and CHECKPOINT_KEY in content and "state_dict" in content:
+            return _from_checkpoint(content)
+        if isinstance(content, dict) and is_released_extd(content):
+            return _from_release(content, path)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise FacedetError(f"{path}: does not describe a network ({one_line(error)})") from error
     raise FacedetError(
         f"{path}: neither a checkpoint of ours nor a released EXTD state dict "
-        "(EXTD_32.pth, EXTD_48.pth, EXTD_64.pth)"
+        f"({', '.join(RELEASED)})"
     )
 
 
-def _from_checkpoint(content: dict[str, Any], path: Path) -> Weights:
-    try:
-        state = {
-            key.removeprefix("net."): value
-            for key, value in content["state_dict"].items()
-            if key.startswith("net.")
-        }
-        config = model_config(content[CHECKPOINT_KEY]["config"])
-    except (AttributeError, KeyError, TypeError) as error:
-        raise FacedetError(f"{path}: the checkpoint does not describe a network") from error
-    return Weights(
-        state, config, {"source": "training checkpoint", "steps": content.get("global_step")}
-    )
+def one_line(error: Exception) -> str:
+    """An error in one line."""
+    return " ".join([type(error).__name__, *str(error).splitlines()[:1]])
+
+
+def _from_checkpoint(content: dict[str, Any]) -> Weights:
+    state = {
+        key.removeprefix("net."): value
+        for key, value in content["state_dict"].items()
+        if key.startswith("net.")
+    }
+    info = {"source": "training checkpoint", "steps": content.get("global_step")}
+    return Weights(state, model_config(content[CHECKPOINT_KEY]["config"]), info)
 
 
 def _from_release(content: dict[str, Tensor], path: Path) -> Weights:
-    try:
-        width, state = released_width(content), import_released_extd(content)
-    except FacedetError as error:
-        raise FacedetError(f"{path}: {error}") from error
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise FacedetError(f"{path}: no complete EXTD state dict ({error!r})") from error
     digest = file_sha256(path)
     # A file that calls itself a released one must be that one; others may be anybody's training.
-    by_name = {name: known for known, (name, _) in KNOWN_FILES.items()}
-    if by_name.get(path.name, digest) != digest:
+    if RELEASED.get(path.name, digest) != digest:
         raise FacedetError(
             f"{path}: SHA-256 {digest} is not that of the released {path.name} "
-            f"({by_name[path.name]}): fetch it again, or rename it if it is your own training"
+            f"({RELEASED[path.name]}): fetch it again, or rename it if it is your own training"
         )
-    known = KNOWN_FILES.get(digest)
-    source = f"released {known[0]}" if known else "state dict in the layout of the EXTD release"
+    known = [f"released {name}" for name, sha256 in RELEASED.items() if sha256 == digest]
+    source = known[0] if known else "state dict in the layout of the EXTD release"
     info = {"source": source, "origin_sha256": digest}
-    return Weights(state, released_config(width), info)
+    return Weights(import_released_extd(content), released_config(content), info)

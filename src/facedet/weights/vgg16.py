@@ -3,7 +3,6 @@
 Our backbone reads RGB in 0 … 255 minus a mean, not scaled. Its layers have Caffe's names.
 """
 
-import importlib
 import logging
 import pickle
 import re
@@ -20,7 +19,7 @@ from facedet.errors import FacedetError, UsageError
 from facedet.models.backbones.vgg import Vgg16, vgg16_layers
 from facedet.models.detector import Detector
 from facedet.weights.fetching import require_file
-from facedet.weights.store import file_sha256
+from facedet.weights.store import HOLDS_CODE, file_sha256, one_line
 
 # torchvision's VGG16, trained on ImageNet; 528 MB, most of it a classifier that is not read.
 URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
@@ -28,23 +27,18 @@ SHA256 = "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"
 # What torchvision's models are given: (RGB in 0 … 1, minus the mean) over the deviation.
 _TORCHVISION_MEAN = (0.485, 0.456, 0.406)
 _TORCHVISION_STD = (0.229, 0.224, 0.225)
-_BLOCKS = range(1, 6)
 _SHAPES = {
     f"{name}.{kind}": (width, channels, 3, 3) if kind == "weight" else (width,)
-    for block in _BLOCKS
+    for block in range(1, 6)
     for name, (channels, width) in vgg16_layers(block).items()
     for kind in ("weight", "bias")
 }
 # Names of a layer and of its two arrays in dumps: conv1_1.weight, conv1_1/weights, conv1_1_W,
 # block1_conv1/block1_conv1_W_1:0, and conv1_1/0 for Caffe's numbered blobs.
-_BY_NAME = re.compile(
+_NAME = re.compile(
     r"(?:.*[/.])?(?P<layer>(?:conv|block)(?P<block>\d)_(?:conv)?(?P<k>\d))(?:/(?P=layer))?"
-    r"(?:[/._](?P<kind>weights?|kernel|W|w|bias(?:es)?|B|b)|[/.](?:vars/)?(?P<number>[01]))"
+    r"(?:[/._](?P<kind>weights?|kernel|W|w|bias(?:es)?|B|b)|[/.](?P<number>[01]))"
     r"(?:_\d+)?(?::\d+)?"
-)
-# Keras counts the layers inside each block from 0 on and leaves that 0 out.
-_BY_POSITION = re.compile(
-    r"(?:.*/)?block(?P<block>\d)/layers/conv2d(?:_(?P<k>\d))?/vars/(?P<number>[01])"
 )
 
 log = logging.getLogger(__name__)
@@ -56,7 +50,7 @@ def read_backbone_weights(name: str, mean: Sequence[float], cache: Path) -> dict
     Args:
         name: `imagenet`: torchvision's file, from `cache` or the network. Else a file:
             torchvision's layout in .pth or .safetensors; or a dump of the Caffe model (BGR) in
-            .npz, .h5, .pth or .safetensors. Only tensors are read, nothing in it is run.
+            .npz, .pth or .safetensors. Only tensors are read, nothing in it is run.
         mean: RGB in 0 … 255 that the detector subtracts.
         cache: folder of files fetched once.
 
@@ -76,32 +70,27 @@ def read_backbone_weights(name: str, mean: Sequence[float], cache: Path) -> dict
                 f"backbone_weights={name}: no such file; expected imagenet or a file"
             )
     try:
-        state = _read(path, mean)
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+        arrays = _read(path)
+        if "features.0.weight" in arrays:
+            layout, state = "torchvision's (scaled RGB)", import_torchvision_vgg16(arrays, mean)
+        else:
+            layout, state = "Caffe's (BGR)", import_caffe_vgg16(arrays)
     except FacedetError as error:
         raise FacedetError(f"{path}: {error}") from error
     except pickle.UnpicklingError as error:
-        reason = "holds more than tensors, or is no PyTorch file; nothing in it was run"
-        raise FacedetError(f"{path}: {reason}") from error
+        raise FacedetError(f"{path}: {HOLDS_CODE}") from error
     # On damaged files the readers raise almost anything.
     except Exception as error:
-        text = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
-        raise FacedetError(f"{path}: not a readable weights file ({text})") from error
-    if name != "imagenet":
-        digest = file_sha256(path)
-        known = "torchvision's" if digest == SHA256 else "not that of torchvision's file"
-        log.info("%s: SHA-256 %s, %s", path, digest, known)
+        raise FacedetError(f"{path}: not a readable weights file ({one_line(error)})") from error
+    rest, digest = len(arrays) - len(state), file_sha256(path)
+    log.info("%s: VGG16 like %s; %d other arrays left out; SHA-256 %s", path, layout, rest, digest)
     return state
 
 
 def load_backbone(net: Detector, state: Mapping[str, Tensor], source: str) -> None:
-    """Copies VGG16's weights into the backbone of `net`.
+    """Copies `state` of `read_backbone_weights` into a backbone that is or begins as VGG16.
 
-    Args:
-        net: a detector whose backbone is a `Vgg16`, or begins as one.
-        state: of `read_backbone_weights`.
-        source: where it comes from, for messages.
+    `source` says in messages where it comes from.
 
     Raises:
         UsageError: the backbone is another, or the detector scales its pictures.
@@ -122,36 +111,17 @@ def load_backbone(net: Detector, state: Mapping[str, Tensor], source: str) -> No
     net.backbone.load_state_dict({key: state[key] for key in own}, strict=False)
 
 
-def _read(path: Path, mean: Sequence[float]) -> dict[str, Tensor]:
+def _read(path: Path) -> Mapping[str, Any]:
+    """The named arrays of a file."""
     suffix = path.suffix.lower()
-    if suffix in (".h5", ".hdf5"):
-        try:
-            h5py = importlib.import_module("h5py")
-        except ImportError as error:
-            raise UsageError("reading HDF5 files needs h5py: pip install h5py") from error
-        with h5py.File(path, "r") as file:
-            names: list[str] = []
-            file.visit(names.append)
-            nodes = {name: file[name] for name in names}
-            arrays = {name: node for name, node in nodes.items() if hasattr(node, "dtype")}
-            return _convert(path, arrays, mean)
     if suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            return _convert(path, arrays, mean)
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
     if suffix == ".safetensors":
-        return _convert(path, load_file(path), mean)
+        return load_file(path)
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict) or not all(isinstance(one, Tensor) for one in state.values()):
         raise FacedetError("holds something else than named tensors")
-    return _convert(path, state, mean)
-
-
-def _convert(path: Path, arrays: Mapping[str, Any], mean: Sequence[float]) -> dict[str, Tensor]:
-    """The arrays of a file under our names and in our convention; says what it was."""
-    is_torchvision = "features.0.weight" in arrays
-    state = import_torchvision_vgg16(arrays, mean) if is_torchvision else import_caffe_vgg16(arrays)
-    layout = "torchvision's VGG16 (scaled RGB)" if is_torchvision else "Caffe's VGG16 (BGR)"
-    log.info("%s: %s; %d other arrays left out", path, layout, len(arrays) - len(state))
     return state
 
 
@@ -166,17 +136,11 @@ def import_torchvision_vgg16(
 
     Args:
         state: torchvision's state dict; what does not belong to a convolution is left out.
-        mean: RGB in 0 … 255 that the detector subtracts.
-
-    Returns:
-        "conv1_1.weight" … "conv5_3.bias", float32.
-
-    Raises:
-        FacedetError: a key is missing or of another shape.
+        mean: as for `read_backbone_weights`, whose result and errors it has.
     """
     keys: dict[str, str] = {}
     position = 0
-    for block in _BLOCKS:
+    for block in range(1, 6):
         for name in vgg16_layers(block):
             keys |= {f"{name}.{kind}": f"features.{position}.{kind}" for kind in ("weight", "bias")}
             position += 2  # the ReLU counts
@@ -199,14 +163,8 @@ def import_caffe_vgg16(arrays: Mapping[str, Any]) -> dict[str, Tensor]:
     a mean of its own.
 
     Args:
-        arrays: name to array; [out, in, 3, 3] as in Caffe or [3, 3, in, out] as in Keras. Arrays
-            of other layers are not read.
-
-    Returns:
-        "conv1_1.weight" … "conv5_3.bias", float32.
-
-    Raises:
-        FacedetError: an array is missing, there twice or of another shape.
+        arrays: name to array, [out, in, 3, 3] as in Caffe or [3, 3, in, out] as in TensorFlow;
+            other layers' are left out.
     """
     keys = caffe_keys(arrays)
     missing = [name for name in _SHAPES if name not in keys]
@@ -220,20 +178,14 @@ def import_caffe_vgg16(arrays: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def caffe_keys(names: Iterable[str]) -> dict[str, str]:
-    """Our names of the layers' arrays to the names in a dump.
-
-    Raises:
-        FacedetError: two names mean the same array.
-    """
+    """Our names of the layers' arrays to the names in a dump; raises where two mean the same."""
     keys: dict[str, str] = {}
     for key in names:
-        match = _BY_NAME.fullmatch(key) or _BY_POSITION.fullmatch(key)
+        match = _NAME.fullmatch(key)
         if match is None:
             continue
-        parts = match.groupdict()
-        k = int(parts["k"] or 0) + (match.re is _BY_POSITION)
-        is_weight = parts["number"] == "0" or (parts.get("kind") or "b")[0] in "wWk"
-        name = f"conv{parts['block']}_{k}.{'weight' if is_weight else 'bias'}"
+        is_weight = match["number"] == "0" or (match["kind"] or "b")[0] in "wWk"
+        name = f"conv{match['block']}_{match['k']}.{'weight' if is_weight else 'bias'}"
         if name in _SHAPES and name in keys:
             raise FacedetError(f"{keys[name]!r} and {key!r} could both be {name} of VGG16")
         if name in _SHAPES:
@@ -242,13 +194,11 @@ def caffe_keys(names: Iterable[str]) -> dict[str, str]:
 
 
 def _checked(arrays: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> Tensor:
-    """One array as float32 of `shape`, moved from Keras' layout where it is in that."""
+    """One array as float32 of `shape`, moved from TensorFlow's layout where it is in that."""
     if key not in arrays:
         raise FacedetError(f"{key!r} is missing: no weights of VGG16 (without batch normalisation)")
     array = np.asarray(arrays[key])
     found = array.shape
-    if array.dtype.kind != "f":
-        raise FacedetError(f"{key!r} holds {array.dtype}, expected floating point numbers")
     if len(shape) == 1:
         array = array.reshape(-1)  # a bias may be [1, 1, 1, C] in Caffe
     elif found == (3, 3, shape[1], shape[0]):
