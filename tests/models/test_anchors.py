@@ -105,9 +105,9 @@ def test_three_levels_by_hand():
     fine = [[0, 0, 15, 15], [-8, -8, 23, 23], [8, 0, 23, 15], [0, -8, 31, 23]]
     # 7.5 -+ 31.5 and 7.5 -+ 63.5
     middle = [[-24, -24, 39, 39], [-56, -56, 71, 71]]
-    # At stride 32 the centre is (32 - 1) / 2 = 15.5, and 47.5: -+ 127.5 and -+ 255.5.
-    coarse = [[-112, -112, 143, 143], [-240, -240, 271, 271]]
-    coarse += [[-80, -112, 175, 143], [-208, -240, 303, 271]]
+    # As SSH's release lists them; the second cell's lie 32 px further.
+    coarse = [[-120, -120, 135, 135], [-248, -248, 263, 263]]
+    coarse += [[-88, -120, 167, 135], [-216, -248, 295, 263]]
     assert anchors.tolist() == fine + middle + coarse
 
 

@@ -25,13 +25,13 @@ def test_enlarged_by_hand():
     # Cells at -0.25, 0.25, 0.75 and 1.25 of 4, 8 between zeros:
     # 3/4 * 4 = 3, 3/4 * 4 + 1/4 * 8 = 5, 7, 3/4 * 8 = 6; and 3/4 of it in both rows.
     row = [2.25, 3.75, 5.25, 4.5]
-    assert enlarge(torch.tensor([[[[4.0, 8.0]]]]))[0, 0].tolist() == [row, row]
+    assert enlarge(torch.tensor([[[[4.0, 8.0]]]]), (2, 4))[0, 0].tolist() == [row, row]
 
 
 def test_a_ramp_stays_a_ramp():
     ramp = (8.0 * torch.arange(6)).expand(1, 1, 6, 6)
     # Column i lies at i / 2 - 1/4 of the small map: 8 (i / 2 - 1/4) = 4 i - 2, off the border.
-    inside = enlarge(ramp)[0, 0, 1:-1, 1:-1]
+    inside = enlarge(ramp, (12, 12))[0, 0, 1:-1, 1:-1]
     assert torch.equal(inside, (4.0 * torch.arange(1, 11) - 2).expand(10, 10))
 
 
@@ -41,9 +41,12 @@ def test_enlarging_is_the_releases_transposed_convolution(size):
     line = torch.tensor([0.25, 0.75, 0.75, 0.25])
     kernel = torch.outer(line, line).expand(3, 1, 4, 4)
     expected = F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=3)
-    torch.testing.assert_close(enlarge(x), expected)
+    enlarged = enlarge(x, expected.shape[2:])
+    torch.testing.assert_close(enlarged, expected)
+    # Caffe's crop keeps the upper left part.
+    assert torch.equal(enlarge(x, (1, 2)), enlarged[..., :1, :2])
     weight = noise(*expected.shape, seed=2)
-    (gradient,) = torch.autograd.grad((enlarge(x) * weight).sum(), x)
+    (gradient,) = torch.autograd.grad((enlarged * weight).sum(), x)
     (expected_gradient,) = torch.autograd.grad((expected * weight).sum(), x)
     torch.testing.assert_close(gradient, expected_gradient)
 
@@ -68,7 +71,7 @@ def test_the_paper_s_order_of_operations():
     for value in neck.parameters():
         value.data = noise(*value.shape, seed=value.numel()) / 20
     conv4, conv5 = noise(2, 6, 6, 8), noise(2, 7, 3, 4)
-    up = enlarge(F.relu(neck.conv5_256(conv5)))
+    up = enlarge(F.relu(neck.conv5_256(conv5)), (6, 8))
     x = torch.cat([up, F.relu(neck.conv4_256(conv4))], dim=1)
     x = F.relu(neck.conv4_fuse_final(x))
     (fused,) = neck([conv4, conv5])
@@ -76,6 +79,20 @@ def test_the_paper_s_order_of_operations():
     # Both branches and ReLU matter.
     assert (fused == 0).any()
     assert (fused > 0).any()
+
+
+def test_ssh_adds_the_branches():
+    neck = Fuse((6, 7), (8, 16), levels=3, reduce=False, width=128, join="sum")
+    assert [name for name, _ in neck.named_children()] == [
+        "conv5_128",
+        "conv4_128",
+        "conv4_fuse_final",
+    ]
+    assert neck.out_channels == [128, 7, 7]
+    # A picture of 72 px has 9 cells at stride 8 and, rounded up, 5 at stride 16.
+    conv4, conv5 = noise(2, 6, 9, 8), noise(2, 7, 5, 4)
+    summed = enlarge(F.relu(neck.conv5_128(conv5)), (9, 8)) + F.relu(neck.conv4_128(conv4))
+    torch.testing.assert_close(neck([conv4, conv5])[0], F.relu(neck.conv4_fuse_final(summed)))
 
 
 def test_three_levels_add_the_coarser_map_and_its_pooled_half():
@@ -98,7 +115,7 @@ def test_three_levels_add_the_coarser_map_and_its_pooled_half():
 )
 def test_what_is_announced(levels, reduce, channels, strides):
     neck = Fuse((10, 20), (8, 16), levels, reduce)
-    assert (neck.out_channels, neck.strides, neck.multiple) == (channels, strides, 16)
+    assert (neck.out_channels, neck.strides) == (channels, strides)
     maps = neck([torch.zeros(1, 10, 8, 4), torch.zeros(1, 20, 4, 2)])
     assert [x.shape[1] for x in maps] == channels
     assert [(8 * 8 // x.shape[2], 8 * 4 // x.shape[3]) for x in maps] == [(s, s) for s in strides]
@@ -131,13 +148,8 @@ def test_a_backbone_with_other_maps_is_refused(strides):
         Fuse([4] * len(strides), strides)
 
 
-@pytest.mark.parametrize("levels", [0, 2, 4])
-def test_other_numbers_of_levels_are_refused(levels):
-    with pytest.raises(UsageError, match=rf"neck\.levels={levels}: use 1 or 3"):
-        Fuse((4, 4), (8, 16), levels)
-
-
-def test_maps_that_do_not_fit_are_refused():
-    # A picture of 72 px: 9 cells at stride 8, 5 at stride 16.
-    with pytest.raises(UsageError, match=r"\(9, 4\) and \(5, 2\) cells: .*multiple of 16 px"):
-        silent()([torch.zeros(1, 1, 9, 4), torch.zeros(1, 1, 5, 2)])
+def test_what_is_refused():
+    with pytest.raises(UsageError, match=r"neck\.levels=2: use 1 or 3"):
+        Fuse((4, 4), (8, 16), levels=2)
+    with pytest.raises(UsageError, match=r"neck\.join=product: use concat or sum"):
+        Fuse((4, 4), (8, 16), join="product")

@@ -48,6 +48,19 @@ def test_each_cell_chooses_its_own_background():
     assert logits[0].tolist() == [[3, 6], [4, -8]]
 
 
+def test_the_largest_face_wins_at_the_other_levels():
+    head = constant_head(max_in=3, prior=0.01)
+    assert [level.score.bias.tolist()[0] for level in head.levels] == [0, 0]
+    first = [level.score.bias.exp().tolist() for level in head.levels]
+    assert first[0] == pytest.approx([1, 1, 1, 1 / 99])
+    assert first[1] == pytest.approx([1, 1 / 99, 1 / 99, 1 / 99])
+    for level in head.levels:
+        level.score.bias.data = torch.tensor([1.0, 5.0, 3.0, 2.0])
+    logits, _ = head([torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)])
+    # PyramidBox: max(1, 5, 3) and 2; then 1 and max(5, 3, 2).
+    assert logits[0].tolist() == [[5, 2], [1, 5]]
+
+
 def test_without_max_out():
     head = constant_head(max_out=1)
     assert [level.score.out_channels for level in head.levels] == [2, 2]

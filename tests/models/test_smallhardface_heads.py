@@ -61,6 +61,29 @@ def test_plain_head_with_the_releases_weights():
     torch.testing.assert_close(logits, release_order(F.conv2d(hidden, weight, bias)))
 
 
+def test_ssh_s_module_in_place_of_the_convolution():
+    head = random_head(PlainHead, [4, 512], [2, 2], channels=8, context=True)
+    level, coarse = head.levels
+    # At most the map's own channels, of which the module gives twice as many.
+    assert (level.score.in_channels, coarse.score.in_channels) == (8, 16)
+    x = noise(2, 4, 3, 5)
+
+    def conv(layer, x):
+        return F.conv2d(x, layer.weight, layer.bias, padding=1)
+
+    module = level.conv
+    narrow = F.relu(conv(module.narrow, x))
+    five = conv(module.window5, narrow)
+    seven = conv(module.window7[2], F.relu(conv(module.window7[0], narrow)))
+    joined = F.relu(torch.cat([conv(module.window3, x), five, seven], dim=1))
+    logits, deltas = head([x, noise(2, 512, 1, 1)])
+    expected = level.score(joined).permute(0, 2, 3, 1).reshape(2, 30, 2)
+    torch.testing.assert_close(logits[:, :30], expected)
+    torch.testing.assert_close(
+        deltas[:, :30], level.box(joined).permute(0, 2, 3, 1).reshape(2, 30, 4)
+    )
+
+
 def test_dilated_head_is_three_convolutions_with_the_same_weights():
     head = random_head(DilatedHead, [4], [3])
     (level,) = head.levels

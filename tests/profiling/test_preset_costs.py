@@ -52,6 +52,14 @@ PLAIN = {
     "extd_plain_48": (104_270, 2_127_650_400),
     "extd_plain_64": (171_550, 3_557_225_600),
 }
+# The others in SmallHardFace's comparison: parameters and multiply-adds at 640 x 640, and in G to
+# four digits at 480 x 640. SSH: VGG16 125.2786 G, neck 1.4680, modules 2.1234 + 3.5389 + 0.8847,
+# outputs 0.0320. PyramidBox, face outputs alone: body 127.8223, LFPN 5.2429, context 179.1652,
+# outputs 1.2580.
+RIVALS = {
+    "ssh": (19_766_372, 133.3256, 99.9942),
+    "pyramidbox": (56_987_120, 313.4883, 235.1569),
+}
 
 
 def net_of(preset):
@@ -61,7 +69,7 @@ def net_of(preset):
 
 
 def test_every_preset_is_here():
-    others = SMALLHARDFACE.keys() | S3FD.keys() | PLAIN.keys()
+    others = SMALLHARDFACE.keys() | S3FD.keys() | PLAIN.keys() | RIVALS.keys()
     assert set(presets()) == {f"extd_{name}" for name, _, _ in CELLS} | others
     assert len(CELLS) == 18
 
@@ -144,6 +152,18 @@ def test_cost_of_plain_adds_up():
     neck = (9 * width + width**2) * (cells - 25)
     heads = 9 * width * (8 * 25_600 + 6 * (cells - 25_600))
     assert backbone + neck + heads == PLAIN["extd_plain_64"][1]
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_cost_of_rivals(name):
+    square, wide = (measure_cost(net_of(name), size) for size in ((640, 640), (480, 640)))
+    madds = [round(cost.madds / 1e9, 4) for cost in (square, wide)]
+    assert (square.parameters, *madds) == RIVALS[name]
+    assert square.madds_paper is None
+
+
+def test_cost_of_ssh_at_its_own_size():
+    assert round(measure_cost(net_of("ssh"), (1200, 1600)).madds / 1e9, 2) == 625.02
 
 
 @pytest.mark.parametrize("name", S3FD)

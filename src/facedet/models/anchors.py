@@ -12,10 +12,10 @@ from facedet.errors import UsageError
 
 # Sizes of pictures differ in training's validation and in prediction; a video has one.
 _CACHED_SIZES = 8
-# Sides in px by the number of levels: SmallHardFace's, and our reading of its baseline's three.
+# Sides in px by the number of levels: SmallHardFace's and SSH's.
 _KNOWN_SIDES = {1: [[16, 32, 64]], 3: [[16, 32], [64, 128], [256, 512]]}
-# Side of the window that Faster R-CNN centres its anchors in, also where the stride is smaller.
-_SMALLEST_WINDOW = 16
+# Faster R-CNN centres the first cell's anchors in a window of 16 px, whatever the stride.
+_CENTRE = 7.5
 
 
 class LevelAnchors(ABC):
@@ -81,16 +81,16 @@ class AnchorGenerator(LevelAnchors):
 
 
 class ThreeScaleAnchors(LevelAnchors):
-    """Several square anchors per cell, in Faster R-CNN's manner (SmallHardFace's release).
+    """Several square anchors per cell, in Faster R-CNN's manner (SSH's and SmallHardFace's).
 
     Coordinates are those of the first and the last pixel: an anchor of side 16 is [0, 0, 15, 15].
-    The centre of the first cell's anchors is that of a window of 16 px (of a stride, where that is
-    larger): at stride 8 it is (7.5, 7.5), 4 px to the right of and below the middle of the cell.
+    The centre of the first cell's anchors is (7.5, 7.5) px: at stride 8 that is 4 px to the right
+    of and below the middle of the cell, at stride 32 8 px to the left and above.
 
     Args:
         strides: of the levels, fine to coarse.
         sides: px of the anchors of each level. None takes the published [[16, 32, 64]] for one
-            level; for three [[16, 32], [64, 128], [256, 512]], our reading of the baseline.
+            level, and SSH's [[16, 32], [64, 128], [256, 512]] for three.
 
     Raises:
         UsageError: the sides do not fit the levels, or are not known for so many.
@@ -122,7 +122,7 @@ class ThreeScaleAnchors(LevelAnchors):
         super().__init__(strides, [len(own) for own in self.sides])
 
     def _cell(self, level: int) -> Tensor:
-        centre = (max(_SMALLEST_WINDOW, self.strides[level]) - 1) / 2
         # From the first to the last pixel, a side of s px is s - 1 long.
         half = (torch.tensor(self.sides[level]) - 1) / 2
-        return torch.stack([centre - half, centre - half, centre + half, centre + half], dim=1)
+        low, high = _CENTRE - half, _CENTRE + half
+        return torch.stack([low, low, high, high], dim=1)

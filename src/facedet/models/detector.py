@@ -16,8 +16,7 @@ class Detector(nn.Module):
 
     Args:
         backbone: images to maps; announces `out_channels` and `strides`, fine to coarse.
-        neck: called with (out_channels, strides) of the backbone; announces the same, and
-            `multiple` where it cannot read pictures of every size.
+        neck: called with (out_channels, strides) of the backbone; announces the same.
         anchors: called with the neck's strides; announces `num_per_location`.
         head: called with (out_channels of the neck, num_per_location of the anchors).
         mean: RGB values in 0 … 255 that are subtracted from the image.
@@ -26,7 +25,7 @@ class Detector(nn.Module):
             with zeros after the mean is subtracted; 1: not padded.
 
     Raises:
-        UsageError: the neck wants another multiple.
+        UsageError: `multiple` is below 1.
     """
 
     mean: Tensor
@@ -45,11 +44,8 @@ class Detector(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.neck = neck(backbone.out_channels, backbone.strides)
-        needed = getattr(self.neck, "multiple", 1)
-        if multiple < 1 or multiple % needed:
-            raise UsageError(
-                f"model.net.multiple={multiple}: the neck wants a positive multiple of {needed}"
-            )
+        if multiple < 1:
+            raise UsageError(f"model.net.multiple={multiple}: expected 1 or more")
         self.multiple = multiple
         self.anchors = anchors(self.neck.strides)
         self.head = head(self.neck.out_channels, self.anchors.num_per_location)

@@ -20,30 +20,38 @@ class Vgg16Extended(Vgg16):
 
     Args:
         frozen_blocks: so many first blocks of VGG16 keep their weights (S3FD: none).
-        scales: length that the features of conv3_3, conv4_3 and conv5_3 get at the start.
+        scales: length that the features of conv3_3, conv4_3 and conv5_3 get at the start; None:
+            they are handed on as they are (PyramidBox).
+        fc6_dilation: of fc6, whose cells lie that far apart (PyramidBox: 1).
 
     Attributes:
-        counted_by_walk: EXTD's paper counts S3FD's multiply-adds by one walk over the modules.
+        counted_by_walk: EXTD's paper counts S3FD's multiply-adds by one walk over the modules;
+            PyramidBox is not in it.
 
     Raises:
         UsageError: a scale is missing or not above 0, or there are no such blocks.
     """
 
-    counted_by_walk = True
-
-    def __init__(self, frozen_blocks: int = 0, scales: Sequence[float] = (10.0, 8.0, 5.0)) -> None:
+    def __init__(
+        self,
+        frozen_blocks: int = 0,
+        scales: Sequence[float] | None = (10.0, 8.0, 5.0),
+        fc6_dilation: int = 3,
+    ) -> None:
         super().__init__(frozen_blocks, maps=(3, 4, 5))
-        if len(scales) != 3 or not all(0 < scale < math.inf for scale in scales):
+        if scales and (len(scales) != 3 or not all(0 < scale < math.inf for scale in scales)):
             raise UsageError(
                 f"backbone.scales={list(scales)}: wanted are three numbers above 0, for conv3_3, "
                 "conv4_3 and conv5_3"
             )
         self.norms = nn.ModuleList(
-            L2Norm(width, scale) for width, scale in zip(self.out_channels, scales, strict=True)
+            L2Norm(width, scale) if scale else nn.Identity()
+            for width, scale in zip(self.out_channels, scales or (None,) * 3, strict=True)
         )
+        self.counted_by_walk = bool(scales)
         self.pool5 = nn.MaxPool2d(2, ceil_mode=True)
-        # Every third cell of the classifier's 7 x 7, as far apart as they were.
-        self.fc6 = nn.Conv2d(512, 1024, 3, padding=3, dilation=3)
+        # S3FD's: every third cell of the classifier's 7 x 7, as far apart as they were.
+        self.fc6 = nn.Conv2d(512, 1024, 3, padding=fc6_dilation, dilation=fc6_dilation)
         self.fc7 = nn.Conv2d(1024, 1024, 1)
         self.conv6_1 = nn.Conv2d(1024, 256, 1)
         self.conv6_2 = nn.Conv2d(256, 512, 3, stride=2, padding=1)

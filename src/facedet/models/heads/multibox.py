@@ -1,4 +1,4 @@
-"""SSD-style heads, one pair of convolutions per level or for all, with max-out background."""
+"""SSD-style heads, one pair of convolutions per level or for all, with max-out scores."""
 
 import math
 from collections.abc import Sequence
@@ -14,15 +14,17 @@ from facedet.models.layers import xavier_init
 class _LevelHead(nn.Module):
     """Box and score convolutions of one level with one anchor per cell."""
 
-    def __init__(self, channels: int, backgrounds: int) -> None:
+    def __init__(self, channels: int, backgrounds: int, faces: int) -> None:
         super().__init__()
         self.box = nn.Conv2d(channels, 4, 3, padding=1)
-        self.score = nn.Conv2d(channels, backgrounds + 1, 3, padding=1)
+        self.score = nn.Conv2d(channels, backgrounds + faces, 3, padding=1)
+        self.backgrounds = backgrounds
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         score = self.score(x)
-        background = score[:, :-1].amax(dim=1, keepdim=True)
-        logits = torch.cat([background, score[:, -1:]], dim=1)
+        background = score[:, : self.backgrounds].amax(dim=1, keepdim=True)
+        face = score[:, self.backgrounds :].amax(dim=1, keepdim=True)
+        logits = torch.cat([background, face], dim=1)
         return flatten_anchors(logits, 2), flatten_anchors(self.box(x), 4)
 
 
@@ -36,6 +38,7 @@ class MultiBoxHead(PerLevelHead):
         in_channels: channels of the maps, fine to coarse.
         num_anchors: anchors per cell of each level; 1 here.
         max_out: background logits of the finest level; 1 switches max-out off.
+        max_in: face logits of the other levels, the largest counts (PyramidBox: 3).
         shared: one pair of convolutions reads all levels, and max-out is for all of them. Anchors
             grow with the stride, so that the code of a box means the same at every level.
         prior: score of a face that a new network gives where its features are 0; a small one keeps
@@ -47,6 +50,7 @@ class MultiBoxHead(PerLevelHead):
         in_channels: Sequence[int],
         num_anchors: Sequence[int],
         max_out: int = 3,
+        max_in: int = 1,
         shared: bool = False,
         prior: float = 0.5,
     ) -> None:
@@ -58,13 +62,15 @@ class MultiBoxHead(PerLevelHead):
             raise UsageError(f"head.prior={prior} does not lie between 0 and 1")
         own = in_channels[:1] if shared else in_channels
         super().__init__(
-            _LevelHead(channels, max_out if level == 0 else 1) for level, channels in enumerate(own)
+            _LevelHead(channels, max_out, 1) if level == 0 else _LevelHead(channels, 1, max_in)
+            for level, channels in enumerate(own)
         )
         self.shared = shared
         self.apply(xavier_init)
-        for name, value in self.named_parameters():
-            if name.endswith("score.bias"):
-                nn.init.constant_(value.detach()[-1:], math.log(prior / (1 - prior)))
+        for head in self.levels:
+            assert isinstance(head, _LevelHead)
+            faces = head.get_parameter("score.bias").detach()[head.backgrounds :]
+            nn.init.constant_(faces, math.log(prior / (1 - prior)))
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Maps [B, C_l, H_l, W_l] to logits [B, A, 2] (background, face) and deltas [B, A, 4]."""

@@ -1,20 +1,27 @@
-"""SmallHardFace's head without dilation (arXiv 1811.11662, the baselines)."""
+"""The head of SmallHardFace's baselines (arXiv 1811.11662), and SSH's (arXiv 1708.03979)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facedet.models.context import ContextModule
 from facedet.models.heads.per_level import PerLevelHead, flatten_anchors, make_levels
 from facedet.models.layers import gaussian_init
 
 
 class _PlainLevel(nn.Module):
-    """A 3x3 convolution, then 1x1 scores and boxes of all anchors of a cell."""
+    """A 3x3 convolution or SSH's module, then 1x1 scores and boxes of all anchors of a cell."""
 
-    def __init__(self, in_channels: int, num_anchors: int, channels: int) -> None:
+    def __init__(self, context: bool, in_channels: int, num_anchors: int, channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, channels, 3, padding=1)
+        if context:
+            own = min(channels, in_channels)
+            self.conv: nn.Module = ContextModule(in_channels, own)
+            channels = 2 * own
+        else:
+            self.conv = nn.Conv2d(in_channels, channels, 3, padding=1)
         self.score = nn.Conv2d(channels, 2 * num_anchors, 1)
         self.box = nn.Conv2d(channels, 4 * num_anchors, 1)
 
@@ -33,10 +40,17 @@ class PlainHead(PerLevelHead):
         in_channels: channels of the maps, fine to coarse.
         num_anchors: anchors per cell of each level.
         channels: between the 3x3 and the 1x1 convolutions.
+        context: SSH's context module in place of the 3x3 convolution; `channels`, at most the
+            map's own, are those of its widest branch, half of what it gives.
     """
 
     def __init__(
-        self, in_channels: Sequence[int], num_anchors: Sequence[int], channels: int = 128
+        self,
+        in_channels: Sequence[int],
+        num_anchors: Sequence[int],
+        channels: int = 128,
+        context: bool = False,
     ) -> None:
-        super().__init__(make_levels(_PlainLevel, in_channels, num_anchors, channels))
+        part = partial(_PlainLevel, context)
+        super().__init__(make_levels(part, in_channels, num_anchors, channels))
         self.apply(gaussian_init)
