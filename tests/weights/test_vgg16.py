@@ -273,7 +273,7 @@ def test_npz(layers, tmp_path, caplog):
     assert "Caffe's (BGR); 1 other arrays left out" in caplog.text
 
 
-@pytest.mark.parametrize("suffix", ["pth", "npz", "safetensors"])
+@pytest.mark.parametrize("suffix", ["pth", "npz", "safetensors", "caffemodel"])
 def test_files_that_are_something_else(suffix, tmp_path):
     path = tmp_path / f"vgg.{suffix}"
     path.write_bytes(b"<!DOCTYPE html>\n<html>")
@@ -349,6 +349,11 @@ def test_another_backbone_is_refused(build_detector, expected):
         load_backbone(net, expected, "imagenet")
 
 
-def test_a_detector_that_scales_its_pictures_is_refused(expected):
-    with pytest.raises(UsageError, match=r"net\.std is \[1\.0, 2\.0, 1\.0\]: expected \[1, 1, 1"):
-        load_backbone(detector(std=(1.0, 2.0, 1.0)), expected, "a.pth")
+def test_a_detector_that_scales_its_pictures_sees_the_same(expected, picture):
+    nets = [detector(std=std) for std in ((1.0, 1.0, 1.0), (127.5, 100.0, 50.0))]
+    first = []
+    for net in nets:
+        load_backbone(net, expected, "a.pth")
+        with torch.no_grad():
+            first.append(net.backbone.conv1_1(net.normalize(picture)))
+    torch.testing.assert_close(*first, rtol=1e-4, atol=1e-4)

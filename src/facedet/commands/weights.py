@@ -17,8 +17,9 @@ HELP = """Weights by name. Every option that takes a weights file takes a name a
            as our files in the cache folder (fetch all: all of them)
   verify   check that files are undamaged, and load them (without names: all that are here)
   card     print what is known about named weights
-  convert  turn released EXTD weights (EXTD_64.pth …) or a training checkpoint (SOURCE) into a
-           safetensors file that carries its own network description (TARGET)
+  convert  turn released EXTD weights (EXTD_64.pth …), SmallHardFace's Caffe model (.caffemodel)
+           or a training checkpoint (SOURCE) into a safetensors file that carries its own network
+           description (TARGET)
 Only tensors are read; nothing in a file is run."""
 EXAMPLE = """examples:
   facedet weights list

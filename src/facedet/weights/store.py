@@ -16,6 +16,11 @@ from facedet.errors import FacedetError
 from facedet.files import replacing
 from facedet.models.folding import fold
 from facedet.structures import CHECKPOINT_KEY
+from facedet.weights.caffe import (
+    import_smallhardface,
+    read_caffemodel,
+    smallhardface_config,
+)
 from facedet.weights.released_extd import (
     RELEASED,
     import_released_extd,
@@ -51,7 +56,9 @@ def file_sha256(path: Path) -> str:
 
 
 def read_weights(path: str | Path) -> Weights:
-    """Weights of a safetensors file of ours, a training checkpoint or a released EXTD file.
+    """Weights of a safetensors file of ours, a training checkpoint or a released file.
+
+    Released are EXTD's state dicts and SmallHardFace's .caffemodel.
 
     Nothing in the file is run: tensors and plain data only.
 
@@ -62,8 +69,8 @@ def read_weights(path: str | Path) -> Weights:
         FacedetError: the file is missing, damaged, something else, or holds code.
     """
     path = locate(path)
-    is_ours = path.suffix.lower() == ".safetensors"
-    weights = _read_safetensors(path) if is_ours else _read_torch(path)
+    readers = {".safetensors": _read_safetensors, ".caffemodel": _read_caffe}
+    weights = readers.get(path.suffix.lower(), _read_torch)(path)
     described = all(isinstance(part, dict) for part in weights)
     if not described or not all(isinstance(value, Tensor) for value in weights.state.values()):
         raise FacedetError(f"{path}: does not describe a network")
@@ -172,6 +179,17 @@ def _read_safetensors(path: Path) -> Weights:
         return Weights(state, json.loads(metadata["config"]), json.loads(metadata["info"]))
     except (KeyError, ValueError) as error:
         raise FacedetError(f"{path}: does not describe a network ({one_line(error)})") from error
+
+
+def _read_caffe(path: Path) -> Weights:
+    try:
+        state = import_smallhardface(read_caffemodel(path.read_bytes()))
+    except FacedetError as error:
+        raise FacedetError(f"{path}: {error}") from error
+    except (OSError, TypeError, ValueError) as error:
+        raise FacedetError(f"{path}: not a readable Caffe model ({one_line(error)})") from error
+    info = {"source": "SmallHardFace's Caffe model", "origin_sha256": file_sha256(path)}
+    return Weights(state, smallhardface_config(), info)
 
 
 def _read_torch(path: Path) -> Weights:

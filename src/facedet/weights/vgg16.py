@@ -18,6 +18,7 @@ from torch import Tensor
 from facedet.errors import FacedetError, UsageError
 from facedet.models.backbones.vgg import Vgg16, vgg16_layers
 from facedet.models.detector import Detector
+from facedet.weights.caffe import read_caffemodel
 from facedet.weights.fetching import require_file
 from facedet.weights.store import HOLDS_CODE, file_sha256, one_line
 
@@ -50,7 +51,8 @@ def read_backbone_weights(name: str, mean: Sequence[float], cache: Path) -> dict
     Args:
         name: `imagenet`: torchvision's file, from `cache` or the network. Else a file:
             torchvision's layout in .pth or .safetensors; or a dump of the Caffe model (BGR) in
-            .npz, .pth or .safetensors. Only tensors are read, nothing in it is run.
+            .npz, .pth or .safetensors, or that model itself, .caffemodel. Only tensors are read,
+            nothing in it is run.
         mean: RGB in 0 … 255 that the detector subtracts.
         cache: folder of files fetched once.
 
@@ -93,22 +95,19 @@ def load_backbone(net: Detector, state: Mapping[str, Tensor], source: str) -> No
     `source` says in messages where it comes from.
 
     Raises:
-        UsageError: the backbone is another, or the detector scales its pictures.
+        UsageError: the backbone is another.
     """
     if not isinstance(net.backbone, Vgg16):
         raise UsageError(
             f"backbone_weights={source}: are VGG16's, and the network's backbone is "
             f"{type(net.backbone).__name__}: add backbone=vgg16 or leave them out"
         )
-    if not bool((net.std == 1).all()):
-        raise UsageError(
-            f"backbone_weights={source}: are for pictures that are not scaled, and model.net.std "
-            f"is {net.std.flatten().tolist()}: expected [1, 1, 1]"
-        )
     names = [name for block in net.backbone.blocks for name in block]
     own = {f"{name}.{kind}" for name in names for kind in ("weight", "bias")}
     # Not strict: a backbone may have further layers, which start from weights of their own.
     net.backbone.load_state_dict({key: state[key] for key in own}, strict=False)
+    # The weights are for pictures that are not scaled.
+    net.backbone.conv1_1.weight.detach().mul_(net.std)  # type: ignore[operator,union-attr]
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -117,6 +116,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     if suffix == ".npz":
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
+    if suffix == ".caffemodel":
+        return read_caffemodel(path.read_bytes())
     if suffix == ".safetensors":
         return load_file(path)
     state = torch.load(path, map_location="cpu", weights_only=True)
