@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -145,6 +146,31 @@ def test_training_pictures_are_in_no_lists_and_all_faces_count(cli, weights, wid
     assert "# Why the AP on all faces is 0.6667\n" in told.out
     assert told.err == ""
     cli(*settings(weights, root, out, "split=tset")).check_error(1, "wider_face_tset.mat")
+
+
+def test_test_pictures_become_a_submission(cli, weights, wider, tmp_path):
+    root, out = tmp_path / "own", tmp_path / "out"
+    shutil.copytree(wider / "WIDER_val", root / "WIDER_test")
+    (root / "wider_face_split").mkdir()
+    listed = root / "wider_face_split" / "wider_face_test_filelist.txt"
+    listed.write_text("0--Event/picture 2.jpg\n1--Event/picture 1.jpg\n")
+    # An earlier run's files stay outside.
+    (out / "detections" / "0--Event").mkdir(parents=True)
+    (out / "detections" / "0--Event" / "picture 0.txt").write_text("picture 0\n0\n")
+    result = cli(*settings(weights, root, out, "split=test"))
+    assert (result.code, result.err) == (0, "")
+    assert f"  {out / 'submission.zip'}" in result.out
+    with zipfile.ZipFile(out / "submission.zip") as archive:
+        texts = {name: archive.read(name).decode().splitlines() for name in archive.namelist()}
+    assert texts.keys() == {"0--Event/picture 2.txt", "1--Event/picture 1.txt"}
+    # The picture's name, the number of faces, and a line of x y w h score for each.
+    assert texts["0--Event/picture 2.txt"][:2] == ["picture 2", "1"]
+    assert len(texts["0--Event/picture 2.txt"][2].split()) == 5
+    report = json.loads((out / "metrics.json").read_text())
+    assert (report["split"], report["images"]) == ("test", 2)
+    assert not [key for key in report if key.startswith("wider/")]
+    listed.write_text("0--Event/picture 2.jpg\n0--Event/picture 2.jpg\n")
+    cli(*settings(weights, root, out, "split=test")).check_error(1, listed, "twice")
 
 
 @pytest.mark.parametrize(

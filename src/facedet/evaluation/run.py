@@ -1,6 +1,8 @@
 """`facedet evaluate`: weights, data and protocol to detections, numbers and curves."""
 
+import json
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from facedet.evaluation.scoring import (
     score_records,
     table,
 )
+from facedet.files import replacing
 from facedet.inference.pyramid import Pyramid
 from facedet.models.folding import fold
 from facedet.structures import Record
@@ -33,6 +36,8 @@ from facedet.weights.store import Weights, build_coder, build_net, read_weights
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
     """Detects on every picture, scores the files written, and draws curves and a sheet.
+
+    Of test pictures without annotations the files are zipped for the benchmark's server instead.
 
     Returns:
         What `metrics.json` holds.
@@ -54,17 +59,19 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     folder = output / "detections"
     notes = detect_records(pyramid, records, benchmark.writer(folder, **layout), config.resume)
     seconds = time.perf_counter() - began
-    # Scored are the files, so that `facedet score` on them gives the same numbers.
-    found = benchmark.read_detections(folder)
-    metric = build(config.protocol.metric, **benchmark.metric_arguments(records))
-    score_records(benchmark, metric, records, found)
-    report = metric_report(metric, config.protocol.name) | {
-        **made_with,
+    made_with |= {
         "split": config.split,
         "missing_pictures": missing,
         "pictures_per_second": round(len(records) / seconds, 2),
         "notes": notes,
     }
+    if config.split == "test" and not any(len(record.boxes) for record in records):
+        return save_submission(output, records, made_with)
+    # Scored are the files, so that `facedet score` on them gives the same numbers.
+    found = benchmark.read_detections(folder)
+    metric = build(config.protocol.metric, **benchmark.metric_arguments(records))
+    score_records(benchmark, metric, records, found)
+    report = metric_report(metric, config.protocol.name) | made_with
     save_report(output, report, benchmark.curves(metric))
     title = f"{config.protocol.name}, {weights.info['file']}, {report['images']} pictures"
     title += "" if config.split == "val" else f" of {config.split}"
@@ -76,6 +83,28 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     _print_end(output, benchmark, report, len(found.keys() - {one.name for one in records}))
     if config.get("logger"):
         log_report(config, report, benchmark.curves(metric), shown, found)
+    return report
+
+
+def save_submission(
+    output: Path, records: Sequence[Record], made_with: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Packs output/detections into submission.zip: EVENT/IMAGE.txt at its top, as WIDER FACE asks.
+
+    Returns:
+        `made_with` and the number of pictures, which metrics.json gets too.
+    """
+    with (
+        replacing(output / "submission.zip") as aside,
+        zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for record in records:
+            archive.write(output / "detections" / f"{record.name}.txt", f"{record.name}.txt")
+    report = {**made_with, "images": len(records)}
+    with replacing(output / "metrics.json") as aside:
+        aside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(f"  {len(records):,} test pictures, whose annotations are not published")
+    print(f"  {output / 'submission.zip'}")
     return report
 
 

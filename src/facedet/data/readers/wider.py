@@ -1,7 +1,8 @@
 """WIDER FACE (Yang et al., 2016): a folder becomes records.
 
 ROOT/WIDER_val/images/EVENT/IMAGE.jpg
-ROOT/wider_face_split/wider_face_val.mat, or wider_face_val_bbx_gt.txt
+ROOT/wider_face_split/wider_face_val.mat, or wider_face_val_bbx_gt.txt; of the test pictures
+    wider_face_test_filelist.txt, their names
 ROOT/ground_truth/wider_{easy,medium,hard}_val.mat     the evaluation subsets, of val only
 """
 
@@ -22,6 +23,7 @@ from facedet.data.readers.wider_annotations import (
     Entry,
     annotation_files,
     read_labels,
+    read_list,
     read_mat,
     read_subsets,
     read_txt,
@@ -48,7 +50,7 @@ def read_wider(
 
     Args:
         root: the folder that holds WIDER_{split} and wider_face_split.
-        split: "train" or "val".
+        split: "train", "val", or "test", whose pictures have no boxes.
         annotations: "mat", "txt", or "auto", which prefers the .mat.
         images: "all" or "present", see `selection.select`.
         zero_size: "drop" or "keep" boxes of no area. A picture without a face holds one dummy box
@@ -130,7 +132,7 @@ def subset_names(records: Sequence[Record]) -> tuple[str, ...]:
     return SUBSETS if records[0].tags["subsets"].shape[1] == len(SUBSETS) else ("all",)
 
 
-_READERS = {"mat": read_mat, "txt": read_txt, "labels": read_labels}
+_READERS = {"list": read_list, "mat": read_mat, "txt": read_txt, "labels": read_labels}
 
 
 def _pictures(root: str | Path, split: str) -> Path:

@@ -46,14 +46,17 @@ class Entry(NamedTuple):
 
 
 def annotation_files(root: str | Path, split: str) -> dict[str, Path]:
-    """By kind ("mat", "txt" or "labels"), the files that may hold a split's annotations.
+    """By kind ("list", "mat", "txt" or "labels"), the files that may hold a split's annotations.
 
-    Label lists are where RetinaFace and SCRFD have them: SPLIT/label.txt, SPLIT/labelv2.txt or
+    A list of the test pictures comes before the official .mat, which has no boxes of them. Label
+    lists are where RetinaFace and SCRFD have them: SPLIT/label.txt, SPLIT/labelv2.txt or
     labelv2/SPLIT/labelv2.txt.
     """
     root = Path(root)
     stem = f"wider_face_split/wider_face_{split}"
     files = {"mat": root / f"{stem}.mat", "txt": root / f"{stem}_bbx_gt.txt"}
+    if (names := root / f"{stem}_filelist.txt").is_file():
+        files = {"list": names, **files}
     lists = (f"{split}/label.txt", f"{split}/labelv2.txt", f"labelv2/{split}/labelv2.txt")
     there = [root / file for file in lists if (root / file).is_file()]
     return {**files, "labels": there[0]} if there else files
@@ -99,6 +102,17 @@ def read_txt(path: Path) -> list[Entry]:
         attributes = np.zeros((len(rows), _COLUMNS - rows.shape[1]))
         entries.append(Entry(file, np.hstack([rows, attributes])))
     return _unique(entries, path)
+
+
+def read_list(path: Path) -> list[Entry]:
+    """Reads `wider_face_test_filelist.txt`: the test pictures, whose faces are not published.
+
+    Raises:
+        FacedetError: the file cannot be read, lists a picture twice, or a line is no picture.
+    """
+    lines = enumerate(read_text(path).splitlines(), start=1)
+    files = [_check_file(line, f"{path}, line {number}") for number, line in lines if line.strip()]
+    return _unique([Entry(file, np.zeros((0, _COLUMNS))) for file in files], path)
 
 
 def read_labels(path: Path) -> list[Entry]:
