@@ -5,16 +5,19 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from facedet.errors import FacedetError
 from facedet.plots import (
+    FALSE_ALARM,
     FOUND,
     MISSED,
     Box,
     Point,
     draw_boxes,
     is_drawn,
+    judge_boxes,
     plot_histogram,
     plot_precision_recall,
     plot_trade_off,
@@ -64,6 +67,21 @@ def test_sheet_puts_pictures_row_by_row_in_white_cells():
     assert joined[24 + 5, 5, 0] == 30
     assert (joined[24:, 24:] == 255).all()
     assert joined[12, 5, 0] == 255
+
+
+def test_judge_boxes():
+    """IoU of a box with itself shifted by a third of its side: (20 · 30) / (2 · 900 - 600) = 0.5.
+
+    Shifted by half: (15 · 30) / (1800 - 450) = 1/3.
+    """
+    faces = torch.tensor([[0.0, 0.0, 30.0, 30.0], [100.0, 0.0, 130.0, 30.0]])
+    found = torch.tensor([[10.0, 0.0, 40.0, 30.0], [115.0, 0.0, 145.0, 30.0]])
+    drawn = [(box.colour, box.text) for box in judge_boxes(found, [0.75, 0.5], faces)]
+    assert drawn == [(MISSED, ""), (FOUND, "0.75"), (FALSE_ALARM, "0.50")]
+    assert judge_boxes(found, [0.75, 0.5], faces)[0].corners == faces[1].tolist()
+    none = torch.zeros(0, 4)
+    assert [box.colour for box in judge_boxes(none, [], faces)] == [MISSED] * 2
+    assert [box.colour for box in judge_boxes(found, [0.75, 0.5], none)] == [FALSE_ALARM] * 2
 
 
 @pytest.mark.parametrize("size", [(1, 3000), (3000, 1), (1, 1), (3, 2)])

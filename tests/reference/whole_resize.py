@@ -96,6 +96,11 @@ def cut_whole(picture: np.ndarray, window: Window) -> np.ndarray:
     return np.ascontiguousarray(picture[y : y + window.height, x : x + window.width])
 
 
+def difference(a: Any, b: Any) -> np.ndarray:
+    """How far apart two pictures are, level by level."""
+    return np.abs(np.asarray(a, dtype=int) - np.asarray(b, dtype=int))
+
+
 def anchor_window_is_valid(left, top, size, faces):
     """Whether a window holds a face entirely or overlaps one by IoU > 0.7."""
     for x1, y1, x2, y2 in faces:

@@ -29,6 +29,6 @@ class FiniteLoss(pl.Callback):
         names = ", ".join(name_of(entry) for entry in self._indices)
         raise FacedetError(
             f"the loss is {loss.item()} at step {trainer.global_step}; "
-            f"images of the batch: {names}; ckpt_path=last goes on from the last checkpoint, "
+            f"images of the batch: {names}; ckpt_path=last resumes from the last checkpoint, "
             "a lower optimizer.lr or trainer.gradient_clip_val=10 may help"
         )

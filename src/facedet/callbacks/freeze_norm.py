@@ -18,7 +18,7 @@ class FreezeNorm(pl.Callback):
     """
 
     def __init__(self, from_step: int | None) -> None:
-        if from_step is not None and from_step < 0:
+        if (from_step or 0) < 0:
             raise UsageError(f"callbacks.freeze_norm.from_step={from_step}: at least 0 is needed")
         self.from_step = from_step
 

@@ -11,12 +11,15 @@ import torch
 from torch import Tensor
 
 from facedet.errors import UsageError
-from facedet.plots import Box, draw_boxes, judge_boxes, plot_precision_recall, save_picture, sheet
+from facedet.plots import draw_boxes, judge_boxes, plot_precision_recall, save_picture, sheet
 from facedet.structures import Detections, Target
 
 NOTHING = Detections(torch.zeros(0, 4), torch.zeros(0))
 # Of a picture, best first: an early detector finds hundreds.
 _NUM_BOXES = 30
+
+
+Batch = tuple[Tensor, list[Target]]
 
 
 class Picture(NamedTuple):
@@ -61,9 +64,6 @@ class ImageLog(pl.Callback):
         score: detections from this score on are shown, the best 30 of a picture.
         side: longest side of a picture in pixels; larger ones are shrunk.
         every_n_validations: of so many validations one is shown; the curves are always.
-
-    Raises:
-        UsageError: a number is too small.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class ImageLog(pl.Callback):
         side: int = 1024,
         every_n_validations: int = 1,
     ) -> None:
-        for name, value in (
-            ("pictures", pictures), ("side", side), ("every_n_validations", every_n_validations)
-        ):  # fmt: skip
-            if value < 1:
-                raise UsageError(f"callbacks.image_log.{name}={value}: at least 1 is expected")
+        if min(pictures, side, every_n_validations) < 1:
+            raise UsageError(
+                f"callbacks.image_log: pictures={pictures}, side={side}, "
+                f"every_n_validations={every_n_validations}: at least 1 is expected"
+            )
         self.folder = Path(folder)
         self.pictures = pictures
         self.score = score
@@ -98,11 +98,7 @@ class ImageLog(pl.Callback):
         self.validations = state_dict["validations"]
 
     def on_train_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: tuple[Tensor, list[Target]],
-        batch_idx: int,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Shows the crops of a run's first batch with their faces."""
         if trainer.global_step > 0 or batch_idx > 0 or not trainer.is_global_zero:
@@ -129,7 +125,7 @@ class ImageLog(pl.Callback):
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: Any,  # noqa: ANN401
-        batch: tuple[Tensor, list[Target]],
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -206,19 +202,14 @@ def shrunk(picture: Picture, side: int) -> Picture:
     )
 
 
-def judge(picture: Picture) -> list[Box]:
-    """Boxes to draw: missed faces, found ones and false alarms; see `plots.judge_boxes`."""
-    found = picture.found
-    return judge_boxes(found.boxes, found.scores.tolist(), picture.faces)
-
-
 def draw_sheet(
     path: Path, pictures: Sequence[Picture], difficulties: Sequence[float] | None = None
 ) -> None:
     """Writes pictures with their boxes side by side; a difficulty stands at the first face."""
     drawn = []
     for place, picture in enumerate(pictures):
-        boxes = judge(picture)
+        found = picture.found
+        boxes = judge_boxes(found.boxes, found.scores.tolist(), picture.faces)
         if difficulties is not None and boxes:
             boxes[0] = boxes[0]._replace(text=f"{difficulties[place]:.2f}")
         drawn.append(draw_boxes(picture.rgb, boxes))

@@ -1,7 +1,6 @@
 """One progress bar over all steps, and a line per validation."""
 
 import sys
-from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
@@ -25,24 +24,17 @@ class StepProgress(ProgressBar):
         self._enabled = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Opens the bar at the step where the run begins or goes on."""
+        """Opens the bar at the step where the run begins or resumes."""
         total = trainer.max_steps if trainer.max_steps > 0 else None
         self._steps = self._bar("training", "step", total, trainer.global_step)
 
     def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
     ) -> None:
         """Moves the bar."""
         assert self._steps is not None
-        shown = self.get_metrics(trainer, pl_module)
-        loss = shown.get("loss")
-        if loss is not None:
-            self._steps.set_postfix_str(f"loss {float(loss):.2f}", refresh=False)  # type: ignore[arg-type]
+        if "loss" in (shown := self.get_metrics(trainer, pl_module)):
+            self._steps.set_postfix_str(f"loss {float(shown['loss']):.2f}", refresh=False)  # type: ignore[arg-type]
         self._steps.update(trainer.global_step - self._steps.n)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -55,15 +47,7 @@ class StepProgress(ProgressBar):
         total = sum(int(number) for number in trainer.num_val_batches if number != float("inf"))
         self._pictures = self._bar("validation", "picture", total, 0, leave=False)
 
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_batch_end(self, *_: object) -> None:
         """Moves the second bar."""
         assert self._pictures is not None
         self._pictures.update()

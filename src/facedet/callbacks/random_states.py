@@ -13,7 +13,7 @@ _KEY = "facedet_random_states"
 
 
 class RandomStates(pl.Callback):
-    """Lets a run that goes on draw what the uninterrupted one would have drawn.
+    """Lets a resumed run draw what the uninterrupted one would have drawn.
 
     Order and augmentation of the images do not need it, they are functions of seed, epoch and
     image; a dropout or somebody's own augmentation does.

@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 # Windows has no such signal.
 REQUEUE: int | None = getattr(signal, "SIGUSR1", None)
 # A signal to a whole process group comes again from a `make` in it, which hands it on.
-_SAME_WISH = 1.0  # seconds
+_SAME_REQUEST = 1.0  # seconds
 
 
 class StopSignals:
-    """Turns SIGINT, SIGTERM and, under SLURM, SIGUSR1 into a wish that is asked for once a step.
+    """Turns SIGINT, SIGTERM and, under SLURM, SIGUSR1 into a request that is read once a step.
 
-    A second signal, but for one that comes in the same second, does at once what it always does.
+    A second signal, unless it comes in the same second, does at once what it always does.
     """
 
     def __init__(self) -> None:
@@ -38,14 +38,12 @@ class StopSignals:
         """Takes the signals over, until `restore`; every process has to call it."""
         self._received = 0
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            # On the CPU: a wish on the GPU would wait for all the work queued before it.
+            # On the CPU: a request on the GPU would wait for all the work queued before it.
             self._group = dist.new_group(backend="gloo")
         if threading.current_thread() is not threading.main_thread():
             return
-        wanted: list[int] = [signal.SIGINT, signal.SIGTERM]
-        if "SLURM_JOB_ID" in os.environ and REQUEUE is not None:
-            wanted.append(REQUEUE)
-        for number in wanted:
+        slurm = [REQUEUE] if "SLURM_JOB_ID" in os.environ and REQUEUE is not None else []
+        for number in (signal.SIGINT, signal.SIGTERM, *slurm):
             self._before[number] = signal.signal(number, self._receive)
 
     def restore(self) -> None:
@@ -59,16 +57,16 @@ class StopSignals:
         """The signal that any process has received, 0 for none; the same in all of them."""
         if self._group is None:
             return self._received
-        wish = torch.tensor(self._received)
-        dist.all_reduce(wish, dist.ReduceOp.MAX, group=self._group)
-        return int(wish)
+        request = torch.tensor(self._received)
+        dist.all_reduce(request, dist.ReduceOp.MAX, group=self._group)
+        return int(request)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
+        if self._received and now - self._when >= _SAME_REQUEST:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         if self._received:
-            if now - self._when >= _SAME_WISH:
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
             return
         self._received, self._when = number, now
         name = signal.Signals(number).name

@@ -2,7 +2,6 @@
 
 import time
 from collections import deque
-from typing import Any
 
 import pytorch_lightning as pl
 
@@ -10,10 +9,9 @@ from facedet.profiling.cost import measure_cost
 
 
 class Throughput(pl.Callback):
-    """Logs parameters and multiply-adds once, and the images a second of the latest steps.
+    """Logs parameters and multiply-adds once, and the images a second since the last logged step.
 
-    The steps are those since the last logged one, of all processes together, with the loading of
-    their images but without validations.
+    Of all processes together, with the loading of the images but without validations.
     """
 
     def __init__(self) -> None:
@@ -36,9 +34,9 @@ class Throughput(pl.Callback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
+        outputs: object,
+        batch: tuple,
+        *_: object,
     ) -> None:
         """Logs the speed, from the second step on."""
         images = len(batch[1]) * trainer.world_size

@@ -17,30 +17,26 @@ class _Writer(ExperimentWriter):
         """Nothing is in the way."""
 
     def keep_below(self, step: int) -> None:
-        """Cuts the file of an earlier run down to the rows of earlier steps; none: no file."""
+        """Cuts the file of an earlier run down to the rows of earlier steps."""
         path = Path(self.metrics_file_path)
-        rows, columns = self._read() if path.is_file() else ([], [])
-        kept = [row for row in rows if _is_below(row, step)]
-        if kept:
-            self._replace(kept, columns)
-            self.metrics_keys = columns
-        else:
+        if step == 0:
             path.unlink(missing_ok=True)
+        elif path.is_file():
+            with path.open(newline="", encoding="utf-8") as stream:
+                self.metrics_keys = list(csv.DictReader(stream).fieldnames or [])
+            self._rewrite_with_new_header(self.metrics_keys, step)
 
-    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
-        """Gives the rows written so far the columns that have come since."""
-        self._replace(self._read()[0], fieldnames)
-
-    def _read(self) -> tuple[list[dict[str, str]], list[str]]:
-        """The rows of the file, and its columns."""
-        with Path(self.metrics_file_path).open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            return list(reader), list(reader.fieldnames or [])
-
-    def _replace(self, rows: list[dict[str, str]], columns: list[str]) -> None:
-        with replacing_table(Path(self.metrics_file_path)) as table:
-            table.writerow(columns)
-            table.writerows([row.get(column) for column in columns] for row in rows)
+    def _rewrite_with_new_header(self, fieldnames: list[str], below: int | None = None) -> None:
+        """Gives the rows written so far other columns; keeps those of steps below `below`."""
+        path = Path(self.metrics_file_path)
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        if below is not None:
+            # A row that a kill cut off has no step.
+            rows = [row for row in rows if (n := row["step"] or "").isdecimal() and int(n) < below]
+        with replacing_table(path) as table:
+            table.writerow(fieldnames)
+            table.writerows([row.get(name) for name in fieldnames] for row in rows)
 
 
 class CsvHistory(CSVLogger):
@@ -73,9 +69,3 @@ class CsvHistory(CSVLogger):
         if (step, metrics) != self._last:
             self._last = (step, dict(metrics))
             super().log_metrics(metrics, step)
-
-
-def _is_below(row: dict[str, str], step: int) -> bool:
-    """Whether a row is of an earlier step; one that a kill cut off has none."""
-    number = row.get("step") or ""
-    return number.isdecimal() and int(number) < step

@@ -66,7 +66,7 @@ class GuardedWandbLogger(WandbLogger):
         self._is_off = mode == "disabled"
         self._is_further_file = False  # of a resumed offline run, without a row yet
         self._sent: SentSteps | None = None
-        self._defined: set[str] = set()  # metrics whose summary is the maximum
+        self._maxima: set[str] = set()  # numbers whose summary is the maximum
 
     @property
     @rank_zero_experiment
@@ -90,47 +90,39 @@ class GuardedWandbLogger(WandbLogger):
         """Continues the folder's run; of what it has sent, nothing is sent again."""
         self._is_resumed = True
 
-    @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:  # noqa: ANN401
         """Sends the config, a dict of plain data."""
         self._send(lambda run: run.config.update(dict(params), allow_val_change=True))
 
-    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Sends a row of numbers, as far as it is later than what was sent under their names."""
         self._send(lambda run: self._log(run, metrics, step))
 
-    @rank_zero_only
     def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
         """Sends pictures with their true and found boxes, which W&B shows and hides."""
         self._send(lambda run: self._log(run, {name: [to_image(one) for one in pictures]}, step))
 
-    @rank_zero_only
     def log_curves(
         self, name: str, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], step: int
     ) -> None:
         """Sends precision [T] over recall [T] by subset as a chart of lines."""
         self._send(lambda run: self._log(run, {name: to_chart(curves)}, step))
 
-    @rank_zero_only
     def log_hardest(self, name: str, pictures: Sequence[tuple[Picture, float]], step: int) -> None:
         """Sends a table of training pictures and their difficulty scores, hardest first."""
         rows = [(one.name, score, len(one.faces), one) for one, score in pictures]
         self.log_rows(name, ("name", "score", "faces", "picture"), rows, step)
 
-    @rank_zero_only
     def log_histogram(self, name: str, counts: np.ndarray, edges: np.ndarray, step: int) -> None:
         """Sends a histogram: numbers [N] of what lies between edges [N + 1]."""
         self._send(lambda run: self._log(run, {name: to_histogram(counts, edges)}, step))
 
-    @rank_zero_only
     def log_rows(
         self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int
     ) -> None:
         """Sends a table; a cell may be a `Picture`."""
         self._send(lambda run: self._log(run, {name: to_table(columns, rows)}, step))
 
-    @rank_zero_only
     def log_files(self, files: Mapping[str, Path]) -> None:
         """Keeps files as versions of one artifact, each under its alias.
 
@@ -148,7 +140,6 @@ class GuardedWandbLogger(WandbLogger):
 
         self._send(send)
 
-    @rank_zero_only
     def end_run(self, is_failed: bool) -> None:
         """Ends the run; one that never began stays so."""
         if self._experiment is not None:
@@ -158,6 +149,7 @@ class GuardedWandbLogger(WandbLogger):
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:  # noqa: ANN401
         """Keeps nothing yet; see `log_files`."""
 
+    @rank_zero_only
     def _send(self, action: Callable[[Any], None]) -> None:
         """Does something with the run; gives W&B up where it fails."""
         run = self.experiment
@@ -176,10 +168,10 @@ class GuardedWandbLogger(WandbLogger):
         if not news:
             return
         # Each by its name: of two patterns that a name fits W&B takes either, and "*" fits all.
-        for name in news.keys() - self._defined:
+        for name in news.keys() - self._maxima:
             if any(fnmatchcase(name, pattern) for pattern in self._best_of):
                 run.define_metric(name, step_metric=_STEP, step_sync=True, summary="max")
-        self._defined |= news.keys()
+                self._maxima.add(name)
         # W&B counts the rows of a further offline file only, and takes no row that goes back.
         place = {"step": self._sent.rows, "commit": True} if self._is_further_file else {}
         run.log({**news, _STEP: step}, **place)
@@ -188,16 +180,14 @@ class GuardedWandbLogger(WandbLogger):
 
     def _begin(self) -> Any:  # noqa: ANN401
         """The run: online if it is to be and can be, else offline."""
+        where = f"the run is kept in {self._save_dir}; `wandb sync` uploads it"
         if self._mode == "offline":
-            log.info("W&B is offline: the run lies in %s; `wandb sync` uploads it", self._save_dir)
+            log.info("W&B is offline: %s", where)
             return self._init("offline")
         try:
             return self._init("online")
         except Exception as error:
-            log.warning(
-                "W&B cannot be reached (%s): the run is kept in %s; `wandb sync` uploads it",
-                _line(error), self._save_dir,
-            )  # fmt: skip
+            log.warning("W&B cannot be reached (%s): %s", _line(error), where)
             _teardown()
             return self._init("offline")
 
@@ -210,11 +200,8 @@ class GuardedWandbLogger(WandbLogger):
         folder.mkdir(parents=True, exist_ok=True)
         self._sent = SentSteps(folder / RUN_FILE, self._is_resumed)
         # Older versions have no limit for the end.
-        settings: dict[str, Any] = {
-            key: value
-            for key, value in self._timeouts.items()
-            if key in wandb.Settings.model_fields
-        }
+        known = wandb.Settings.model_fields
+        settings: dict[str, Any] = {key: s for key, s in self._timeouts.items() if key in known}
         # W&B records this process's arguments; a training has exchanged them for its ranks.
         arguments = sys.argv
         if self._command:
@@ -231,7 +218,6 @@ class GuardedWandbLogger(WandbLogger):
         self._is_further_file = mode == "offline" and self._sent.rows > 0
         run.define_metric(_STEP)
         run.define_metric("*", step_metric=_STEP, step_sync=True)
-        self._defined = set()
         return run
 
     def _lose(self, error: Exception) -> None:

@@ -4,7 +4,7 @@ import csv
 import netrc
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
     from pytorch_lightning.loggers import Logger
 
-# "dryrun" and "run" are W&B's older words for offline and online.
-_OFFLINE, _ONLINE = ("offline", "dryrun"), ("online", "run", "shared")
+_OLD_MODES = {"dryrun": "offline", "run": "online", "shared": "online"}  # still W&B's words
 _HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # names of the public server
 
 
@@ -45,23 +44,14 @@ def make_wandb_loggers(
         save_dir: folder for the run's files.
         project: W&B project.
         entity: W&B team or user; None: the account's own, or WANDB_ENTITY.
-        name: of the run; None: that of the `Job`.
-        group: of runs; None: WANDB_RUN_GROUP, or that of the `Job`.
-        tags: of the run; None: those of the `Job`.
+        name: of the run; None: that of the `Job`, as of group (or WANDB_RUN_GROUP) and tags.
+        group: of runs.
+        tags: of the run.
         log_model: keep `best.ckpt` and `last.ckpt` as artifacts when the training has ended.
         best_of: patterns of numbers whose summary is their maximum.
-        init_timeout: seconds to wait for the server; then the run goes offline. W&B waits about
-            10 s more before it gives up.
+        init_timeout: seconds to wait for the server (W&B adds about 10); then the run is offline.
         finish_timeout: seconds to wait for the last uploads at the end; 0: without end.
-
-    Raises:
-        UsageError: WANDB_MODE or a time is invalid.
     """
-    if init_timeout <= 0 or finish_timeout < 0:
-        raise UsageError(
-            f"logger.init_timeout={init_timeout}, logger.finish_timeout={finish_timeout}: expected "
-            "seconds above 0, and from 0 on"
-        )
     given = {"entity": entity, "project": project, "name": name, "tags": tags}
     given["group"] = group or os.environ.get("WANDB_RUN_GROUP")
     timeouts = {"init_timeout": init_timeout, "finish_timeout": finish_timeout}
@@ -93,14 +83,7 @@ def ending_runs(trainer: "pl.Trainer") -> Iterator[None]:
 
 
 def log_report(folder: Path, name: str, table: Path, drawing: Path | None) -> None:
-    """Sends a report to W&B as a run of its own.
-
-    Args:
-        folder: gets the files of the W&B run.
-        name: of the run.
-        table: a CSV file.
-        drawing: a picture file; None: none.
-    """
+    """Sends a CSV file and a picture to W&B as a run of its own, whose files `folder` gets."""
     run = GuardedWandbLogger(str(folder), mode(), {"project": "facedet", "name": name})
     with table.open(newline="", encoding="utf-8") as stream:
         header, *rows = csv.reader(stream)
@@ -112,17 +95,12 @@ def log_report(folder: Path, name: str, table: Path, drawing: Path | None) -> No
 
 
 def mode() -> str:
-    """How W&B is to run: online, offline or disabled.
-
-    Raises:
-        UsageError: WANDB_MODE is not a word of W&B's.
-    """
+    """How W&B is to run: online, offline or disabled; refuses another WANDB_MODE."""
     word = os.environ.get("WANDB_MODE", "online")
-    if word == "disabled":
-        return word
-    if word not in (*_OFFLINE, *_ONLINE):
+    if word not in ("online", "offline", "disabled", *_OLD_MODES):
         raise UsageError(f"WANDB_MODE={word}: expected online, offline or disabled")
-    return "offline" if word in _OFFLINE or not _has_key() else "online"
+    meant = _OLD_MODES.get(word, word)
+    return "offline" if meant == "online" and not _has_key() else meant
 
 
 def _has_key() -> bool:
@@ -132,9 +110,9 @@ def _has_key() -> bool:
     url = os.environ.get("WANDB_BASE_URL")
     hosts = [urlsplit(url).netloc] if url else _HOSTS
     places = [os.environ.get("NETRC"), "~/.netrc", "~/_netrc"]
-    files = [Path(place).expanduser() for place in places if place]
-    try:
-        entries = netrc.netrc(next(file for file in files if file.exists()))
-    except (StopIteration, OSError, netrc.NetrcParseError):
-        return False
-    return any(entries.authenticators(host) is not None for host in hosts)
+    for file in [Path(place).expanduser() for place in places if place]:
+        # The first that exists, as W&B does.
+        with suppress(FileNotFoundError):
+            entries = netrc.netrc(file)
+            return any(entries.authenticators(host) is not None for host in hosts)
+    return False

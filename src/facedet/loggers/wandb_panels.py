@@ -14,15 +14,15 @@ def to_chart(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Any:  # noq
     """A chart of lines from precision [T] and recall [T] by line."""
     import wandb
 
-    # A chart is drawn from a table of all points: a fifth of them looks the same.
-    thin = {key: _thinned(*curve) for key, curve in curves.items()}
-    return wandb.plot.line_series(
-        xs=[recall for _, recall in thin.values()],
-        ys=[precision for precision, _ in thin.values()],
-        keys=list(thin),
-        title="precision over recall",
-        xname="recall",
-    )
+    xs, ys = [], []
+    for precision, recall in curves.values():
+        # From the first detection on; a chart is a table of all points, so it gets a few of them.
+        places = np.flatnonzero(recall > 0)
+        kept = np.linspace(0, len(places) - 1, min(len(places), _CURVE_POINTS)).round().astype(int)
+        xs.append(recall[places[kept]].tolist())
+        ys.append(precision[places[kept]].tolist())
+    title, keys = "precision over recall", list(curves)
+    return wandb.plot.line_series(xs=xs, ys=ys, keys=keys, title=title, xname="recall")
 
 
 def to_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:  # noqa: ANN401
@@ -46,28 +46,22 @@ def to_image(picture: Picture) -> Any:  # noqa: ANN401
     """A `wandb.Image` with the layers "truth" and "found", whose scores its slider cuts."""
     import wandb
 
-    truth = [_box(box) for box in picture.faces.tolist()]
-    scores = picture.found.scores.tolist()
-    found = [
-        {**_box(box), "box_caption": f"{score:.2f}", "scores": {"score": score}}
-        for box, score in zip(picture.found.boxes.tolist(), scores, strict=True)
-    ]
-    names = {0: "face"}
+    def layer(boxes: Sequence[Sequence[float]], notes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        drawn = [
+            {
+                "position": dict(zip(("minX", "minY", "maxX", "maxY"), box, strict=True)),
+                "domain": "pixel",
+                "class_id": 0,
+                **note,
+            }
+            for box, note in zip(boxes, notes, strict=True)
+        ]
+        return {"box_data": drawn, "class_labels": {0: "face"}}
+
+    faces, scores = picture.faces.tolist(), picture.found.scores.tolist()
+    notes = [{"box_caption": f"{score:.2f}", "scores": {"score": score}} for score in scores]
     layers = {
-        "truth": {"box_data": truth, "class_labels": names},
-        "found": {"box_data": found, "class_labels": names},
+        "truth": layer(faces, [{}] * len(faces)),
+        "found": layer(picture.found.boxes.tolist(), notes),
     }
     return wandb.Image(picture.rgb, caption=picture.name, boxes=layers, file_type="jpg")
-
-
-def _box(corners: Sequence[float]) -> dict[str, Any]:
-    position = dict(zip(("minX", "minY", "maxX", "maxY"), corners, strict=True))
-    return {"position": position, "domain": "pixel", "class_id": 0}
-
-
-def _thinned(precision: np.ndarray, recall: np.ndarray) -> tuple[list[float], list[float]]:
-    """At most so many points of a curve, from its first detection on, the last one always."""
-    places = np.flatnonzero(recall > 0)
-    if len(places) > _CURVE_POINTS:
-        places = places[np.linspace(0, len(places) - 1, _CURVE_POINTS).round().astype(int)]
-    return precision[places].tolist(), recall[places].tolist()

@@ -1,49 +1,30 @@
 """The photometric distortion against Pillow's enhancers and by hand."""
 
-import importlib.util
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from skimage import data as pictures
 
 from facedet.data.augmentation.distortion import PhotometricDistortion, Step, distort, mean_grey
+from reference import whole_resize as reference
+from reference.whole_resize import difference
 
 
-def load_file(path):
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-reference = load_file(Path(__file__).parents[2] / "reference" / "whole_resize.py")
-
-
-@pytest.fixture(scope="module")
-def picture():
-    """A photograph, 400 x 512."""
-    return np.ascontiguousarray(pictures.astronaut()[:400])
-
-
-def difference(a, b):
-    return np.abs(np.asarray(a, dtype=int) - np.asarray(b, dtype=int))
-
-
-@pytest.mark.parametrize("factor", [0.875, 1.0, 1.125])
-def test_brightness_is_pillows(picture, factor):
-    steps = (Step("brightness", factor),)
-    expected = reference.distort_whole(Image.fromarray(picture), steps)
-    assert difference(distort(picture, steps, picture), expected).max() == 0
-
-
-@pytest.mark.parametrize("factor", [0.5, 0.8, 1.3, 1.5])
-def test_contrast_is_pillows(picture, factor):
-    steps = (Step("contrast", factor),)
-    expected = reference.distort_whole(Image.fromarray(picture), steps)
-    assert difference(distort(picture, steps, picture), expected).max() <= 1
+@pytest.mark.parametrize(
+    ("kind", "factors", "limit"),
+    [
+        ("brightness", [0.875, 1.0, 1.125], 0),
+        ("contrast", [0.5, 0.8, 1.3, 1.5], 1),
+        ("saturation", [0.5, 0.9, 1.2, 1.5], 1),
+    ],
+)
+def test_factors_are_pillows(picture, kind, factors, limit):
+    large = cv2.resize(picture, (1500, 1000), interpolation=cv2.INTER_CUBIC)
+    for factor in factors:
+        steps = (Step(kind, factor),)
+        for image in (picture, large):
+            expected = reference.distort_whole(Image.fromarray(image), steps)
+            assert difference(distort(image, steps, image), expected).max() <= limit
 
 
 def test_contrast_by_hand():
@@ -54,17 +35,10 @@ def test_contrast_by_hand():
     out = distort(image, (Step("contrast", 1.5),), image)
     assert out[0, 0].tolist() == [0, 0, 0]
     assert out[1, 0].tolist() == [250, 250, 250]
-    # The mean is that of the whole picture where only a part of it is wanted, and of the picture
+    # The mean is that of the whole picture where only a part of it is needed, and of the picture
     # as brightness has left it: 0 and 100, mean 50; 100 becomes 50 + 1.5 * 50.
     steps = (Step("brightness", 0.5), Step("contrast", 1.5))
     assert distort(image[1:], steps, image)[0, 0].tolist() == [125, 125, 125]
-
-
-@pytest.mark.parametrize("factor", [0.5, 0.9, 1.2, 1.5])
-def test_saturation_is_pillows(picture, factor):
-    steps = (Step("saturation", factor),)
-    expected = reference.distort_whole(Image.fromarray(picture), steps)
-    assert difference(distort(picture, steps, picture), expected).max() <= 1
 
 
 @pytest.mark.parametrize("shift", [-17.9, -1.0, -0.4, 0.4, 7.0, 17.9])
@@ -104,16 +78,9 @@ def test_combinations_are_pillows(picture, late):
     assert np.quantile(apart, 0.999) <= 3
 
 
-def test_the_mean_of_a_large_picture_is_close(picture):
-    large = cv2.resize(picture, (3000, 2000), interpolation=cv2.INTER_CUBIC)
-    steps = (Step("contrast", 0.5),)
-    expected = reference.distort_whole(Image.fromarray(large), steps)
-    assert difference(distort(large, steps, large), expected).max() <= 1
-
-
 def test_draws_of_the_distortion():
-    rng = np.random.default_rng(5)
-    drawn = [PhotometricDistortion().draw(rng) for _ in range(4000)]
+    rng, distortion = np.random.default_rng(5), PhotometricDistortion()
+    drawn = [distortion.draw(rng) for _ in range(4000)]
     ranges = {
         "brightness": (0.875, 1.125),
         "contrast": (0.5, 1.5),

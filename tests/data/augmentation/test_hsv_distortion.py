@@ -100,8 +100,8 @@ def test_every_pixel_goes_by_itself():
 
 
 def test_draws():
-    rng = np.random.default_rng(5)
-    drawn = np.array([HsvDistortion().draw(rng) for _ in range(4000)])
+    rng, distortion = np.random.default_rng(5), HsvDistortion()
+    drawn = np.array([distortion.draw(rng) for _ in range(4000)])
     limits = [(-32, 32), (0.5, 1.5), (0.5, 1.5), (-18, 18)]
     for column, neutral, (low, high) in zip(drawn.T, Tone(), limits, strict=True):
         happened = column[column != neutral]

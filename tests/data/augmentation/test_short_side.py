@@ -1,5 +1,7 @@
 """SmallHardFace's scales and crops: sizes by hand, and rules by loops over faces."""
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,10 +26,13 @@ def test_sizes_by_hand(picture, short, expected):
     assert resized_size(picture, short, 2000) == expected
 
 
+made = functools.cache(ShortSideCrop)
+
+
 def choose(picture, boxes, seed=0, pickable=None, **how):
     boxes = np.array(boxes, dtype=np.float64).reshape(-1, 4)
     pickable = np.ones(len(boxes), bool) if pickable is None else np.array(pickable)
-    return ShortSideCrop(**how).choose(picture, boxes, pickable, np.random.default_rng(seed))
+    return made(**how).choose(picture, boxes, pickable, np.random.default_rng(seed))
 
 
 def is_whole(window):
@@ -125,7 +130,7 @@ def test_invariants(picture, listed, seed, share):
     boxes = np.array([(x, y, x + w, y + h) for (x, y), w, h, _ in listed]).reshape(-1, 4)
     pickable = np.array([is_face for *_, is_face in listed], dtype=bool)
     rng = np.random.default_rng(seed)
-    crop = ShortSideCrop(crop=share).choose(picture, boxes, pickable, rng)
+    crop = made(crop=share).choose(picture, boxes, pickable, rng)
     window = crop.window
     assert window.resized in [resized_size(picture, short, 2000) for short in (400, 800, 1200)]
     height, width = window.resized

@@ -7,25 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage import data as pictures
 
-from facedet.data.augmentation.face_crop import A
-from facedet.data.augmentation.hsv_distortion import HsvDistortion, Tone, retouch
+from facedet.data.augmentation.hsv_distortion import Tone, retouch
 from facedet.data.augmentation.pipeline import SmallHardFaceAugmentation
-from facedet.data.augmentation.smallhardface import ShortSideCrop
-from facedet.data.dataset import FaceDataset
 from facedet.data.images import read_rgb
 from facedet.data.readers.wider import read_wider
-from facedet.data.samplers import Draw
 from facedet.errors import UsageError
+from reference.whole_resize import difference
 
 BOXES = np.array([[220.0, 90.0, 280.0, 160.0], [30.0, 40.0, 60.0, 80.0]], np.float32)
-
-
-@pytest.fixture(scope="module")
-def picture():
-    """A photograph, 400 x 512."""
-    return np.ascontiguousarray(pictures.astronaut()[:400])
 
 
 def run(augmentation, picture, boxes=BOXES, seed=0, ignore=None):
@@ -42,10 +32,6 @@ def whole_resize(picture, draws):
     window = draws["window"]
     whole = cv2.resize(retouch(picture, draws["steps"]), window.resized[::-1])
     return whole[window.top : window.top + window.height, window.left : window.left + window.width]
-
-
-def difference(a, b):
-    return np.abs(np.asarray(a, dtype=int) - np.asarray(b, dtype=int))
 
 
 def test_boxes_by_hand(picture):
@@ -153,28 +139,17 @@ def test_invariants(size, listed, seed):
     assert (done.boxes[:, 2:] - done.boxes[:, :2] >= 0.999).all()
 
 
-def test_the_steps_work_in_albumentations_own_pipeline(picture):
-    pipeline = A.Compose(
-        [HsvDistortion(), ShortSideCrop(scales=(200,)), A.HorizontalFlip()],
-        bbox_params=A.BboxParams(format="pascal_voc", label_fields=["labels"]),
-        seed=1,
-    )
-    out = pipeline(image=picture, bboxes=[[220, 90, 280, 160]], labels=[7])
-    assert min(out["image"].shape[:2]) <= 200
-    assert len(out["bboxes"]) == 1
-
-
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"scales": ()}, r"scales=\[\]: short sides from 1 to long_limit=2000"),
+        ({"scales": ()}, r"scales=\[\], .*: expected sides from 1 to long_limit=2000"),
         ({"scales": (400, 0)}, r"scales=\[400, 0\]"),
-        ({"scales": (400,), "long_limit": 300}, r"scales=\[400\]: .*long_limit=300"),
+        ({"scales": (400,), "long_limit": 300}, r"scales=\[400\], .*long_limit=300"),
         ({"min_ratio": 0.0}, r"min_ratio=0\.0"),
         ({"tries": 0}, "tries=0"),
-        ({"crop": 1.5}, r"crop=1\.5: a probability"),
-        ({"distortion": -1}, "distortion=-1: a probability"),
-        ({"flip": 2}, "flip=2: a probability"),
+        ({"crop": 1.5}, r"crop=1\.5: expected a probability"),
+        ({"distortion": -1}, "distortion=-1: expected a probability"),
+        ({"flip": 2}, "flip=2: expected a probability"),
     ],
 )
 def test_arguments_are_checked(wrong, told):
@@ -183,27 +158,10 @@ def test_arguments_are_checked(wrong, told):
 
 
 @pytest.mark.data
-def test_samples_of_real_pictures(shared):
-    records = read_wider(shared / "data" / "wider", "train", images="present").records
-    dataset = FaceDataset(records, SmallHardFaceAugmentation(), 5, mirrored_copies=True)
-    for entry in np.random.default_rng(2).integers(len(dataset), size=12).tolist():
-        image, target = dataset[Draw(1, entry)]
-        assert target.index == entry
-        height, width = target.size
-        assert tuple(image.shape) == (3, height, width)
-        assert max(height, width) <= 2000
-        assert min(height, width) >= 0.6 * 400 - 1
-        limit = np.array([width, height, width, height])
-        boxes = target.boxes.numpy()
-        assert (boxes >= 0).all()
-        assert (boxes <= limit).all()
-
-
-@pytest.mark.data
 def test_real_pixels_are_those_of_the_whole_resize(shared):
     records = read_wider(shared / "data" / "wider", "train", images="present").records
     augmentation, rng = SmallHardFaceAugmentation(), np.random.default_rng(11)
-    for index in rng.integers(len(records), size=10).tolist():
+    for index in rng.integers(len(records), size=4).tolist():
         record = records[index]
         image = read_rgb(record.path)
         done = run(augmentation, image, record.boxes, index)

@@ -1,53 +1,38 @@
 """EXTD's crops: rules by hand and against loops, pixels against resizing the whole picture."""
 
-import importlib.util
+import functools
 import math
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage import data as pictures
 
 from facedet.data.augmentation import windows as crops
 from facedet.data.augmentation.extd import DataAnchorSampling, SquareCrop
 from facedet.data.augmentation.windows import Window, cut_window
-
-
-def load_file(path):
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-reference = load_file(Path(__file__).parents[2] / "reference" / "whole_resize.py")
+from reference import whole_resize as reference
+from reference.whole_resize import difference
 
 ALL = np.ones(1, dtype=bool)  # one face, and a window may be chosen for it
 
 
-@pytest.fixture(scope="module")
-def picture():
-    """A photograph, 400 x 512."""
-    return np.ascontiguousarray(pictures.astronaut()[:400])
+@functools.cache
+def made(kind, **how):
+    return kind(**how)
 
 
 def choose_anchor_window(picture, boxes, pickable, rng, **how):
-    return DataAnchorSampling(**how).choose(picture, boxes, pickable, rng)
+    return made(DataAnchorSampling, **how).choose(picture, boxes, pickable, rng)
 
 
 def choose_square(picture, boxes, pickable, rng, **how):
-    return SquareCrop(**how).choose(picture, boxes, pickable, rng)
+    return made(SquareCrop, **how).choose(picture, boxes, pickable, rng)
 
 
 def generator(seed=0):
     return np.random.default_rng(seed)
-
-
-def difference(a, b):
-    return np.abs(np.asarray(a, dtype=int) - np.asarray(b, dtype=int))
 
 
 def test_target_anchor():

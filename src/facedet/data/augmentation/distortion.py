@@ -32,9 +32,7 @@ class PhotometricDistortion(Distortion):
     Contrast comes second or last, evenly. As SSD, S3FD and EXTD train with.
 
     Args:
-        brightness: factor 1 + U(-brightness, brightness); likewise contrast and saturation.
-        contrast: see brightness.
-        saturation: see brightness.
+        brightness, contrast, saturation: factor 1 + U(-brightness, brightness), and so on.
         hue: shift U(-hue, hue) of Pillow's 8-bit hue.
         p: probability of the whole.
     """
@@ -47,7 +45,8 @@ class PhotometricDistortion(Distortion):
         hue: float = 18.0,
         p: float = 1.0,
     ) -> None:
-        super().__init__(brightness, contrast, saturation, hue, p)
+        ranges = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
+        super().__init__(ranges | {"hue": hue}, p)
 
     def draw(self, rng: np.random.Generator) -> tuple[Step, ...]:
         """The operations that were drawn, in order."""

@@ -4,7 +4,7 @@ The windows are chosen from boxes alone and cut before anything is resized (`win
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from facedet.data.augmentation.face_crop import A, Distortion, FaceCrop
-from facedet.data.augmentation.windows import INTERPOLATIONS, Crop, Window
+from facedet.data.augmentation.windows import INTERPOLATIONS, Crop, Size, Window
 from facedet.errors import UsageError
 
 ANCHOR_SIDES = (16, 32, 64, 128, 256, 512)
@@ -37,21 +37,17 @@ class DataAnchorSampling(FaceCrop):
     Args:
         size: side of the window, the network's input, in pixels.
         sides: anchor sides in pixels, ascending; those above `size` are no targets.
-        interpolations: filters to draw from, keys of `windows.INTERPOLATIONS`.
-        tries: windows drawn.
         side_limit: the resized picture has at most this squared many pixels.
-        distortion: see `FaceCrop`.
-        ignore_column: see `FaceCrop`.
-        p: probability of the crop.
+        tries: windows drawn.
+        distortion, ignore_column, p: see `FaceCrop`.
     """
 
     def __init__(
         self,
         size: int = 640,
         sides: Sequence[int] = ANCHOR_SIDES,
-        interpolations: Sequence[str] = tuple(INTERPOLATIONS),
-        tries: int = 50,
         side_limit: int = 12000,
+        tries: int = 50,
         distortion: Distortion | None = None,
         ignore_column: int | None = None,
         p: float = 1.0,
@@ -59,19 +55,13 @@ class DataAnchorSampling(FaceCrop):
         super().__init__(distortion, ignore_column, p)
         if not sides or list(sides) != sorted(sides) or sides[0] > size:
             raise UsageError(f"sides {list(sides)} must ascend from one of at most size {size}")
-        _check_names("interpolations", interpolations, INTERPOLATIONS)
         self.size = size
         self.sides = tuple(sides)
-        self.interpolations = tuple(interpolations)
         self.tries = tries
         self.side_limit = side_limit
 
     def choose(
-        self,
-        picture: tuple[int, int],
-        boxes: np.ndarray,
-        pickable: np.ndarray,
-        rng: np.random.Generator,
+        self, picture: Size, boxes: np.ndarray, pickable: np.ndarray, rng: np.random.Generator
     ) -> Crop:
         """A window around one face; at least one is pickable."""
         size = self.size
@@ -80,7 +70,7 @@ class DataAnchorSampling(FaceCrop):
         ratio = _draw_target(boxes[picked], rng, size, self.sides) * 2 ** rng.uniform(-1, 1)
         ratio = min(ratio, self.side_limit / math.sqrt(height * width))
         resized = (max(1, round(height * ratio)), max(1, round(width * ratio)))
-        interpolation = self.interpolations[int(rng.integers(len(self.interpolations)))]
+        interpolation = list(INTERPOLATIONS)[int(rng.integers(len(INTERPOLATIONS)))]
         scaled = boxes * np.tile([resized[1] / width, resized[0] / height], 2)
         corners = _draw_corners(resized, scaled[picked], rng, size, self.tries)
         # A box annotated beside the picture can be held by a window that sees none of it.
@@ -109,9 +99,7 @@ class SquareCrop(FaceCrop):
         size: side of the network's input, at which the smallest faces are measured.
         min_scale: of the short side, for the smallest square.
         tries: squares drawn in each search.
-        distortion: see `FaceCrop`.
-        ignore_column: see `FaceCrop`.
-        p: probability of the crop.
+        distortion, ignore_column, p: see `FaceCrop`.
     """
 
     clips = True
@@ -131,11 +119,7 @@ class SquareCrop(FaceCrop):
         self.tries = tries
 
     def choose(
-        self,
-        picture: tuple[int, int],
-        boxes: np.ndarray,
-        pickable: np.ndarray,
-        rng: np.random.Generator,
+        self, picture: Size, boxes: np.ndarray, pickable: np.ndarray, rng: np.random.Generator
     ) -> Crop:
         """A square around some face."""
         height, width = picture
@@ -172,7 +156,8 @@ class PillowResize(A.DualTransform):
 
     def __init__(self, size: int = 640, filters: Sequence[str] = FILTERS, p: float = 1.0) -> None:
         super().__init__(p=p)
-        _check_names("filters", filters, FILTERS)
+        if not filters or not set(filters) <= set(FILTERS):
+            raise UsageError(f"filters={list(filters)}: expected some of {', '.join(FILTERS)}")
         self.size = size
         self.filters = tuple(filters)
 
@@ -207,13 +192,6 @@ def resize_filtered(image: np.ndarray, size: int, name: str) -> np.ndarray:
     return np.array(Image.fromarray(image).resize((size, size), resample))
 
 
-def _check_names(what: str, names: Sequence[str], known: Collection[str]) -> None:
-    """Refuses a name that is not known, and no names at all."""
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise UsageError(f"{what}={list(names)}: one or more of {', '.join(known)} are wanted")
-
-
 def _draw_target(
     box: np.ndarray, rng: np.random.Generator, size: int, sides: Sequence[int]
 ) -> float:
@@ -226,7 +204,7 @@ def _draw_target(
 
 
 def _draw_corners(
-    resized: tuple[int, int], face: np.ndarray, rng: np.random.Generator, size: int, tries: int
+    resized: Size, face: np.ndarray, rng: np.random.Generator, size: int, tries: int
 ) -> np.ndarray:
     """Upper left corners (x, y) [tries, 2] of windows in a resized picture."""
     height, width = resized

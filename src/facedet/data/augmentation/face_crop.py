@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from facedet.data.augmentation import windows as crops
+from facedet.data.augmentation.windows import (
+    Crop,
+    Size,
+    Window,
+    cut_window,
+    whole_picture,
+    window_boxes,
+)
 
 # At import albumentations asks the network for its newest version unless this is set; the package
 # imports it here only.
@@ -18,22 +25,15 @@ class Distortion(A.ImageOnlyTransform):
     """Changes brightness, contrast, saturation and hue: draws how, then does it.
 
     Args:
-        brightness: half the width of the range that is drawn from; likewise the other three.
-        contrast: see brightness.
-        saturation: see brightness.
-        hue: see brightness.
+        ranges: by name of the four, half the width of the range that is drawn from.
         p: probability of the whole.
     """
 
     unchanged: Any = ()  # a draw that changes nothing
 
-    def __init__(
-        self, brightness: float, contrast: float, saturation: float, hue: float, p: float
-    ) -> None:
+    def __init__(self, ranges: dict[str, float], p: float) -> None:
         super().__init__(p=p)
-        self.ranges = {
-            "brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue,
-        }  # fmt: skip
+        self.ranges = ranges
 
     def draw(self, rng: np.random.Generator) -> Any:  # noqa: ANN401
         """How one picture is to be changed."""
@@ -76,16 +76,12 @@ class FaceCrop(A.DualTransform):
         self.ignore_column = ignore_column
 
     def choose(
-        self,
-        picture: tuple[int, int],
-        boxes: np.ndarray,
-        pickable: np.ndarray,
-        rng: np.random.Generator,
-    ) -> crops.Crop:
+        self, picture: Size, boxes: np.ndarray, pickable: np.ndarray, rng: np.random.Generator
+    ) -> Crop:
         """A window, and the faces that stay.
 
         Args:
-            picture: (height, width) in pixels.
+            picture: its size.
             boxes: [N, 4] float xyxy pixels.
             pickable: [N] bool: the faces that a window may be chosen for.
             rng: source of every draw.
@@ -103,41 +99,27 @@ class FaceCrop(A.DualTransform):
         pickable = np.ones(len(table), dtype=bool)
         if self.ignore_column is not None:
             pickable = table[:, self.ignore_column] == 0
-        crop = crops.whole_picture((height, width), len(table))
+        crop = whole_picture((height, width), len(table))
         if pickable.any() or not self.is_for_faces:
             pixels = table[:, :4] * (width, height, width, height)
             crop = self.choose((height, width), pixels, pickable, self.random_generator)
         return {"steps": steps, "window": crop.window, "keep": crop.keep}
 
-    def apply(
-        self,
-        img: np.ndarray,
-        window: crops.Window,
-        steps: Any,  # noqa: ANN401
-        **_: Any,  # noqa: ANN401
-    ) -> np.ndarray:
+    def apply(self, img: np.ndarray, window: Window, steps: Any, **_: object) -> np.ndarray:  # noqa: ANN401
         """The window's pixels of uint8 [H, W, 3], distorted."""
         if self.distortion is None:
-            return crops.cut_window(img, window)
+            return cut_window(img, window)
         alter = partial(self.distortion.alter, drawn=steps, picture=img)
-        return crops.cut_window(img, window, alter)
+        return cut_window(img, window, alter)
 
     def apply_to_bboxes(
-        self,
-        bboxes: np.ndarray,
-        window: crops.Window,
-        keep: np.ndarray,
-        **_: Any,  # noqa: ANN401
+        self, bboxes: np.ndarray, window: Window, keep: np.ndarray, **_: object
     ) -> np.ndarray:
         """Normalised boxes [N, 4 + columns] of the picture -> those of the window that stay."""
         if not len(bboxes):
             return bboxes
-        boxes = crops.window_boxes(bboxes[keep, :4], (1, 1), window)
+        boxes = window_boxes(bboxes[keep, :4], (1, 1), window)
         boxes /= (window.width, window.height, window.width, window.height)
         if self.clips:
             boxes = boxes.clip(0, 1)
         return np.hstack([boxes, bboxes[keep, 4:]])
-
-    def apply_to_mask(self, mask: np.ndarray, **_: Any) -> np.ndarray:  # noqa: ANN401
-        """Refused: a mask must not be resized with a picture's filters."""
-        raise NotImplementedError(f"{type(self).__name__} crops images and boxes, not masks")

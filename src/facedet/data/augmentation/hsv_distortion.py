@@ -34,8 +34,7 @@ class HsvDistortion(Distortion):
 
     Args:
         brightness: levels U(-brightness, brightness) added.
-        contrast: factor 1 + U(-contrast, contrast); likewise saturation.
-        saturation: see contrast.
+        contrast, saturation: factor 1 + U(-contrast, contrast), and so on.
         hue: degrees U(-hue, hue) added.
         p: probability of the whole.
     """
@@ -50,7 +49,8 @@ class HsvDistortion(Distortion):
         hue: float = 18.0,
         p: float = 1.0,
     ) -> None:
-        super().__init__(brightness, contrast, saturation, hue, p)
+        ranges = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
+        super().__init__(ranges | {"hue": hue}, p)
 
     def draw(self, rng: np.random.Generator) -> Tone:
         """One distortion."""

@@ -106,10 +106,7 @@ class ExtdAugmentation(Augmentation):
     Args:
         size: side of the network's input in pixels, 640 in the paper.
         anchor_sampling: probability of data-anchor sampling; a square crop is taken otherwise.
-        sides: anchor sides in pixels, ascending; those above `size` are no targets.
-        side_limit: data-anchor sampling resizes to at most this squared many pixels.
-        min_scale: of the short side, for the smallest square crop.
-        tries: windows drawn, and squares in each search.
+        sides, side_limit, min_scale, tries: see `DataAnchorSampling` and `SquareCrop`.
         distortion: probability of the photometric part.
         flip: probability of mirroring.
     """
@@ -128,25 +125,13 @@ class ExtdAugmentation(Augmentation):
         _check_probabilities(anchor_sampling=anchor_sampling, distortion=distortion, flip=flip)
         # Given to the crops, the distortion touches only the pixels that are used.
         photometric = PhotometricDistortion(p=distortion)
-        anchor_window = DataAnchorSampling(
-            size,
-            sides,
-            tries=tries,
-            side_limit=side_limit,
-            distortion=photometric,
-            ignore_column=IGNORE_COLUMN,
-            p=anchor_sampling,
-        )
-        square = SquareCrop(
-            size,
-            min_scale,
-            tries,
-            distortion=photometric,
-            ignore_column=IGNORE_COLUMN,
-            p=1 - anchor_sampling,
-        )
+        shared = (tries, photometric, IGNORE_COLUMN)
         # `OneOf` takes the probabilities of its transforms as weights.
-        crop = A.OneOf([anchor_window, square], p=1.0)
+        crops = [
+            DataAnchorSampling(size, sides, side_limit, *shared, p=anchor_sampling),
+            SquareCrop(size, min_scale, *shared, p=1 - anchor_sampling),
+        ]
+        crop = A.OneOf(crops, p=1.0)
         super().__init__([crop, PillowResize(size), A.HorizontalFlip(p=flip)], needs_faces=True)
 
 
@@ -159,11 +144,7 @@ class SmallHardFaceAugmentation(Augmentation):
     sample to sample.
 
     Args:
-        scales: short sides in pixels, to draw from.
-        long_limit: of the long side after resizing, in pixels; the short side is less then.
-        crop: probability of trying rectangles.
-        min_ratio: of the picture's sides, for the smallest rectangle.
-        tries: rectangles drawn until one holds a face's centre.
+        scales, long_limit, crop, min_ratio, tries: see `ShortSideCrop`.
         distortion: probability of the photometric part.
         flip: probability of mirroring; 0 where the data set serves mirrored copies.
     """
@@ -179,14 +160,9 @@ class SmallHardFaceAugmentation(Augmentation):
         flip: float = 0.0,
     ) -> None:
         _check_probabilities(crop=crop, distortion=distortion, flip=flip)
+        photometric = HsvDistortion(p=distortion)
         window = ShortSideCrop(
-            scales,
-            long_limit,
-            crop,
-            min_ratio,
-            tries,
-            distortion=HsvDistortion(p=distortion),
-            ignore_column=IGNORE_COLUMN,
+            scales, long_limit, crop, min_ratio, tries, photometric, IGNORE_COLUMN
         )
         super().__init__([window, A.HorizontalFlip(p=flip)])
 
@@ -195,4 +171,4 @@ def _check_probabilities(**values: float) -> None:
     """Refuses what albumentations would refuse in several lines, without the argument's name."""
     for name, value in values.items():
         if not 0 <= value <= 1:
-            raise UsageError(f"{name}={value}: a probability from 0 to 1 is wanted")
+            raise UsageError(f"{name}={value}: expected a probability in 0 … 1")

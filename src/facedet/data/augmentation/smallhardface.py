@@ -6,8 +6,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facedet.data.augmentation import windows as crops
 from facedet.data.augmentation.face_crop import Distortion, FaceCrop
+from facedet.data.augmentation.windows import Crop, Size, Window
 from facedet.errors import UsageError
 
 
@@ -29,12 +29,7 @@ class ShortSideCrop(FaceCrop):
         crop: probability of trying rectangles.
         min_ratio: of the picture's sides, for the smallest rectangle.
         tries: rectangles drawn.
-        distortion: see `FaceCrop`.
-        ignore_column: see `FaceCrop`.
-        p: probability of the step.
-
-    Raises:
-        UsageError: an argument is out of its range.
+        distortion, ignore_column, p: see `FaceCrop`.
     """
 
     clips = True
@@ -52,14 +47,11 @@ class ShortSideCrop(FaceCrop):
         p: float = 1.0,
     ) -> None:
         super().__init__(distortion, ignore_column, p)
-        if not scales or min(scales) < 1 or max(scales) > long_limit:
+        is_sound = bool(scales) and 1 <= min(scales) <= max(scales) <= long_limit
+        if not (is_sound and 0 <= crop <= 1 and 0 < min_ratio <= 1 and tries >= 1):
             raise UsageError(
-                f"scales={list(scales)}: short sides from 1 to long_limit={long_limit} are wanted"
-            )
-        if not (0 <= crop <= 1 and 0 < min_ratio <= 1 and tries >= 1):
-            raise UsageError(
-                f"crop={crop}, min_ratio={min_ratio}, tries={tries}: numbers of [0, 1], (0, 1] "
-                "and at least 1 are wanted"
+                f"scales={list(scales)}, crop={crop}, min_ratio={min_ratio}, tries={tries}: "
+                f"expected sides from 1 to long_limit={long_limit}, [0, 1], (0, 1], at least 1"
             )
         self.scales = tuple(scales)
         self.long_limit = long_limit
@@ -68,12 +60,8 @@ class ShortSideCrop(FaceCrop):
         self.tries = tries
 
     def choose(
-        self,
-        picture: tuple[int, int],
-        boxes: np.ndarray,
-        pickable: np.ndarray,
-        rng: np.random.Generator,
-    ) -> crops.Crop:
+        self, picture: Size, boxes: np.ndarray, pickable: np.ndarray, rng: np.random.Generator
+    ) -> Crop:
         """The whole resized picture, or a rectangle of it."""
         short = self.scales[int(rng.integers(len(self.scales)))]
         resized = resized_size(picture, short, self.long_limit)
@@ -93,30 +81,18 @@ class ShortSideCrop(FaceCrop):
         clipped = faces.clip(np.tile(low, 2), np.tile(low + size, 2))
         thick = (clipped[:, 2:] - clipped[:, :2] >= 1).all(axis=1)
         (left, top), (width, height) = low.tolist(), size.tolist()
-        return crops.Crop(crops.Window(resized, top, left, height, width), inside & thick)
+        return Crop(Window(resized, top, left, height, width), inside & thick)
 
-    def apply(
-        self,
-        img: np.ndarray,
-        window: crops.Window,
-        steps: Any,  # noqa: ANN401
-        **_: Any,  # noqa: ANN401
-    ) -> np.ndarray:
+    def apply(self, img: np.ndarray, window: Window, steps: Any, **_: object) -> np.ndarray:  # noqa: ANN401
         """The window's pixels of uint8 [H, W, 3], distorted and resized."""
         piece = super().apply(img, window=window, steps=steps)
         size = (window.width, window.height)
-        # An enlarged picture that is wanted whole is left to be resized.
+        # An enlarged picture that is needed whole is left to be resized.
         return piece if piece.shape[1::-1] == size else cv2.resize(piece, size)
 
 
-def resized_size(picture: tuple[int, int], short: int, long_limit: int) -> tuple[int, int]:
-    """(height, width) of a picture of that size, resized to a short side.
-
-    Args:
-        picture: (height, width) in pixels.
-        short: the short side in pixels, less where the long side would exceed its limit.
-        long_limit: of the long side, in pixels.
-    """
+def resized_size(picture: Size, short: int, long_limit: int) -> Size:
+    """Size after resizing to a short side, less where the long side would exceed its limit."""
     factor = short / min(picture)
     if round(factor * max(picture)) > long_limit:
         factor = long_limit / max(picture)

@@ -24,10 +24,13 @@ PADDING = (104, 117, 123)  # RGB; the mean in reverse order, as the paper's rele
 _ALIGNMENT = 32  # pixels of the resized picture searched for an edge that falls on a source pixel
 
 
+Size = tuple[int, int]  # (height, width) in pixels
+
+
 class Window(NamedTuple):
     """A rectangle of a resized picture."""
 
-    resized: tuple[int, int]  # (height, width) of the whole picture after resizing
+    resized: Size  # of the whole picture after resizing
     top: int  # may be negative: that many rows of padding
     left: int  # may be negative: that many columns of padding
     height: int  # with the padding at the top; never beyond the picture's bottom
@@ -42,13 +45,13 @@ class Crop(NamedTuple):
     keep: np.ndarray  # [N] bool
 
 
-def whole_picture(picture: tuple[int, int], num_boxes: int) -> Crop:
-    """The picture of size (height, width) as it is, with all its faces."""
+def whole_picture(picture: Size, num_boxes: int) -> Crop:
+    """A picture of that size as it is, with all its faces."""
     return Crop(Window(picture, 0, 0, *picture), np.ones(num_boxes, dtype=bool))
 
 
-def window_boxes(boxes: np.ndarray, picture: tuple[int, int], window: Window) -> np.ndarray:
-    """Boxes [N, 4] xyxy pixels of a picture of size (height, width), in pixels of the window."""
+def window_boxes(boxes: np.ndarray, picture: Size, window: Window) -> np.ndarray:
+    """Boxes [N, 4] xyxy pixels of a picture of that size, in pixels of the window."""
     scale = np.array([window.resized[1] / picture[1], window.resized[0] / picture[0]])
     return boxes * np.tile(scale, 2) - np.tile([window.left, window.top], 2)
 
@@ -60,7 +63,7 @@ def cut_window(
 ) -> np.ndarray:
     """The pixels of a window, without resizing what lies outside it.
 
-    An enlarged picture that is wanted whole comes back at its own size: what follows resizes it
+    An enlarged picture that is needed whole comes back at its own size: what follows resizes it
     to the network's input anyway.
 
     Args:
@@ -106,7 +109,7 @@ def _source_span(first: int, length: int, resized: int, source: int, margin: int
     """The source pixels behind the pixels first .. first + length of a resized axis.
 
     Resizing a part gives the pixels of the resized whole only where the part's edges fall on edges
-    of source pixels. Nearly such edges are searched outside the wanted span and the filter's reach.
+    of source pixels. Nearly such edges are searched outside the span and the filter's reach.
     """
     start, stop = max(0, first), first + length
     if resized == source:
