@@ -27,6 +27,7 @@ from facedet.structures import Predictions
 from facedet.weights import zoo as registry
 from facedet.weights.store import Weights, build_net, read_weights, save_weights
 from reference.one_face import BOX, SCORE, one_face_weights, save_one_face, save_picture
+from reference.videos import save_video
 
 # BOX reaches outside the pictures on all sides.
 load = partial(facedet.load, clip=False)
@@ -417,3 +418,21 @@ def test_real_faces_are_found_where_they_are_annotated(shared: Path):
     overlaps = iou(torch.from_numpy(record.boxes), found.boxes)
     assert (overlaps.amax(dim=1) > 0.5).float().mean() >= 0.9
     assert abs(len(found.boxes) - len(record.boxes)) <= 2
+
+
+def test_a_stream_of_frames(detector, tmp_path):
+    film, photo = save_video(tmp_path / "a.mp4", 3), save_picture(tmp_path / "b.png")
+    said = []
+    found = list(detector.stream([film, str(photo), tmp_path / "no.jpg"], report=said.append))
+    assert [(frame.source.name, frame.index, frame.time) for frame, _ in found] == [
+        (str(film), 0, 0.0),
+        (str(film), 1, 0.04),
+        (str(film), 2, 0.08),
+        (str(photo), 0, None),
+    ]
+    for frame, faces in found:
+        check_one_face(faces)
+        assert faces.picture is frame.rgb
+    assert said == [f"{tmp_path / 'no.jpg'}: no such file or folder"]
+    with pytest.warns(UserWarning, match="no.jpg: no such file"):
+        assert list(detector.stream(tmp_path / "no.jpg")) == []

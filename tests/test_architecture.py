@@ -15,6 +15,7 @@ LAYERS = (
     {"config", "config_store"},
     {"weights"},
     {"api", "detections"},
+    {"prediction"},
     {"training"},
     {"evaluation"},
     {"sweeps"},

@@ -71,9 +71,35 @@ def test_cut_out(found):
     assert [one.shape for one in replace(border, picture=found.picture).crop()] == [(1, 1, 3)]
 
 
+def test_hidden_faces_keep_the_means_of_cells(found):
+    """Without a margin: rows 20 to 43 and columns 10 to 30, in 3 x 3 cells of 8 x 7 px."""
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    found, before = replace(found, picture=noise), noise.copy()
+    hidden = found.hidden("pixelate", margin=0)
+    assert np.array_equal(found.picture, before)
+    cell = hidden[20:28, 10:17]
+    assert (cell == cell[0, 0]).all()
+    expected = before[20:28, 10:17].reshape(-1, 3).mean(axis=0)
+    np.testing.assert_allclose(cell[0, 0], expected, atol=0.51)
+    assert (hidden[28, 10] != cell[0, 0]).any()
+    # The second face, of 5 x 6 px, is one cell; nothing else has changed.
+    assert (hidden[:6, :5] == hidden[0, 0]).all()
+    outside = np.ones((48, 64), bool)
+    outside[20:44, 10:31] = outside[:6, :5] = False
+    assert np.array_equal(hidden[outside], before[outside])
+    blurred = found.hidden("blur", margin=0)
+    assert np.array_equal(blurred[outside], before[outside])
+    assert (blurred[20:44, 10:31] != before[20:44, 10:31]).any()
+    # A quarter more on each side: 4 … 36 by 14 … 50, to the border.
+    wider = found.hidden("pixelate", margin=0.25)
+    assert (wider[14:16, 4:6] == wider[14, 4]).all()
+    with pytest.raises(UsageError, match="way='melt': expected blur or pixelate"):
+        found.hidden("melt")
+
+
 def test_of_an_unknown_picture(none):
     assert none._repr_png_() is None
-    for action in (none.draw, none.crop):
+    for action in (none.draw, none.crop, none.hidden):
         with pytest.raises(UsageError, match="do not know their picture"):
             action()
 

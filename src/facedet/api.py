@@ -1,6 +1,7 @@
 """Three lines to the faces in a picture: `facedet.load().detect(picture)`."""
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -20,6 +21,8 @@ from facedet.inference.devices import check_process, find_device
 from facedet.inference.postprocess import NmsMerge, NmsPostprocess
 from facedet.inference.pyramid import Pyramid
 from facedet.inference.scales import FixedScales, Mirrored, Pass
+from facedet.inference.sources.frames import Frame, detect_frames
+from facedet.inference.sources.selection import find_sources
 from facedet.models.folding import fold
 from facedet.weights.store import Weights, build_coder, build_net, read_weights
 from facedet.weights.trusted import build_untrusted
@@ -95,6 +98,26 @@ class FaceDetector:
         if isinstance(pictures, (list, tuple)):
             return self._detect_all(pictures)
         return self._detect_all([pictures])[0]
+
+    def stream(
+        self,
+        source: str | Path | int | Sequence[str | Path | int],
+        report: Callable[[str], object] = warnings.warn,
+    ) -> Iterator[tuple[Frame, Detections]]:
+        """The faces of every frame of a video, a camera or a stream, as they come.
+
+        Memory does not grow with the length; see `Frame` for its number and time.
+
+        Args:
+            source: what `facedet predict` takes: a path, a folder, a URL, the number of a camera,
+                or a list of them.
+            report: takes a line about each source that cannot be read, or not all of it.
+        """
+        words = [source] if isinstance(source, (str, Path, int)) else source
+        inputs = find_sources([str(word) for word in words])
+        for failure in inputs.failures:
+            report(failure)
+        yield from detect_frames(inputs.sources, self.detect, report)
 
     def _detect_all(self, pictures: Sequence[Picture]) -> list[Detections]:
         check_process()

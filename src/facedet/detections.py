@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
 from facedet.data.images import read_image
 from facedet.errors import UsageError
+from facedet.inference.anonymise import Way, hide
 from facedet.plots import Box, draw_boxes
 
 _SHOWN_FACES = 5  # in a repr
@@ -91,6 +93,21 @@ class Detections:
         """The same as an array, RGB uint8 [H, W, 3]."""
         boxes = [Box(face.box, text=f"{face.score:.2f}") for face in self]
         return draw_boxes(self._rgb(), boxes)
+
+    def hidden(self, way: Way = "blur", margin: float = 0.1) -> np.ndarray:
+        """The picture with the faces made unrecognisable, RGB uint8 [H, W, 3].
+
+        Args:
+            way: `blur` or `pixelate`.
+            margin: how much of its sides is added to a box on each side.
+
+        Raises:
+            FacedetError: the picture's file cannot be read any more.
+            UsageError: the picture is not known, or `way` is neither.
+        """
+        sides = self.boxes[:, 2:] - self.boxes[:, :2]
+        grown = self.boxes + margin * torch.cat([-sides, sides], dim=1)
+        return hide(self._rgb(), grown.tolist(), way)
 
     def crop(self, margin: float = 0.0) -> list[np.ndarray]:
         """A copy of each face's pixels, RGB uint8 [h, w, 3], best first.

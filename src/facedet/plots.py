@@ -102,10 +102,10 @@ def sheet(pictures: Sequence[np.ndarray], columns: int = 4, cell: int = 320) -> 
     return canvas
 
 
-def save_picture(path: Path, rgb: np.ndarray) -> None:
+def save_picture(path: Path, rgb: np.ndarray, durable: bool = True, quality: int = 75) -> None:
     """Writes an RGB image, whole or not at all; raises `FacedetError` where it cannot."""
-    with replacing(path) as aside:
-        Image.fromarray(rgb).save(aside, comment=_MARK)
+    with replacing(path, durable) as aside:
+        Image.fromarray(rgb).save(aside, comment=_MARK, quality=quality)
 
 
 def is_drawn(path: Path) -> bool:

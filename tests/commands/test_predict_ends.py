@@ -11,9 +11,10 @@ from functools import partial
 import pytest
 from PIL import Image
 
-from facedet.commands import predict
+from facedet.api import FaceDetector
 from reference.one_face import save_picture
 from reference.predictions import result_of, stored
+from reference.videos import packets, save_video
 
 
 def test_a_picture_that_cannot_be_written_fails_alone(cli, weights, photos, tmp_path):
@@ -55,15 +56,21 @@ def test_a_full_disk_leaves_nothing_half_written(cli, weights, photos, tmp_path)
     assert len(stored(out)) == 3
 
 
+def stop_at(monkeypatch, number, error):
+    """Makes the detector raise at its call of a number, counted from 1."""
+    calls, detect = [], FaceDetector.detect
+
+    def stopping(self, picture):
+        calls.append(picture)
+        if len(calls) == number:
+            raise error
+        return detect(self, picture)
+
+    monkeypatch.setattr(FaceDetector, "detect", stopping)
+
+
 def test_an_interruption_keeps_what_is_done(cli, weights, photos, tmp_path, monkeypatch):
-    one = predict._one
-
-    def interrupted(detector, source, picture, images):
-        if source.stem == "c":
-            raise KeyboardInterrupt
-        one(detector, source, picture, images)
-
-    monkeypatch.setattr(predict, "_one", interrupted)
+    stop_at(monkeypatch, 2, KeyboardInterrupt)
     out = tmp_path / "out"
     result = cli("predict", photos, "--weights", weights, "--output", out)
     assert result.code == 130
@@ -71,16 +78,39 @@ def test_an_interruption_keeps_what_is_done(cli, weights, photos, tmp_path, monk
     assert stored(out) == [result_of(photos / "a b.jpg")]
 
 
+def test_an_interrupted_video_is_whole_up_to_there(cli, weights, tmp_path, monkeypatch):
+    path = save_video(tmp_path / "a.mp4", 14, sound=True)
+    stop_at(monkeypatch, 9, KeyboardInterrupt)
+    result = cli("predict", path, "--weights", weights, "--output", tmp_path / "b.mp4", "--jsonl")
+    assert result.code == 130
+    assert result.out.count("\n") == 8
+    times = [time for time, _ in packets(tmp_path / "b.mp4", "video")]
+    assert sorted(times) == pytest.approx([0.04 * index for index in range(8)])
+    assert packets(tmp_path / "b.mp4", "audio")[-1][0] <= max(times)
+    assert sorted(os.listdir(tmp_path)) == ["a.mp4", "b.mp4"]
+
+
 def test_a_defect_keeps_what_is_done(cli, weights, photos, tmp_path, monkeypatch):
-    one = predict._one
-
-    def defective(detector, source, picture, images):
-        one(detector, source, picture, images) if source.stem == "a b" else 1 / 0
-
-    monkeypatch.setattr(predict, "_one", defective)
+    stop_at(monkeypatch, 2, ZeroDivisionError)
     with pytest.raises(ZeroDivisionError):
         cli("predict", photos, "--weights", weights, "--output", tmp_path / "out")
     assert stored(tmp_path / "out") == [result_of(photos / "a b.jpg")]
+
+
+def test_a_video_for_which_the_disk_is_full_leaves_nothing(cli, weights, tmp_path):
+    path = save_video(tmp_path / "a.mp4", 6)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+        result = cli("predict", path, "--weights", weights, "-o", tmp_path / "b.mp4", "--jsonl")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert result.code == 1
+    assert f"{tmp_path / 'b.mp4'} cannot be written: {os.strerror(errno.EFBIG)}" in result.err
+    assert result.out.count("\n") == 6  # its boxes are not lost
+    assert os.listdir(tmp_path) == ["a.mp4"]
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def test_what_leads_to_no_picture(cli, weights, photos, tmp_path):
     assert result.code == 1
     assert result.out.count("\n") == 4
     assert f"{tmp_path / 'nowhere.jpg'}: no such file or folder" in result.err
-    assert f"{tmp_path / 'empty'}: no pictures in this folder" in result.err
+    assert f"{tmp_path / 'empty'}: no pictures or videos in this folder" in result.err
     assert "2 failed, 2 done" in result.err
 
 

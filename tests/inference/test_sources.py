@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from facedet.errors import FacedetError
-from facedet.inference import sources
-from facedet.inference.sources import find_sources, unique_stems
+from facedet.inference.sources import pictures
+from facedet.inference.sources.pictures import PictureSource
+from facedet.inference.sources.selection import find_sources, unique_stems
 from facedet.plots import save_picture as save_drawn
 from reference.one_face import save_picture as save_photo
 from reference.web_server import web_server
@@ -20,6 +21,11 @@ from reference.web_server import web_server
 
 def find(*words):
     return find_sources([str(word) for word in words])
+
+
+def read(source):
+    (frame,) = source.frames()
+    return frame
 
 
 def paths(found):
@@ -88,8 +94,8 @@ def test_what_leads_to_nothing_is_said(folder, tmp_path):
     found = find(*words)
     assert found.failures == [
         f"{words[0]}: no such file or folder",
-        f"{words[1]}: no pictures in this folder",
-        f"{words[2]}: no pictures in this folder",
+        f"{words[1]}: no pictures or videos in this folder",
+        f"{words[2]}: no pictures or videos in this folder",
     ]
     assert paths(found) == [folder / "b.jpg"]
 
@@ -111,7 +117,7 @@ def test_linked_folders_loops_and_pipes(folder, tmp_path):
     for name in ("self.jpg", "pipe.jpg"):
         (source,) = [one for one in found.sources if one.path == folder / name]
         with pytest.raises(FacedetError, match=name):
-            source.read()
+            read(source)
 
 
 def test_patterns_and_lists(folder, monkeypatch):
@@ -137,9 +143,9 @@ def test_standard_input(folder, monkeypatch):
     data = (folder / "a.PNG").read_bytes()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
     (source,) = find("-", "-").sources
-    assert (source.name, source.stem, source.read().rgb.shape) == ("-", "stdin", (48, 64, 3))
+    assert (source.name, source.stem, read(source).rgb.shape) == ("-", "stdin", (48, 64, 3))
     with pytest.raises(FacedetError, match="-: nothing arrived"):
-        source.read()
+        read(source)
 
 
 def test_urls(folder, monkeypatch):
@@ -148,44 +154,44 @@ def test_urls(folder, monkeypatch):
         url = server.serve("photo.jpg", (folder / "b.jpg").read_bytes())
         (source,) = find(url).sources
         assert (source.name, source.stem) == (url, "photo")
-        assert source.read().rgb.shape == (48, 64, 3)
+        assert read(source).rgb.shape == (48, 64, 3)
         for name, body, words in (
             ("page", b"<html>", "not a picture of a format"),
             ("empty", b"", "nothing arrived"),
         ):
             with pytest.raises(FacedetError, match=words) as caught:
-                find(server.serve(name, body)).sources[0].read()
+                read(find(server.serve(name, body)).sources[0])
             assert str(caught.value).startswith(server.url(name))
         with pytest.raises(FacedetError, match=r"no.jpg cannot be fetched \(Not Found\)"):
-            find(server.url("no.jpg")).sources[0].read()
-        monkeypatch.setattr(sources, "_URL_BYTES", 1000)
+            read(find(server.url("no.jpg")).sources[0])
+        monkeypatch.setattr(pictures, "_URL_BYTES", 1000)
         with pytest.raises(FacedetError, match=r"photo.jpg: more than 0 MB"):
-            source.read()
+            read(source)
         monkeypatch.undo()
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        monkeypatch.setattr(sources, "_URL_SECONDS", 0.0)
+        monkeypatch.setattr(pictures, "_URL_SECONDS", 0.0)
         with pytest.raises(FacedetError, match="photo.jpg"):
-            source.read()
+            read(source)
 
 
 @pytest.mark.parametrize("url", ["ftp://h/a.jpg", "file:///etc/passwd", "data://a"])
 def test_other_schemes_are_refused(url):
-    assert find(url).failures == [f"{url}: only http and https URLs are fetched"]
+    assert find(url).failures == [f"{url}: expected an http, https, rtsp, rtmp, udp or srt URL"]
 
 
-def stems_of(pictures, output):
-    return unique_stems([sources.Source(str(one), one.stem, one) for one in pictures], output)
+def stems_of(photos, output):
+    return unique_stems([PictureSource(str(one), one.stem, one) for one in photos], output)
 
 
 def test_equal_names_stay_apart(tmp_path):
-    pictures = [tmp_path / name for name in ("a/x.jpg", "b/x.jpg", "c/X.png", "d/y.jpg")]
+    photos = [tmp_path / name for name in ("a/x.jpg", "b/x.jpg", "c/X.png", "d/y.jpg")]
     # On a disk that does not tell X from x the first and third would be one file.
-    assert list(stems_of(pictures, tmp_path).values()) == ["x", "x_2", "X_3", "y"]
+    assert list(stems_of(photos, tmp_path).values()) == ["x", "x_2", "X_3", "y"]
 
 
 def test_long_names_are_cut(tmp_path):
-    pictures = [tmp_path / f"{'ü' * 120}{end}.jpg" for end in "ab"]
-    stems = list(stems_of(pictures, tmp_path).values())
+    photos = [tmp_path / f"{'ü' * 120}{end}.jpg" for end in "ab"]
+    stems = list(stems_of(photos, tmp_path).values())
     assert stems == ["ü" * 100, "ü" * 100 + "_2"]
 
 

@@ -14,6 +14,7 @@ class Answer(NamedTuple):
     says: int | None = None  # bytes that it announces, if not the right number
     status: int = 200
     wait: threading.Event | None = None  # held back until this is set
+    kind: str = ""  # its content type
 
 
 class WebServer(ThreadingHTTPServer):
@@ -41,6 +42,8 @@ class _Handler(BaseHTTPRequestHandler):
             answer.wait.wait(10)
         self.send_response(answer.status)
         self.send_header("Content-Length", str(answer.says or len(answer.body)))
+        if answer.kind:
+            self.send_header("Content-Type", answer.kind)
         self.end_headers()
         # Who refuses an answer for its length hangs up in the middle of it.
         with suppress(BrokenPipeError, ConnectionResetError):

@@ -1,48 +1,28 @@
-"""Where pictures come from: files, folders, patterns, list files, URLs and standard input."""
+"""Which words lead to which pictures, and what files made of them are called."""
 
 import glob
-import io
 import os
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from facedet.data.images import PICTURE_SUFFIXES, decode_image, read_image
-from facedet.data.pixels import LoadedImage
-from facedet.errors import FacedetError
+from facedet.data.images import PICTURE_SUFFIXES
+from facedet.inference.sources.frames import Source
+from facedet.inference.sources.live import CameraSource
+from facedet.inference.sources.pictures import STDIN, PictureSource
+from facedet.inference.sources.videos import (
+    STREAM_SCHEMES,
+    VIDEO_OUTPUTS,
+    VIDEO_SUFFIXES,
+    VideoSource,
+    is_drawn_video,
+)
 from facedet.plots import is_drawn
 
-_URL_BYTES = 100_000_000
-_URL_SECONDS = 30.0
-_CHUNK_BYTES = 1 << 16
+# In folders, a `.ts` is most often no video but a program.
+_FOLDER_SUFFIXES = PICTURE_SUFFIXES | VIDEO_SUFFIXES - {".ts"}
 _STEM_BYTES = 200  # of 255: a suffix and a temporary name must fit
-STDIN = "-"
-
-
-class Source(NamedTuple):
-    """One picture that can be read."""
-
-    name: str  # as it was named
-    stem: str  # for files made of it
-    path: Path | None  # of a file
-
-    def read(self) -> LoadedImage:
-        """Decodes the picture.
-
-        Raises:
-            FacedetError: it cannot be read; names it.
-        """
-        if self.path is not None:
-            return read_image(self.path)
-        data = sys.stdin.buffer.read() if self.name == STDIN else _fetch(self.name)
-        if not data:
-            raise FacedetError(f"{self.name}: nothing arrived")
-        return decode_image(io.BytesIO(data), self.name)
 
 
 class Inputs(NamedTuple):
@@ -50,17 +30,17 @@ class Inputs(NamedTuple):
 
     sources: list[Source]  # each once, however often it was named
     failures: list[str]  # what is wrong with the words themselves
-    others: int  # files in the folders that are hidden or no pictures by their suffix
-    drawn: int  # pictures in the folders that facedet drew: an earlier run's output
+    others: int  # files in the folders that are hidden, or neither picture nor video
+    drawn: int  # pictures and videos in the folders that facedet drew: an earlier run's output
 
 
 def find_sources(words: Sequence[str]) -> Inputs:
-    """The pictures that words name.
+    """The pictures, videos, cameras and streams that words name.
 
     A word is a file, a folder (searched through, linked folders too), a pattern such as
-    `dir/*.jpg`, a text file (`.txt`) with a word per line, an http or https URL, or `-` for
-    standard input. A file that is named is taken whatever it is, so that what is wrong with it can
-    be said; in folders the suffix decides.
+    `dir/*.jpg`, a text file (`.txt`) with a word per line, an http, https, rtsp, rtmp, udp or srt
+    URL, the number of a camera, or `-` for a picture from standard input. A file that is named is
+    taken whatever it is, so that what is wrong with it can be said; in folders the suffix decides.
     """
     sources: dict[str, Source] = {}
     failures: list[str] = []
@@ -70,26 +50,29 @@ def find_sources(words: Sequence[str]) -> Inputs:
     def add_file(path: Path) -> None:
         # A link is a picture of its own, but a folder may be reached in two ways.
         key = os.path.join(os.path.realpath(path.parent), path.name)
-        sources.setdefault(key, Source(str(path), path.stem, path))
+        kind = VideoSource if path.suffix.lower() in VIDEO_SUFFIXES else PictureSource
+        sources.setdefault(key, kind(str(path), path.stem, path))
 
     def add_folder(folder: Path) -> None:
         before = len(sources)
         for file in _files_below(folder):
-            if file.suffix.lower() not in PICTURE_SUFFIXES or file.name.startswith("."):
+            if file.suffix.lower() not in _FOLDER_SUFFIXES or file.name.startswith("."):
                 others.add(os.path.realpath(file))
-            elif file.is_file() and is_drawn(file):
+            elif _is_own(file):
                 drawn.add(os.path.realpath(file))
             else:
                 add_file(file)
         if len(sources) == before:
-            failures.append(f"{folder}: no pictures in this folder")
+            failures.append(f"{folder}: no pictures or videos in this folder")
 
     def add(word: str, is_listed: bool = False) -> None:
         path = Path(word).expanduser()
         if word == STDIN:
-            sources.setdefault(word, Source(word, "stdin", None))
+            sources.setdefault(word, PictureSource(word, "stdin", None))
         elif "://" in word:
             _check_scheme(word, failures) and sources.setdefault(word, _url_source(word))
+        elif word.isdecimal() and not path.exists():
+            sources.setdefault(word, CameraSource(int(word)))
         elif path.is_dir():
             add_folder(path)
         elif path.suffix.lower() == ".txt" and path.is_file() and not is_listed:
@@ -107,26 +90,41 @@ def find_sources(words: Sequence[str]) -> Inputs:
     return Inputs(list(sources.values()), failures, len(others), len(drawn))
 
 
-def unique_stems(sources: Sequence[Source], output: Path) -> dict[str, str]:
+def unique_stems(sources: Sequence[Source], output: Path, ending: str = "faces") -> dict[str, str]:
     """By a source's name, the stem of the files that are made of it in the folder `output`.
 
-    Two `a.jpg` of different folders stay apart, also on a disk that takes `A` for `a`; nothing
-    that facedet did not draw is replaced; and a name that is as long as the disk allows is cut.
+    Two `a.jpg` of different folders stay apart, also on a disk that takes `A` for `a`; no source,
+    and nothing that facedet did not write, is replaced; and a name that is as long as the disk
+    allows is cut.
+
+    Args:
+        sources: each becomes `STEM_ENDING.jpg`, or a video of that name.
+        output: their folder.
+        ending: of the names.
     """
     stems: dict[str, str] = {}
     used: set[str] = set()
+    taken = {os.path.realpath(source.path) for source in sources if source.path is not None}
+
+    def is_free(path: Path) -> bool:
+        return not path.exists() or (_is_own(path) and os.path.realpath(path) not in taken)
+
     for source in sources:
         short = os.fsencode(source.stem)[:_STEM_BYTES].decode(errors="ignore") or "picture"
         stem, number = short, 2
-        while stem.lower() in used or _is_foreign(output / f"{stem}_faces.jpg"):
+        while stem.lower() in used or not all(
+            is_free(output / f"{stem}_{ending}{suffix}") for suffix in (".jpg", *VIDEO_OUTPUTS)
+        ):
             stem, number = f"{short}_{number}", number + 1
         used.add(stem.lower())
         stems[source.name] = stem
     return stems
 
 
-def _is_foreign(path: Path) -> bool:
-    return path.exists() and not (path.is_file() and is_drawn(path))
+def _is_own(path: Path) -> bool:
+    """Whether facedet drew this picture or video."""
+    is_video = path.suffix.lower() in VIDEO_SUFFIXES
+    return path.is_file() and (is_drawn_video(path) if is_video else is_drawn(path))
 
 
 def _add_all(
@@ -169,45 +167,18 @@ def _read_list(path: Path, failures: list[str]) -> list[str]:
 
 
 def _check_scheme(url: str, failures: list[str]) -> bool:
-    if url.startswith(("http://", "https://")):
+    if url.startswith(("http://", "https://", *STREAM_SCHEMES)):
         return True
-    failures.append(f"{url}: only http and https URLs are fetched")
+    failures.append(f"{url}: expected an http, https, rtsp, rtmp, udp or srt URL")
     return False
 
 
 def _url_source(url: str) -> Source:
     parts = urlsplit(url)
-    stem = Path(unquote(parts.path)).stem.replace("/", "_") or parts.hostname or "picture"
-    return Source(url, stem, None)
-
-
-def _fetch(url: str) -> bytes:
-    """What the URL answers, within the limits of size and time."""
-    end = time.monotonic() + _URL_SECONDS
-    data = bytearray()
-    request = urllib.request.Request(url, headers={"User-Agent": "facedet"})
-    try:
-        with _opener().open(request, timeout=_URL_SECONDS) as answer:
-            while chunk := answer.read(_CHUNK_BYTES):
-                data += chunk
-                if len(data) > _URL_BYTES:
-                    raise FacedetError(f"{url}: more than {_URL_BYTES / 1e6:.0f} MB")
-                if time.monotonic() > end:
-                    raise FacedetError(f"{url}: took longer than {_URL_SECONDS:.0f} s")
-    except (OSError, HTTPException, ValueError) as error:
-        raise FacedetError(
-            f"{url} cannot be fetched ({getattr(error, 'reason', error)})"
-        ) from error
-    return bytes(data)
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Speaks http and https only: a redirect leads to no file and no other scheme."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler,
-        urllib.request.HTTPRedirectHandler, urllib.request.HTTPErrorProcessor,
-        urllib.request.HTTPDefaultErrorHandler, urllib.request.UnknownHandler,
-    ):  # fmt: skip
-        opener.add_handler(handler())
-    return opener
+    path = Path(unquote(parts.path))
+    stem = path.stem.replace("/", "_") or parts.hostname or "picture"
+    if url.startswith(STREAM_SCHEMES) or path.suffix.lower() in VIDEO_SUFFIXES:
+        # A camera's password is no part of a result's name.
+        host = parts.netloc.rpartition("@")[2]
+        return VideoSource(parts._replace(netloc=host).geturl(), stem, None, url)
+    return PictureSource(url, stem, None)

@@ -1,0 +1,1 @@
+"""Where pictures come from: files, folders, lists, URLs, videos, cameras and streams."""

@@ -1,0 +1,199 @@
+"""Predictions as text: JSON, CSV, and the labels that annotation tools read."""
+
+import csv
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+from xml.etree import ElementTree as Xml
+
+from facedet.files import replacing
+
+# What a writer takes: `file`, and what `Detections.to_dict` gives; of a video also `frame` (number)
+# and `time` (s).
+Image = Mapping[str, Any]
+Add = Callable[[Image], None]
+
+FILES = {
+    "json": "predictions.json",
+    "jsonl": "predictions.jsonl",
+    "csv": "predictions.csv",
+    "coco": "predictions.coco.json",
+}
+FORMATS = (*FILES, "yolo", "voc")  # the last two: a file per picture
+
+
+class Text(Protocol):
+    """Whatever text can be written to."""
+
+    def write(self, text: str, /) -> object:
+        """Takes a text."""
+
+
+def label_path(folder: Path, kind: str) -> Path:
+    """The file, or the folder of files, that `writing_labels` makes in a folder."""
+    return folder / FILES.get(kind, "labels")
+
+
+@contextmanager
+def writing_labels(folder: Path, kind: str, stems: Mapping[str, str]) -> Iterator[Add]:
+    """A function that adds the faces of a picture; memory does not grow with their number.
+
+    - json: `predictions.json`, `{"images": [{file, width, height, faces: [{box, score}]}]}`.
+    - jsonl: `predictions.jsonl`, such an object per line.
+    - csv: `predictions.csv`, a row per face.
+    - yolo: `labels/STEM.txt`, lines of `0 cx cy w h`, parts of the picture's sides (a score
+      would be a sixth column, which trainers refuse); empty where there is no face.
+    - coco: `predictions.coco.json`, with images, categories, and annotations that have a score.
+    - voc: `labels/STEM.xml`.
+
+    Args:
+        folder: of the files, which take their places at the end.
+        kind: one of these words.
+        stems: by `file`, the stem of the files made of it; a frame's number is added to it.
+
+    Raises:
+        FacedetError: it cannot be written.
+    """
+    path = label_path(folder, kind)
+    if kind not in FILES:
+        yield partial(_write_labels, path, kind, stems)
+        return
+    with (
+        replacing(path) as aside,
+        aside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+        _coco(stream, stems) if kind == "coco" else text_writer(stream, kind) as add,
+    ):
+        yield add
+
+
+def text_writer(stream: Text, kind: str, between: str = ",\n") -> AbstractContextManager[Add]:
+    """Writes `json`, `jsonl` or `csv` to an open stream, picture by picture.
+
+    Args:
+        stream: of text.
+        kind: one of these words.
+        between: what stands between two pictures of `json`.
+    """
+    if kind == "json":
+        return _json(stream, between)
+    return _json_lines(stream) if kind == "jsonl" else _csv(stream)
+
+
+def _write_labels(folder: Path, kind: str, stems: Mapping[str, str], image: Image) -> None:
+    suffix = "txt" if kind == "yolo" else "xml"
+    text = _yolo(image) if kind == "yolo" else _voc(image, _file_name(image, stems))
+    with replacing(folder / f"{image_stem(image, stems)}.{suffix}", durable=False) as aside:
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def _json(stream: Text, between: str) -> Iterator[Add]:
+    stream.write('{"images": [')
+    before = ""
+
+    def add(image: Image) -> None:
+        nonlocal before
+        stream.write(before + json.dumps(image))
+        before = between
+
+    yield add
+    stream.write("]}\n")
+
+
+@contextmanager
+def _json_lines(stream: Text) -> Iterator[Add]:
+    def add(image: Image) -> None:
+        stream.write(json.dumps(image) + "\n")
+
+    yield add
+
+
+@contextmanager
+def _csv(stream: Text) -> Iterator[Add]:
+    table = csv.writer(stream)
+    table.writerow(["file", "width", "height", "x1", "y1", "x2", "y2", "score", "frame", "time"])
+
+    def add(image: Image) -> None:
+        about = [image["file"], image["width"], image["height"]]
+        when = [image.get("frame", ""), image.get("time", "")]
+        table.writerows([*about, *face["box"], face["score"], *when] for face in image["faces"])
+
+    yield add
+
+
+def image_stem(image: Image, stems: Mapping[str, str]) -> str:
+    """Of the files made of a picture, or of a frame, whose number is added."""
+    stem = stems[image["file"]]
+    return f"{stem}_{image['frame']:06}" if "frame" in image else stem
+
+
+def _file_name(image: Image, stems: Mapping[str, str]) -> str:
+    """Of the picture; of a frame the name of its labels, as if it were a file."""
+    return f"{image_stem(image, stems)}.jpg" if "frame" in image else image["file"]
+
+
+def _yolo(image: Image) -> str:
+    width, height = image["width"], image["height"]
+    lines = []
+    for face in image["faces"]:
+        x1, y1, x2, y2 = face["box"]
+        centre = f"{(x1 + x2) / 2 / width:.6f} {(y1 + y2) / 2 / height:.6f}"
+        size = f"{(x2 - x1) / width:.6f} {(y2 - y1) / height:.6f}"
+        lines.append(f"0 {centre} {size}\n")
+    return "".join(lines)
+
+
+@contextmanager
+def _coco(stream: Text, stems: Mapping[str, str]) -> Iterator[Add]:
+    """Pictures first, annotations after them: until then these wait in a file."""
+    images = annotations = 0
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as waiting:
+
+        def add(image: Image) -> None:
+            nonlocal images, annotations
+            before = ",\n" if images else ""
+            images += 1
+            size = {"width": image["width"], "height": image["height"]}
+            entry = {"id": images, "file_name": _file_name(image, stems), **size}
+            stream.write(before + json.dumps(entry))
+            for face in image["faces"]:
+                before = ",\n" if annotations else ""
+                annotations += 1
+                ids = {"id": annotations, "image_id": images, "category_id": 1}
+                waiting.write(before + json.dumps({**ids, **_coco_box(face)}))
+
+        stream.write('{"images": [')
+        yield add
+        stream.write('],\n"categories": [{"id": 1, "name": "face"}],\n"annotations": [')
+        waiting.seek(0)
+        shutil.copyfileobj(waiting, stream)
+        stream.write("]}\n")
+
+
+def _coco_box(face: Mapping[str, Any]) -> dict[str, Any]:
+    x1, y1, x2, y2 = face["box"]
+    w, h = round(x2 - x1, 2), round(y2 - y1, 2)
+    area = round(w * h, 2)
+    return {"bbox": [x1, y1, w, h], "area": area, "iscrowd": 0, "score": face["score"]}
+
+
+def _voc(image: Image, file_name: str) -> str:
+    root = Xml.Element("annotation")
+    Xml.SubElement(root, "filename").text = Path(file_name).name
+    size = Xml.SubElement(root, "size")
+    for key, value in (("width", image["width"]), ("height", image["height"]), ("depth", 3)):
+        Xml.SubElement(size, key).text = str(value)
+    for face in image["faces"]:
+        thing = Xml.SubElement(root, "object")
+        for key, value in (("name", "face"), ("difficult", 0), ("score", face["score"])):
+            Xml.SubElement(thing, key).text = str(value)
+        corners = Xml.SubElement(thing, "bndbox")
+        for key, value in zip(("xmin", "ymin", "xmax", "ymax"), face["box"], strict=True):
+            Xml.SubElement(corners, key).text = f"{value:g}"
+    Xml.indent(root)
+    return Xml.tostring(root, encoding="unicode") + "\n"
