@@ -85,13 +85,11 @@ class Destination:
         Raises:
             FacedetError: a folder that was asked for cannot be made.
         """
-        outputs = self._outputs = [Printed(self.printed) if self.printed else Lines()]
-        if not sources:
-            return outputs
+        outputs: list[Output] = []
         file = self.output if self._is_file() else None
         folder = None
         is_saved = self._is_asked() or not self.printed if self.save is None else self.save
-        if is_saved and file is None:
+        if is_saved and file is None and sources:
             folder = self._make_folder(say)
         ending = _ENDINGS.get(self.copies, "faces")
         stems = unique_stems(sources, folder or self.crops or Path(), ending)
@@ -104,9 +102,12 @@ class Destination:
                 return file or Path(folder or "", name)
 
             outputs.append(Copies(self.copies, path_of))
-        if self.crops is not None:
+        if self.crops is not None and sources:
             _make(self.crops, "--crop")
             outputs.append(Crops(self.crops, self.margin, stems))
+        # Last: what is printed is stored, should the next thing be Ctrl-C.
+        outputs.append(Printed(self.printed) if self.printed else Lines())
+        self._outputs = outputs
         return outputs
 
     def close(self, done: int) -> list[str]:
