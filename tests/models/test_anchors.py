@@ -10,7 +10,9 @@ CPU = torch.device("cpu")
 
 
 def test_a_tiny_map_by_hand():
-    anchors = AnchorGenerator([4, 8])([(2, 3), (1, 2)], CPU)
+    generator = AnchorGenerator([4, 8])
+    assert (generator.num_per_location, generator.strides) == ([1, 1], [4, 8])
+    anchors = generator([(2, 3), (1, 2)], CPU)
     # Stride 4: centres 2, 6, 10 by 2, 6; sides 16, so 8 to each side. Row by row.
     fine = [
         [-6, -6, 10, 10],
@@ -23,6 +25,8 @@ def test_a_tiny_map_by_hand():
     # Stride 8: centres 4 and 12 by 4; sides 32.
     coarse = [[-12, -12, 20, 20], [-4, -12, 28, 20]]
     assert anchors.tolist() == fine + coarse
+    # Side 2 * 4 = 8 about (2, 2).
+    assert AnchorGenerator([4], scale=2.0)([(1, 1)], CPU).tolist() == [[-2, -2, 6, 6]]
     assert anchors.dtype == torch.float32
 
 
@@ -36,17 +40,6 @@ def test_the_anchors_of_a_training_picture():
     assert sides[:, 0].unique().tolist() == [16, 32, 64, 128, 256, 512]
     # The last centre is 640 - 64 = 576: 576 ± 256.
     assert anchors[-1].tolist() == [320, 320, 832, 832]
-
-
-def test_another_scale():
-    # Side 2 * 4 = 8 about (2, 2).
-    assert AnchorGenerator([4], scale=2.0)([(1, 1)], CPU).tolist() == [[-2, -2, 6, 6]]
-
-
-def test_one_anchor_per_cell_is_announced():
-    generator = AnchorGenerator([4, 8, 16])
-    assert generator.num_per_location == [1, 1, 1]
-    assert generator.strides == [4, 8, 16]
 
 
 def test_sizes_of_both_orders_are_kept_apart():
@@ -120,12 +113,6 @@ def test_sides_of_ones_own():
         [-2, -2, 17, 17],
         [-7.25, -7.25, 22.25, 22.25],
     ]
-
-
-def test_three_scales_are_remembered_per_size():
-    generator = ThreeScaleAnchors([8])
-    assert generator([(4, 6)], CPU) is generator([(4, 6)], CPU)
-    assert len(generator([(4, 6)], CPU)) == 72
 
 
 def test_wrong_sides():

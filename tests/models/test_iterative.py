@@ -21,17 +21,6 @@ def test_parameters(width, expected):
     assert parameters(IterativeBackbone(width)) == expected
 
 
-# One slope per activation: stem 1, entry 1, two per shared block; width 32 has six blocks and a
-# third one in each and in the entry: 1 + 2 + 6 * 3 = 21. The others have 1 + 1 + 4 * 2 = 10.
-@pytest.mark.parametrize(("width", "slopes"), [(32, 21), (48, 10), (64, 10)])
-def test_slopes(width, slopes):
-    net = IterativeBackbone(width, activation="prelu")
-    assert sum(isinstance(module, ScalarPReLU) for module in net.modules()) == slopes
-    for other in ("relu", "leaky_relu"):
-        plain = IterativeBackbone(width, activation=other)
-        assert parameters(net) - parameters(plain) == slopes
-
-
 @pytest.mark.parametrize(("width", "blocks"), [(32, 6), (48, 4), (64, 4)])
 def test_blocks_as_released(width, blocks):
     net = IterativeBackbone(width)
@@ -43,21 +32,6 @@ def test_blocks_as_released(width, blocks):
         assert isinstance(part.project.act, ScalarPReLU if width == 32 else nn.Identity)
         assert part.depthwise.conv.bias is not None
         assert part.project.conv.bias is None
-
-
-@pytest.mark.parametrize(
-    "size", [(128, 128), (97, 131), (33, 47), (127, 129), (8, 200), (2, 3), (1, 1)]
-)
-def test_sizes_channels_and_strides_are_as_announced(size):
-    net = IterativeBackbone(48).eval()
-    assert net.strides == [4, 8, 16, 32, 64, 128]
-    with torch.no_grad():
-        maps = net(torch.zeros(1, 3, *size))
-    expected = [
-        (channels, math.ceil(size[0] / stride), math.ceil(size[1] / stride))
-        for channels, stride in zip(net.out_channels, net.strides, strict=True)
-    ]
-    assert [tuple(x.shape[1:]) for x in maps] == expected
 
 
 def test_sizes_of_an_odd_picture_by_hand():
@@ -110,20 +84,6 @@ def test_shared_statistics_follow_the_passes_in_order():
     torch.testing.assert_close(norm.running_mean, expected)
 
 
-def test_gradients_of_all_passes_meet_in_the_shared_block():
-    torch.manual_seed(0)
-    net = IterativeBackbone(32).eval()
-    images = torch.randn(1, 3, 128, 128)
-    weight = net.shared[0].expand.conv.weight
-    maps = net(images)
-    early = torch.autograd.grad(maps[0].sum(), weight, retain_graph=True)[0]
-    late = torch.autograd.grad(maps[5].sum(), weight, retain_graph=True)[0]
-    both = torch.autograd.grad(maps[0].sum() + maps[5].sum(), weight)[0]
-    assert early.abs().sum() > 0
-    assert late.abs().sum() > 0
-    torch.testing.assert_close(both, early + late)
-
-
 def test_initial_weights():
     net = IterativeBackbone(48)
     for module in net.modules():
@@ -159,8 +119,3 @@ def test_the_projections_can_be_activated_at_any_width():
 def test_a_pass_halves_the_map(blocks):
     with pytest.raises(UsageError, match="stride 2, the rest 1"):
         IterativeBackbone(32, blocks=blocks)
-
-
-def test_at_least_one_pass():
-    with pytest.raises(UsageError, match="backbone.passes=0"):
-        IterativeBackbone(32, passes=0)

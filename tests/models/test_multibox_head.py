@@ -61,11 +61,6 @@ def test_the_largest_face_wins_at_the_other_levels():
     assert logits[0].tolist() == [[5, 2], [1, 5]]
 
 
-def test_without_max_out():
-    head = constant_head(max_out=1)
-    assert [level.score.out_channels for level in head.levels] == [2, 2]
-
-
 def test_levels_come_in_order():
     head = constant_head(levels=3)
     for index, level in enumerate(head.levels):
@@ -88,11 +83,6 @@ def test_parameters(width, box, score):
 def test_more_than_one_anchor_per_cell_is_refused():
     with pytest.raises(UsageError, match=r"one anchor per cell, the anchors \[1, 3\]"):
         MultiBoxHead([8, 8], [1, 3])
-
-
-def test_as_many_maps_as_levels():
-    with pytest.raises(ValueError, match="argument 2 is longer"):
-        constant_head()([torch.zeros(1, 1, 2, 2)] * 3)
 
 
 def test_one_pair_for_all_levels():

@@ -57,18 +57,6 @@ def test_sums_go_on_downwards():
     assert [x.unique().tolist() for x in merged] == [[7.0], [6.0], [4.0]]
 
 
-def test_the_first_filter_serves_the_coarsest_step():
-    neck = neutral(levels=3)
-    neck.up[0].pointwise.norm.weight.data.fill_(0.0)
-    maps = [
-        torch.full((1, 1, 4, 4), 1.0),
-        torch.full((1, 1, 2, 2), 2.0),
-        torch.full((1, 1, 1, 1), 4.0),
-    ]
-    # Nothing comes from the coarsest map: 2, then 1 + 2.
-    assert [x.unique().tolist() for x in neck(maps)] == [[3.0], [2.0], [4.0]]
-
-
 @pytest.mark.parametrize("sizes", [[(25, 33), (13, 17), (7, 9)], [(1, 1), (1, 1), (1, 1)]])
 def test_shapes_of_odd_maps(sizes):
     neck = TopDown([8] * 3, [4, 8, 16]).eval()
