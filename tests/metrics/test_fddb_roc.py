@@ -78,9 +78,9 @@ def test_curves_of_a_set_by_hand(roc):
 
 def test_rate_below_a_number_of_false_positives(roc):
     # Fewer than 2: the row of 0.5. Fewer than 3: the lowest threshold. Fewer than 1: none.
-    assert rate_below(roc, roc.discrete, 2).item() == 0.5
-    assert rate_below(roc, roc.continuous, 3).item() == pytest.approx(0.45)
-    assert rate_below(roc, roc.discrete, 1).item() == 0.0
+    assert rate_below(roc.false_positives, roc.discrete, 2).item() == 0.5
+    assert rate_below(roc.false_positives, roc.continuous, 3).item() == pytest.approx(0.45)
+    assert rate_below(roc.false_positives, roc.discrete, 1).item() == 0.0
 
 
 LINE = torch.tensor([[3.0, 0.0, 0.0, 8.0, 5.0]], dtype=torch.float64)  # x from 5 to 11 at y = 5

@@ -25,7 +25,7 @@ EXPERIMENTS, RESOURCES = read_catalogue()
 
 def test_the_papers_experiments_are_all_there():
     ids = [experiment.id for experiment in EXPERIMENTS]
-    expected = ["A", *(f"E{number}" for number in range(1, 13))]
+    expected = ["A", "F", *(f"E{number}" for number in range(1, 13))]
     expected += [f"S{number}" for number in range(1, 14)]
     assert ids == [*expected, "shipped"]
 

@@ -89,12 +89,12 @@ def merge_steps(steps: np.ndarray, faces: int) -> Roc:
     return Roc(threshold, false, *rates, hits / np.maximum(hits + false, 1), faces)
 
 
-def rate_below(roc: Roc, rates: np.ndarray, false_positives: int) -> Tensor:
+def rate_below(false_positives: np.ndarray, rates: np.ndarray, limit: int) -> Tensor:
     """The rate, of `rates` [T], at the lowest threshold that leaves fewer false positives.
 
     A float64 scalar; 0 if no threshold leaves so few.
     """
-    places = np.flatnonzero(roc.false_positives < false_positives)
+    places = np.flatnonzero(false_positives < limit)
     return torch.tensor(rates[places[0]] if len(places) else 0.0, dtype=torch.float64)
 
 
@@ -168,7 +168,7 @@ class FddbRoc(PictureMetric):
     def values(self, curves: Roc) -> dict[str, Tensor]:
         """Both rates below each number, as "fddb/discrete_1000" and "fddb/continuous_1000"."""
         return {
-            f"fddb/{name}_{limit}": rate_below(curves, getattr(curves, name), limit)
+            f"fddb/{name}_{limit}": rate_below(curves.false_positives, getattr(curves, name), limit)
             for limit in self.false_positives
             for name in ("discrete", "continuous")
         }

@@ -1,4 +1,4 @@
-"""Experiments on WIDER FACE's published curves: table A, and what follows from it."""
+"""Experiments on published curves: table A of WIDER FACE and what follows from it, and FDDB."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from facedet.data.readers.wider_annotations import SUBSETS
+from facedet.evaluation.text_curves import read_roc_curves
 from facedet.evaluation.wider_curves import PublishedCurve, read_wider_curves
 from facedet.metrics.functional import average_precision
 from facedet.plots import plot_precision_recall
@@ -49,6 +50,12 @@ def curves_drawing(run: Run) -> Outcome:
     methods = read_methods(run.resources["curves"])
     drawn = f"{min(_DRAWN, len(methods))} of {len(methods)}"
     return Outcome({"curves drawn": drawn}, _IMAGES, files=[_draw(run.folder, methods)])
+
+
+def fddb_rates(run: Run) -> Outcome:
+    """F: the true positive rates of published curves on FDDB at 1,000 false positives."""
+    methods = read_roc_curves(run.resources["fddb_curves"], (1000,))
+    return Outcome({name: curves["1,000 FP"].value for name, curves in methods.items()}, 2845)
 
 
 def values_of(curves: dict[str, PublishedCurve]) -> tuple[float, float, float]:

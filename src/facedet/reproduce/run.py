@@ -31,6 +31,7 @@ FUNCTIONS: dict[str, Callable[..., Outcome]] = {
         curves.curves_compared,
         curves.curves_drawing,
         curves.curves_table,
+        curves.fddb_rates,
         measure.benchmark,
         measure.examples,
         measure.points_below,
