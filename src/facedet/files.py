@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,7 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
 def replacing_table(path: Path, errors: str = "strict") -> Iterator[Any]:
     """A `csv.writer` whose file takes the place of `path` at the end; see `replacing`.
 
-    Args:
-        path: the CSV file to write or replace.
-        errors: what is done about names that hold bytes which are no letters, as for `open`.
+    `errors` says what happens to names with bytes that are no letters, as for `open`.
     """
     with (
         replacing(path) as aside,
@@ -121,14 +119,10 @@ def locked(path: Path, timeout: float = 1.0) -> Iterator[bool]:
 
 def is_locked(path: Path) -> bool:
     """Whether a living process holds the lock file; False for one that cannot be opened."""
-    try:
+    with suppress(FacedetError):
         if path.exists():
-            with FileLock(path, timeout=0):
-                pass
-    except Timeout:
-        return True
-    except OSError:
-        return False
+            with locked(path, timeout=0) as is_ours:
+                return not is_ours
     return False
 
 

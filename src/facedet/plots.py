@@ -1,9 +1,9 @@
-"""Pictures where people would rather look than read: boxes, sheets of pictures, PR curves."""
+"""Drawings: boxes, sheets of pictures, precision-recall curves, histograms, trade-offs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 from facedet.files import replacing
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor
 
@@ -20,6 +21,7 @@ MISSED = (255, 65, 54)
 FALSE_ALARM = (255, 200, 0)
 # Stands in the header of every JPEG drawn here, so that nobody takes it for a photo.
 _MARK = b"drawn by facedet"
+_Corner = Literal["best", "lower left", "lower right"]
 
 
 class Point(NamedTuple):
@@ -135,30 +137,33 @@ def drawing(path: Path, size: tuple[float, float], dpi: int = 120) -> "Iterator[
         figure.savefig(aside)
 
 
+@contextmanager
+def _axes(
+    path: Path, size: tuple[float, float], title: str, legend: _Corner = "best"
+) -> "Iterator[Axes]":
+    """The axes of a single drawing, with title, grid and legend."""
+    with drawing(path, size) as figure:
+        axes = figure.subplots()
+        yield axes
+        axes.set_title(title, fontsize=9)
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(loc=legend)
+
+
 def plot_precision_recall(
     path: Path,
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
     values: Mapping[str, float],
     title: str,
 ) -> None:
-    """Writes precision over recall as a picture.
-
-    Args:
-        path: the PNG file.
-        curves: by subset, precision [T] and recall [T].
-        values: by subset, the AP in 0 … 1.
-        title: says protocol, weights and image count.
-    """
-    with drawing(path, (6, 5)) as figure:
-        axes = figure.subplots()
+    """Writes precision [T] over recall [T], by subset, as a PNG file; `values` has their APs."""
+    with _axes(path, (6, 5), title, "lower left") as axes:
         for name, (precision, recall) in curves.items():
             # Before the first detection precision is undefined, not 0.
             shown = recall > 0
             axes.plot(recall[shown], precision[shown], label=f"{name}  AP {values[name]:.3f}")
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-        axes.set_title(title, fontsize=9)
-        axes.grid(alpha=0.3)
-        axes.legend(loc="lower left")
 
 
 def plot_roc(
@@ -168,41 +173,23 @@ def plot_roc(
     limit: int,
     title: str,
 ) -> None:
-    """Writes true positive rates over the number of false positives as a picture.
-
-    Args:
-        path: the PNG file.
-        false_positives: [T], falling.
-        rates: by curve, [T] in [0, 1].
-        limit: false positives up to which it is drawn.
-        title: says protocol, weights and image count.
-    """
-    with drawing(path, (6, 5)) as figure:
-        axes = figure.subplots()
+    """Writes true positive rates [T], by curve, over false positives [T] up to `limit` as a PNG."""
+    with _axes(path, (6, 5), title, "lower right") as axes:
         for name, column in rates.items():
             axes.plot(false_positives, column, label=name)
         axes.set(
             xlabel="false positives", ylabel="true positive rate", xlim=(0, limit), ylim=(0, 1)
         )
-        axes.set_title(title, fontsize=9)
-        axes.grid(alpha=0.3)
-        axes.legend(loc="lower right")
 
 
 def plot_histogram(
     path: Path, values: Mapping[str, np.ndarray], label: str, title: str, bars: int = 40
 ) -> None:
-    """Writes a histogram with a logarithmic axis as a picture.
+    """Writes a histogram of positive numbers, by series, with a logarithmic axis as a PNG file.
 
-    Args:
-        path: the PNG file.
-        values: by series, positive numbers [N].
-        label: of the axis, with the unit.
-        title: of the picture.
-        bars: over the whole range.
+    `label` is that of the axis, with the unit; the range of all numbers has so many `bars`.
     """
-    with drawing(path, (6, 4)) as figure:
-        axes = figure.subplots()
+    with _axes(path, (6, 4), title) as axes:
         together = np.concatenate([np.zeros(0), *values.values()])
         if len(together):
             # A range of one value would have no width.
@@ -210,22 +197,16 @@ def plot_histogram(
             for name, series in values.items():
                 axes.hist(series, edges.tolist(), histtype="stepfilled", alpha=0.6, label=name)
             axes.set_xscale("log")
-            axes.legend()
         axes.set(xlabel=label, ylabel="number")
-        axes.set_title(title, fontsize=9)
-        axes.grid(alpha=0.3)
 
 
 def plot_trade_off(
     path: Path, panels: Mapping[str, Sequence[Point]], label: str, title: str
 ) -> None:
-    """Writes values over one or several costs as a picture, the best trade-offs joined by steps.
+    """Writes values over one or several costs as a PNG file, the best trade-offs joined by steps.
 
-    Args:
-        path: the PNG file.
-        panels: points by the label of their cost, with its unit; one drawing each, side by side.
-        label: of the value.
-        title: of the picture.
+    `panels` has points by the label of their cost, with its unit: one drawing each, side by side.
+    `label` is that of the value.
     """
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -244,13 +225,9 @@ def plot_trade_off(
                     fmt="o", color=colour, markersize=5, capsize=3, elinewidth=1,
                 )  # fmt: skip
                 axes.annotate(
-                    point.name,
-                    point[:2],
-                    (5, 4),
-                    textcoords="offset points",
-                    fontsize=8,
-                    color=colour,
-                )
+                    point.name, point[:2], (5, 4), textcoords="offset points",
+                    fontsize=8, color=colour,
+                )  # fmt: skip
             costs = [point.cost for point in points]
             if max(costs) > 10 * min(costs) > 0:
                 axes.set_xscale("log")

@@ -75,15 +75,14 @@ def test_another_seed_paints_other_pictures(root, tmp_path):
 
 
 def test_a_picture_does_not_depend_on_the_counts(root, tmp_path):
-    fewer = contents(make_crowds(tmp_path / "fewer", **{**SMALL, "train_images": 5}))
-    pictures = {name for name in fewer if name.endswith(".jpg")}
-    assert len(pictures) == 5 + SMALL["val_images"]
-    assert {name: contents(root)[name] for name in pictures} == {
-        name: fewer[name] for name in pictures
-    }
+    fewer = contents(make_crowds(tmp_path / "fewer", **{**SMALL, "train_images": 2}))
+    pictures = {name: file for name, file in fewer.items() if name.endswith(".jpg")}
+    assert len(pictures) == 2 + SMALL["val_images"]
+    assert pictures.items() <= contents(root).items()
 
 
 def test_ensure_makes_once(tmp_path):
+    (tmp_path / "deep" / "crowds").mkdir(parents=True)
     root = ensure_crowds(tmp_path / "deep" / "crowds", **TINY)
     stamp = json.loads((root / STAMP).read_text())
     assert stamp["train_images"] == 1
@@ -92,11 +91,6 @@ def test_ensure_makes_once(tmp_path):
     assert ensure_crowds(root, **TINY) == root
     assert (root / STAMP).stat().st_mtime_ns == before
     assert os.listdir(root.parent) == ["crowds"]
-
-
-def test_empty_folder_is_filled(tmp_path):
-    (tmp_path / "crowds").mkdir()
-    assert (ensure_crowds(tmp_path / "crowds", **TINY) / STAMP).is_file()
 
 
 def test_other_parameters_are_refused(tmp_path):
@@ -145,12 +139,6 @@ def test_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
         ensure_crowds(tmp_path / "crowds", **TINY)
     assert "\n" not in str(caught.value)
     assert not os.listdir(tmp_path)
-
-
-def test_parent_that_is_a_file_is_named(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(FacedetError, match="file/crowds: cannot be read"):
-        ensure_crowds(tmp_path / "file" / "crowds", **TINY)
 
 
 def test_of_two_makers_the_first_wins(tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """The embedded data set: crowds of real small faces, made on first use in WIDER FACE's layout.
 
-Nothing is downloaded: `crowd_sources` takes faces and photographs from the scikit-image wheel,
-`crowd_painting` blends them, and this module writes the folder. A picture is a function of (seed,
+Nothing is downloaded: `sources` takes faces and photographs from the scikit-image wheel,
+`painting` blends them, and this module writes the folder. A picture is a function of (seed,
 split, index) alone, so a set of other counts holds the same pictures; the bytes are the same for
 the same versions of numpy, OpenCV and Pillow.
 """
@@ -93,24 +93,15 @@ def make_crowds(
         FacedetError: `root` holds something already, or cannot be written.
     """
     root = Path(root)
-    wanted = _parameters(
-        {"train_images": train_images, "val_images": val_images, "size": size, "seed": seed}
-    )
+    counts = {"train_images": train_images, "val_images": val_images, "size": size, "seed": seed}
+    asked = _parameters(counts)
+    hidden = None if progress else True
     with new_folder(root) as folder:
-        with tqdm(
-            total=train_images + val_images,
-            desc="making crowds",
-            unit="picture",
-            mininterval=0.5,
-            disable=None if progress else True,
-        ) as bar:
-            for split in _SPLITS:
-                records = []
-                for record in _pictures(folder, split, wanted):
-                    records.append(record)
-                    bar.update()
-                write_wider(folder, split, records)
-        stamp = {**wanted, "scikit-image": version("scikit-image")}
+        for split in _SPLITS:
+            pictures, total = _pictures(folder, split, asked), asked[f"{split}_images"]
+            bar = tqdm(pictures, f"making crowds: {split}", total, unit="picture", disable=hidden)
+            write_wider(folder, split, list(bar))
+        stamp = {**asked, "scikit-image": version("scikit-image")}
         (folder / STAMP).write_text(json.dumps(stamp, indent=2) + "\n")
     return root
 
@@ -132,8 +123,8 @@ def _is_vacant(root: Path) -> bool:
         raise FacedetError(f"{root}: cannot be read ({error.strerror})") from error
 
 
-def _check_stamp(root: Path, wanted: dict[str, int]) -> None:
-    """Refuses a folder that does not hold the crowds asked for."""
+def _check_stamp(root: Path, asked: dict[str, int]) -> None:
+    """Refuses a folder that holds other crowds, or none."""
     try:
         found = dict(json.loads((root / STAMP).read_text()))
     except (OSError, ValueError, TypeError) as error:
@@ -141,7 +132,7 @@ def _check_stamp(root: Path, wanted: dict[str, int]) -> None:
             f"{root}: holds something else than crowds ({STAMP} is missing or unreadable); "
             "choose another root"
         ) from error
-    for name, value in wanted.items():
+    for name, value in asked.items():
         if found.get(name) != value:
             raise FacedetError(
                 f"{root}: was made with {name} {found.get(name)}, not {value}; "
@@ -149,13 +140,13 @@ def _check_stamp(root: Path, wanted: dict[str, int]) -> None:
             )
 
 
-def _pictures(folder: Path, split: str, wanted: dict[str, int]) -> Iterator[Record]:
+def _pictures(folder: Path, split: str, asked: dict[str, int]) -> Iterator[Record]:
     """Paints and writes the pictures of one split, one after the other."""
     sources = load_sources(split)
-    for index in range(wanted[f"{split}_images"]):
-        rng = np.random.default_rng([wanted["seed"], _SPLITS.index(split), index])
+    for index in range(asked[f"{split}_images"]):
+        rng = np.random.default_rng([asked["seed"], _SPLITS.index(split), index])
         photograph = index % len(sources.events)
-        crowd = paint_crowd(sources, photograph, wanted["size"], rng)
+        crowd = paint_crowd(sources, photograph, asked["size"], rng)
         event = sources.events[photograph]
         name = f"{event}/{event.replace('--', '_')}_{index}"
         path = folder / f"WIDER_{split}" / "images" / f"{name}.jpg"
@@ -181,14 +172,14 @@ def _record(name: str, path: Path, event: str, crowd: Crowd) -> Record:
 
 def _attributes(faces: list[Place]) -> dict[str, np.ndarray]:
     """WIDER FACE's attributes as int arrays [G], in its codes."""
+    columns = [(face.blur, face.slope, face.covered, abs(face.angle)) for face in faces]
+    blur, slope, covered, angle = np.array(columns, dtype=float).reshape(-1, 4).T
     none = np.zeros(len(faces), dtype=int)
-    blur = np.array([face.blur for face in faces])
-    covered = np.array([face.covered for face in faces])
     return {
         "blur": np.digitize(blur, [0.012, 0.025]),  # 0 clear, 1 normal, 2 heavy
         "expression": none,
-        "illumination": np.array([int(face.slope > 0.25) for face in faces], dtype=int),
+        "illumination": (slope > 0.25).astype(int),
         "occlusion": np.digitize(covered, [0.02, 0.2]),  # 0 none, 1 partial, 2 heavy
-        "pose": np.array([int(abs(face.angle) > 10) for face in faces], dtype=int),
+        "pose": (angle > 10).astype(int),
         "invalid": none,
     }

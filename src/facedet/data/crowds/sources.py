@@ -12,13 +12,13 @@ import numpy as np
 import skimage
 from PIL import Image
 
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError
 
 # Seen by eye: part of a face, a chin or a head shows in these patches that should hold none.
 _PARTLY_A_FACE = frozenset({125, 130, 142, 155, 193, 196})
 # Flatter patches (standard deviation, of 1) would show nothing but amplified rounding.
 _FLATTEST = 0.02
-_NUM_FACES = 100
+_NUM_FACES, _FIRST_VAL_PATCH = 100, 170
 # The last thirty faces, except that look-alikes stay on one side: 73, 88, 90 and 94 resemble faces
 # of train, 3, 24, 25 and 62 faces of val. No two faces across the split, one of them mirrored or
 # not, correlate by more than 0.72 inside the oval of the face.
@@ -74,59 +74,37 @@ def load_sources(split: str) -> Sources:
         split: "train" (70 faces, 11 photographs) or "val" (30 faces, 6 photographs).
 
     Raises:
-        UsageError: another split was asked for.
         FacedetError: a file of scikit-image is missing or cannot be read.
     """
-    if split not in ("train", "val"):
-        raise UsageError(f"split {split!r} of the crowds is unknown: give train or val")
-    patches = _read_patches()
+    folder, is_val = Path(skimage.__file__).parent / "data", split == "val"
+    chosen = [photograph for photograph in PHOTOGRAPHS if photograph.split == split]
+    try:
+        # Not `skimage.data.lfw_subset`, which goes to the network where the file is missing.
+        patches = np.load(folder / "lfw_subset.npy").astype(np.float32)
+        photographs = [_read_photograph(folder, photograph) for photograph in chosen]
+    except (OSError, ValueError) as error:
+        raise FacedetError(
+            f"{folder}: cannot be read ({error}); reinstall scikit-image to make the crowds"
+        ) from error
     in_val = np.array([index in _VAL_FACES for index in range(_NUM_FACES)])
-    faces = patches[:_NUM_FACES][in_val == (split == "val")]
-    photographs = [photograph for photograph in PHOTOGRAPHS if photograph.split == split]
+    others = [
+        patch
+        for number, patch in enumerate(patches)
+        if number >= _NUM_FACES
+        and (number >= _FIRST_VAL_PATCH) == is_val
+        and number not in _PARTLY_A_FACE
+        and patch.std() > _FLATTEST
+    ]
     return Sources(
-        faces=faces,
-        others=patches[_other_indices(patches, split)],
-        photographs=[_read_photograph(photograph) for photograph in photographs],
-        events=[photograph.event for photograph in photographs],
+        faces=patches[:_NUM_FACES][in_val == is_val],
+        others=np.stack(others),
+        photographs=photographs,
+        events=[photograph.event for photograph in chosen],
     )
 
 
-def _other_indices(patches: np.ndarray, split: str) -> list[int]:
-    """Indices of the patches without a face that a split may use, flat ones left out."""
-    numbers = range(_NUM_FACES + 70, len(patches)) if split == "val" else range(_NUM_FACES, 170)
-    return [
-        number
-        for number in numbers
-        if number not in _PARTLY_A_FACE and patches[number].std() > _FLATTEST
-    ]
-
-
-def _folder() -> Path:
-    return Path(skimage.__file__).parent / "data"
-
-
-def _read_patches() -> np.ndarray:
-    # Read directly: `skimage.data.lfw_subset` may go to the network where the file is missing.
-    path = _folder() / "lfw_subset.npy"
-    try:
-        patches = np.load(path)
-    except (OSError, ValueError) as error:
-        raise FacedetError(_unreadable(path, error)) from error
-    if patches.shape != (200, 25, 25):
-        raise FacedetError(_unreadable(path, f"its shape is {patches.shape}, not (200, 25, 25)"))
-    return patches.astype(np.float32)
-
-
-def _read_photograph(photograph: Photograph) -> np.ndarray:
-    path = _folder() / photograph.file
-    try:
-        with Image.open(path) as image:
-            picture = image.convert("RGB").crop(photograph.window)
-    except OSError as error:
-        raise FacedetError(_unreadable(path, error)) from error
+def _read_photograph(folder: Path, photograph: Photograph) -> np.ndarray:
+    with Image.open(folder / photograph.file) as image:
+        picture = image.convert("RGB").crop(photograph.window)
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     return np.asarray(picture)
-
-
-def _unreadable(path: Path, reason: object) -> str:
-    return f"{path}: cannot be read ({reason}); reinstall scikit-image to make the crowds"
