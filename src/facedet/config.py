@@ -2,13 +2,12 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -25,7 +24,6 @@ _ROOT = _PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parents[1]
 CONF_DIR = _ROOT / "conf"
 SWEEPS_DIR = _ROOT / "sweeps"
 
-_MAX_LISTED = 12  # more choices than these are no help in a line
 # Where an empty value, as an unset variable of a shell gives it, would mean the folder `/`.
 _PATH_KEYS = ("paths.output", "paths.cache", "data.root", "weights", "backbone_weights",
               "ckpt_path", "trainer.default_root_dir")  # fmt: skip
@@ -39,28 +37,33 @@ def presets() -> list[str]:
     return [name for name, *_ in cells] + [name for name in files if name not in layouts]
 
 
-def compose(name: str, overrides: Sequence[str] = (), folder: Path | None = None) -> DictConfig:
+def compose(
+    name: str, overrides: Sequence[str] = (), folder: Path | None = None, with_hydra: bool = False
+) -> DictConfig:
     """The config that the command line `overrides` make of the primary config `name`.
 
     Args:
         name: of the primary config.
         overrides: KEY=VALUE, as on the command line.
         folder: that holds the primary config; None: the package's.
+        with_hydra: keep Hydra's own node.
 
     Raises:
-        UsageError: an override names no key or option; says the nearest one.
+        UsageError: an override names no key or option; gives the nearest one.
     """
     try:
-        return _compose(name, overrides, folder)
+        return _compose(name, overrides, folder, with_hydra)
     # A number or null in the place of a part's name is a ValueError.
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise UsageError(explain(error, name, overrides)) from error
+        raise UsageError(explain(error, name, overrides, folder)) from error
 
 
-def _compose(name: str, overrides: Sequence[str], folder: Path | None = None) -> DictConfig:
+def _compose(
+    name: str, overrides: Sequence[str], folder: Path | None, with_hydra: bool = False
+) -> DictConfig:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str((folder or CONF_DIR).resolve()), version_base="1.3"):
-        return hydra_compose(name, [quote(one) for one in overrides])
+        return hydra_compose(name, list(map(quote, overrides)), return_hydra_config=with_hydra)
 
 
 def quote(override: str) -> str:
@@ -134,7 +137,9 @@ def build(node: Any, **arguments: Any) -> Any:  # noqa: ANN401
         raise UsageError(f"{where}{_first_line(cause)}") from error
 
 
-def explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
+def explain(
+    error: Exception, name: str, overrides: Sequence[str], folder: Path | None = None
+) -> str:
     """One line on why the overrides do not compose, with the nearest valid key or option."""
     text = str(error)
     if isinstance(error.__cause__, ValidationError):
@@ -143,57 +148,45 @@ def explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
     bare = [one for one in overrides if "=" not in one and not one.startswith("~")]
     if bare:
         return f"{bare[0]}: settings are written KEY=VALUE"
-    unnamed = [one for one in overrides if _is_unnamed_part(one)]
-    if unnamed:
-        group = unnamed[0].partition("=")[0]
-        return f"{unnamed[0]}: expected the name of a part{_listed(_options(group))}"
-    several = re.search(r"Ambiguous value for argument '(.*)'", text)
-    if several:
+    if several := re.search(r"Ambiguous value for argument '(.*)'", text):
         return f"{several[1]}: several values are for --multirun; a comma in one value needs quotes"
-    missing = re.search(r"Could not (?:override|delete from config\.) '([^']+)'", text)
-    if missing:
-        key = missing[1]
-        return f"{key}: there is no such key{_nearest(key, _valid_keys(name, overrides, key))}"
-    option = re.search(r"Could not (?:find|load) '([^'/]+(?:/[^'/]+)*)/([^'/]+)'", text)
-    if option:
-        group, choice = option[1], option[2]
-        options = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE) or _options(group)
-        nearest = _nearest(choice, options)
-        return f"{group}={choice}: there is no such choice{nearest}{_listed(options)}"
+    if missing := re.search(r"Could not (?:override|delete from config\.) '([^']+)'", text):
+        nearest = _nearest(missing[1], _valid_keys(name, overrides, missing[1], folder))
+        return f"{missing[1]}: there is no such key{nearest}"
+    if option := re.search(r"Could not (?:find|load) '([^']+)/([^'/]*)'", text):
+        options = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE)
+        # The generated variants of others make the line too long.
+        listed = [one for one in options if not any(one.startswith(f"{o}_") for o in options)]
+        there = f"; there are {', '.join(listed)}" if listed else ""
+        nearest = _nearest(option[2], options)
+        return f"{option[1]}={option[2]}: there is no such choice{nearest}{there}"
+    if isinstance(error, ValueError):  # names no key
+        return f"{' '.join(overrides)}: {_first_line(error)}"
     return _first_line(error)
 
 
-def _is_unnamed_part(override: str) -> bool:
-    """Whether a number or null stands where one of a group's files is to be named."""
-    key, _, value = override.partition("=")
-    is_group = bool(key) and (CONF_DIR / key).is_dir()
-    return is_group and (value in ("null", "") or value.replace(".", "").isdecimal())
-
-
-def _options(group: str) -> list[str]:
-    stored = ConfigStore.instance().repo.get(group, {})
-    names = {Path(str(name)).stem for name in stored}
-    names |= {file.stem for file in (CONF_DIR / group).glob("*.yaml")}
-    return sorted(names)
-
-
-def _valid_keys(name: str, overrides: Sequence[str], bad: str) -> list[str]:
+def _valid_keys(name: str, overrides: Sequence[str], bad: str, folder: Path | None) -> list[str]:
     good = [one for one in overrides if one.lstrip("+~").split("=")[0] != bad]
     try:
-        config = _compose(name, good)
-    except (HydraException, OmegaConfBaseException):
+        config = OmegaConf.to_container(_compose(name, good, folder), resolve=False)
+    except (HydraException, OmegaConfBaseException, ValueError):
         return []
-    groups = [folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()]
-    return groups + _flatten(OmegaConf.to_container(config, resolve=False))
+    groups = [path.name for path in CONF_DIR.iterdir() if path.is_dir()]
+    return [*groups, *flat(config), *(key.rpartition(".")[0] for key in flat(config))]
 
 
-def _flatten(node: Any, prefix: str = "") -> list[str]:  # noqa: ANN401
-    if not isinstance(node, dict):
-        return []
-    keys = []
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401
+    """Dotted keys and values of nested dicts.
+
+    >>> flat({"a": {"b": 1, "c": [2]}, "d": None})
+    {'a.b': 1, 'a.c': [2], 'd': None}
+    """
+    if not isinstance(node, Mapping):
+        return {prefix[:-1]: node}
+    found: dict[str, Any] = {}
     for key, value in node.items():
-        keys += [f"{prefix}{key}", *_flatten(value, f"{prefix}{key}.")]
-    return keys
+        found |= flat(value, f"{prefix}{key}.")
+    return found
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
@@ -201,12 +194,5 @@ def _nearest(word: str, known: Sequence[str]) -> str:
     return f"; the nearest is {matches[0]}" if matches else ""
 
 
-def _listed(options: Sequence[str]) -> str:
-    if len(options) > _MAX_LISTED:  # without the generated variants of others
-        options = [one for one in options if not any(one.startswith(f"{o}_") for o in options)]
-    return f"; there are {', '.join(options)}" if len(options) <= _MAX_LISTED else ""
-
-
 def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))

@@ -1,7 +1,5 @@
 """`facedet reproduce`: what is run, what is not, and what is said of it."""
 
-import json
-
 import pytest
 
 from facedet.cli import main
@@ -42,14 +40,10 @@ def runs(monkeypatch):
         Experiment("X4", "fourth", "It is four.", "seconds", run="fail"),
         Experiment("X5", "fifth", "It is five.", "–", why_not="the server only"),
     ]
-    use(monkeypatch, found)
-    return ran
-
-
-def use(monkeypatch, found):
     resources = read_catalogue()[1]
     monkeypatch.setattr(experiments, "read_catalogue", lambda: (found, resources))
     monkeypatch.delenv("FACEDET_DATA", raising=False)
+    return ran
 
 
 def call(*words):
@@ -81,31 +75,6 @@ def test_what_was_run_is_not_run_again_without_the_flag(runs, tmp_path, capsys):
     # A run of one leaves the others' results in the report.
     assert "| X2 |" in (tmp_path / "REPRODUCE.md").read_text()
     assert "2 holds" in (tmp_path / "REPRODUCE.md").read_text()
-
-
-@pytest.mark.parametrize("end", [KeyboardInterrupt(), FacedetError("no more disk")])
-def test_the_time_is_that_of_all_starts(end, tmp_path, monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
-
-    def fail_thrice(run):
-        clock[0] += 30.0
-        if len(starts) < 3:
-            starts.append(1)
-            raise end
-        return Outcome({})
-
-    starts = []
-    monkeypatch.setitem(FUNCTIONS, "fail thrice", fail_thrice)
-    use(monkeypatch, [Experiment("X1", "first", "It is one.", "seconds", run="fail thrice")])
-    for _ in range(3):
-        assert call("X1", "--output", tmp_path) != 0
-    assert call("X1", "--output", tmp_path) == 0
-    content = json.loads((tmp_path / "X1" / "result.json").read_text())
-    assert content["seconds"] == 120.0
-    # From its beginning once more, which is one start.
-    assert call("X1", "--again", "--output", tmp_path) == 0
-    assert json.loads((tmp_path / "X1" / "result.json").read_text())["seconds"] == 30.0
 
 
 def test_the_list_runs_nothing(runs, tmp_path, capsys):

@@ -163,7 +163,7 @@ def test_ctrl_c_keeps_a_checkpoint_to_go_on_from(train, tmp_path, monkeypatch):
     result = train("trainer.max_steps=9", "callbacks.last.every_n_train_steps=1")
     out = tmp_path / "out"
     assert result.code == 130
-    said = f"interrupted at step 2; ckpt_path=last paths.output={out} goes on"
+    said = f"interrupted at step 2; ckpt_path=last paths.output={out} resumes it"
     assert said in result.err
     monkeypatch.undo()
     result = train("trainer.max_steps=3", "ckpt_path=last")

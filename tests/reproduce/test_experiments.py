@@ -126,25 +126,16 @@ def test_all_kinds_of_resources(tmp_path):
     }
 
 
-def test_the_first_folder_counts(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "EXTD_32.pth").touch()
-    found = find_resources([tmp_path / "b", tmp_path / "a"], RESOURCES)
-    assert found == {"extd_32": tmp_path / "b" / "EXTD_32.pth"}
-
-
-def test_pictures_hidden_and_deep_folders_are_not_searched(tmp_path):
+def test_which_folders_are_searched(tmp_path):
+    # Not those of pictures, hidden ones, and those five levels below.
     for place in ("WIDER_val/images", ".cache", "1/2/3/4/5"):
-        folder = tmp_path / place
-        folder.mkdir(parents=True)
-        (folder / "EXTD_32.pth").touch()
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "EXTD_32.pth").touch()
     assert find_resources([tmp_path], RESOURCES) == {}
-    (tmp_path / "1/2/3/4/EXTD_32.pth").touch()
-    assert "extd_32" in find_resources([tmp_path], RESOURCES)
-
-
-def test_no_folder(tmp_path):
+    for place in ("1/2/3/4", "1"):
+        (tmp_path / place / "EXTD_32.pth").touch()
+    # The first that is found counts.
+    found = find_resources([tmp_path / "1/2/3", tmp_path], RESOURCES)
+    assert found == {"extd_32": tmp_path / "1/2/3/4/EXTD_32.pth"}
     with pytest.raises(FacedetError, match="nowhere: no such folder"):
         find_resources([tmp_path / "nowhere"], RESOURCES)
-    assert find_resources([], RESOURCES) == {}

@@ -14,8 +14,7 @@ from facedet.errors import FacedetError, InterruptedTrainingError
 from facedet.files import locked
 from facedet.sweeps import jobs as sweep_jobs
 from facedet.sweeps import launchers as sweep_launchers
-from facedet.sweeps.jobs import main, read_object, run_job_of_sweep, start_sweep, state_of
-from facedet.sweeps.jobs import sweep_lock as lock_of
+from facedet.sweeps.jobs import main, read_object, run_job_of_sweep, started_sweep, state_of
 from facedet.sweeps.plan import job_hash
 from facedet.training.hydra_app import JobEndError
 
@@ -24,9 +23,8 @@ FILES = ("checkpoints/last.ckpt", "weights.safetensors", "error.txt")
 HOLD = """
 import sys, time
 from pathlib import Path
-from facedet.sweeps.jobs import start_sweep, sweep_lock
-with sweep_lock(Path(sys.argv[1])):
-    start_sweep(Path(sys.argv[1]), "seeds", [], {})
+from facedet.sweeps.jobs import started_sweep
+with started_sweep(Path(sys.argv[1]), "seeds", [], {}):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -57,7 +55,8 @@ def sweep(tmp_path, monkeypatch):
 
     def start(**changes):
         how = {"varying": ["seed"], "on_error": "continue", "gpus": []}
-        start_sweep(folder, "seeds", [], how | changes)
+        with started_sweep(folder, "seeds", [], how | changes):
+            pass
 
     def run(seed=0):
         task = ["preset=extd_fpn", f"seed={seed}", "~logger"]
@@ -107,14 +106,6 @@ def test_a_finished_job_is_not_run_again(sweep):
     assert record["config"]["objective"] == record["objective_name"] == "wider/medium"
     assert sweep.run() == 0.25
     assert len(sweep.calls) == 1
-
-
-def test_of_a_loss_the_lowest_row_is_the_best(sweep):
-    sweep.objective = "train/loss"
-    (sweep.job() / "logs").mkdir(parents=True)
-    (sweep.job() / "logs" / "metrics.csv").write_text("step,train/loss\n9,4.0\n19,1.5\n29,2.0\n")
-    sweep.run()
-    assert sweep.record()["metrics"] == {"step": 19, "train/loss": 1.5}
 
 
 @pytest.mark.parametrize("left", [["checkpoints/last.ckpt"], ["weights.safetensors"]])
@@ -202,18 +193,18 @@ def test_further_processes_train_and_write_no_record(sweep, monkeypatch):
     assert sweep.record() == {}
 
 
-def test_a_full_disk_leaves_the_old_record(sweep, monkeypatch, caplog):
-    sweep.does = FacedetError("first")
+def test_a_full_disk_leaves_the_old_record(sweep, monkeypatch):
     sweep.run()
-    sweep.start(on_error="retry")
+    before = sweep.record()
+    (sweep.job() / "weights.safetensors").unlink()
 
     def full(*_, **__):
         raise OSError(28, "full")
 
     monkeypatch.setattr("pathlib.Path.write_text", full)
-    sweep.does = 0.5
-    assert sweep.run() == sweep.record().get("objective") is None
-    assert "job.json cannot be written: full" in caplog.text
+    with pytest.raises(FacedetError, match="error.txt cannot be written: full"):
+        sweep.run()
+    assert sweep.record() == before
 
 
 def test_each_worker_keeps_one_gpu(sweep, monkeypatch):
@@ -233,24 +224,23 @@ def test_launchers_find_the_job_by_its_name():
     assert main is not run_job_of_sweep
 
 
-def test_a_folder_belongs_to_one_sweep(tmp_path):
-    start_sweep(tmp_path, "seeds", ["a=1"], {"varying": ["seed"]})
-    leave(tmp_path, ".hydra/stop")
-    start_sweep(tmp_path, "seeds", ["b=2"], {"varying": ["seed"]})
-    about = json.loads((tmp_path / "sweep.json").read_text())
-    assert (about["name"], about["overrides"], about["varying"]) == ("seeds", ["b=2"], ["seed"])
-    assert not (tmp_path / ".hydra" / "stop").exists()
+def test_a_folder_belongs_to_one_sweep(sweep):
+    leave(sweep.folder, ".hydra/stop")
+    sweep.start(on_error="stop")
+    about = json.loads((sweep.folder / "sweep.json").read_text())
+    assert (about["name"], about["varying"], about["on_error"]) == ("seeds", ["seed"], "stop")
+    assert not (sweep.folder / ".hydra" / "stop").exists()
+    other = started_sweep(sweep.folder, "lr", [], {})
     with pytest.raises(FacedetError, match="holds the sweep seeds: give another --dir for lr"):
-        start_sweep(tmp_path, "lr", [], {})
+        other.__enter__()
 
 
-def test_one_sweep_at_a_time(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE)
+def test_one_sweep_at_a_time(sweep):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, sweep.folder], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"held\n"
     said = rf"process {process.pid} on .* is running a sweep there"
-    with pytest.raises(FacedetError, match=said), lock_of(tmp_path):
-        pass
+    with pytest.raises(FacedetError, match=said):
+        sweep.start()
     process.kill()
     process.wait()
-    with lock_of(tmp_path):
-        pass
+    sweep.start()

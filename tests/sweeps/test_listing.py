@@ -74,7 +74,5 @@ def test_the_result_says_why_a_job_failed(tmp_path, capsys):
     assert not print_result(tmp_path, ["a", "b"])
     out = capsys.readouterr().out
     assert f"no disk  ({tmp_path / 'jobs' / 'b' / 'error.txt'})" in out
-    assert "1 job: 1 finished\n" in out
-    assert out.endswith(
-        "2 jobs: 1 failed, 1 finished\n--on-error retry runs the failed ones again\n"
-    )
+    assert "\njobs: 1 finished\n" in out
+    assert out.endswith("jobs: 1 failed, 1 finished\n--on-error retry runs the failed ones again\n")

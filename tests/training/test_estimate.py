@@ -26,14 +26,6 @@ def test_what_would_fit():
     assert (none.fitting_batch(), none.fitting_side()) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(4, "4 s"), (89, "89 s"), (90, "2 min"), (7200, "2.0 h"), (864000, "10.0 days")],
-)
-def test_durations(seconds, text):
-    assert estimation._duration(seconds) == text
-
-
 def test_the_limits_of_control_groups(tmp_path):
     own, root = tmp_path / "cgroup", tmp_path / "fs"
     inner = root / "a" / "b"

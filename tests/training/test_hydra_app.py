@@ -98,7 +98,7 @@ def test_hydras_flags(cli, command, words, said):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--resolve"], "--resolve belongs to --cfg"),
+        (["--resolve"], "The --resolve flag can only be used in conjunction with --cfg"),
         (["--cfg", "job", "-m"], "not allowed with argument"),
         (["--config-dir", "nowhere"], "nowhere: no such folder"),
         (["-cn", "nowhere"], "Cannot find primary config 'nowhere'"),

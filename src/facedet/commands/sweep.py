@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Plans, runs and sums up."""
     from facedet.config import SWEEPS_DIR
     from facedet.errors import UsageError
-    from facedet.sweeps.listing import print_jobs, print_plan
+    from facedet.sweeps.listing import print_plan
     from facedet.sweeps.plan import planned_jobs, read_sweep
     from facedet.sweeps.run import run_sweep
 
@@ -61,8 +61,7 @@ def run(args: argparse.Namespace) -> int:
     folder = (args.dir or Path("outputs/sweeps") / args.name).resolve()
     if not args.dry_run:
         return 0 if run_sweep(sweep, folder, args.overrides, args.on_error) else 1
-    jobs = planned_jobs(sweep)
-    print_jobs(folder, jobs, print_plan(sweep, folder, jobs))
+    print_plan(sweep, folder, planned_jobs(sweep), with_jobs=True)
     return 0
 
 

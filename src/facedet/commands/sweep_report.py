@@ -26,23 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Reads, prints, and writes the files."""
-    from facedet.files import replacing
-    from facedet.sweeps.rendering import draw_trade_offs, markdown, write_csv
-    from facedet.sweeps.report import make_report, trade_offs
+    from facedet.sweeps.report import make_report, markdown, write_report
 
     report = make_report(args.folder, args.latency)
-    output, fronts = args.output or args.folder, trade_offs(report)
-    files = [output / "report.md", output / "report.csv"]
-    if fronts:
-        files.append(output / "pareto.png")
-        draw_trade_offs(files[-1], report, fronts)
-    write_csv(files[1], report)
-    with replacing(files[0]) as aside:
-        aside.write_text(markdown(report, fronts, output), encoding="utf-8")
-    print(markdown(report, fronts, None))
+    output = args.output or args.folder
+    paths = write_report(output, report)
+    print(markdown(report))
     if args.wandb:
         from facedet.loggers.wandb import log_report
 
-        log_report(output, f"report {args.folder.name}", files[1], files[-1] if fronts else None)
-    print(f"files: {', '.join(map(str, files))}")
+        drawing = paths[2] if len(paths) == 3 else None
+        log_report(output, f"report {args.folder.name}", paths[1], drawing)
+    print(f"files: {', '.join(map(str, paths))}")
     return 0

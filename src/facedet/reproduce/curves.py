@@ -27,13 +27,7 @@ def curves_table(run: Run) -> Outcome:
 
 
 def curves_compared(run: Run, hard: float, methods: Sequence[str]) -> Outcome:
-    """S11: where a published AP on hard faces stands among the curves.
-
-    Args:
-        run: with "curves".
-        hard: the AP.
-        methods: names in the official figures that it is compared with.
-    """
+    """S11: where a published AP on hard faces stands among the curves of `methods`."""
     curves = read_methods(run.resources["curves"])
     table = {name: values_of(one)[2] for name, one in curves.items()}
     values: dict[str, float | int | str] = {

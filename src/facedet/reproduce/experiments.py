@@ -1,9 +1,10 @@
 """What an experiment of a paper is, what came out of it, and whether that holds."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,27 +27,20 @@ class Expected(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A comparison that has been judged already: what was compared, and whether the claim holds."""
+    """A comparison that has been judged already."""
 
-    shown: str
+    shown: str  # what was compared
     holds: bool | None
 
 
 @dataclass(frozen=True)
 class Resource:
-    """Data or weights that experiments need, and how they are recognised.
-
-    Args:
-        title: what it is, for whoever lacks it.
-        holds: pattern of a name in the folder that is the resource.
-        is_parent: the resource is that folder's parent.
-        weights: name of a weights file without its suffix.
-    """
+    """Data or weights that experiments need, and how they are recognised."""
 
     title: str
-    holds: str = ""
-    is_parent: bool = False
-    weights: str = ""
+    holds: str = ""  # pattern of a name in the folder that is the resource
+    is_parent: bool = False  # the resource is that folder's parent
+    weights: str = ""  # name of a weights file without its suffix
 
 
 @dataclass(frozen=True)
@@ -68,40 +62,24 @@ class Experiment:
     expected: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Run:
-    """What an experiment is run with.
+class Run(NamedTuple):
+    """What an experiment is run with."""
 
-    Args:
-        resources: by name, those that were found.
-        folder: the experiment's own.
-        call: runs a command of `facedet`, ("train", "preset=…") say; raises where it fails.
-    """
-
-    resources: Mapping[str, Path]
-    folder: Path
-    call: Callable[..., None]
+    resources: Mapping[str, Path]  # those that were found
+    folder: Path  # the experiment's own
+    call: Callable[..., None]  # runs ("train", "preset=…"), say; raises where that fails
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run measured.
+    """What a run measured."""
 
-    Args:
-        values: by name, in the order to show.
-        images: pictures that they are of; None where there are none.
-        weights: file and hash of the weights; "" where there are none.
-        short_of: what is missing for a comparison with the paper; "" where nothing is.
-        files: figures and tables, relative to the experiment's folder.
-        expected: as `Experiment.expected`, what is known only from files.
-    """
-
-    values: Mapping[str, float | int | str | Judged]
-    images: int | None = None
-    weights: str = ""
-    short_of: str = ""
-    files: Sequence[str] = ()
-    expected: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    values: Mapping[str, float | int | str | Judged]  # by name, in the order to show
+    images: int | None = None  # pictures that they are of; None where there are none
+    weights: str = ""  # file and hash
+    short_of: str = ""  # what is missing for a comparison with the paper; "" where nothing is
+    files: Sequence[str] = ()  # figures and tables, relative to the experiment's folder
+    expected: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # known only from files
 
 
 @dataclass(frozen=True)
@@ -131,18 +109,18 @@ def read_published() -> dict[str, tuple[float, float, float]]:
 def judge(experiment: Experiment, outcome: Outcome) -> list[Result]:
     """Every measured value with what is expected of it, then the expectations not measured."""
     rows = {**experiment.expected, **outcome.expected}
-    expected = {name: Expected(*row) for name, row in rows.items()}
     is_comparable = not (experiment.short_of or outcome.short_of)
     results = []
-    for name, ours in outcome.values.items():
-        one = expected.pop(name, None)
-        if one is None:
+    for name in [*outcome.values, *(name for name in rows if name not in outcome.values)]:
+        ours = outcome.values.get(name)
+        if name not in rows:
             results.append(Result(name, _shown(ours)))
-        else:
-            holds = _holds(ours, one) if is_comparable else None
-            results.append(Result(name, _shown(ours, one), _published(one), one.source, holds))
-    for name, one in expected.items():
-        results.append(Result(name, "not measured", _published(one), one.source))
+            continue
+        one = Expected(*rows[name])
+        tolerance = "" if one.tolerance is None else f" ± {one.tolerance:g}"
+        published = f"{_shown(one.value, exact=True)}{tolerance}"
+        holds = _holds(ours, one) if is_comparable and ours is not None else None
+        results.append(Result(name, _shown(ours, one.value), published, one.source, holds))
     return results
 
 
@@ -170,22 +148,17 @@ def _holds(ours: float | int | str | Judged, expected: Expected) -> bool | None:
     return f"{ours:.{digits}f}" == f"{expected.value:.{digits}f}"
 
 
-def _shown(ours: float | int | str | Judged, expected: Expected | None = None) -> str:
-    """A value with one digit more than a rounded expectation has."""
-    if isinstance(ours, Judged):
-        return ours.shown
-    if isinstance(ours, str | int):
-        return ours if isinstance(ours, str) else f"{ours:,}"
-    if expected is None or isinstance(expected.value, str):
-        return f"{ours:.4f}"
-    return f"{ours:.{_digits(expected.value) + 1}f}"
-
-
-def _published(expected: Expected) -> str:
-    if isinstance(expected.value, str):
-        return expected.value
-    tolerance = "" if expected.tolerance is None else f" ± {expected.tolerance:g}"
-    return f"{expected.value:,}{tolerance}"
+def _shown(
+    value: float | int | str | Judged | None, expected: float | int | str = "", exact: bool = False
+) -> str:
+    """A value: with one digit more than a rounded expectation has, or `exact`ly as written."""
+    if value is None:
+        return "not measured"
+    if isinstance(value, Judged | str):
+        return value.shown if isinstance(value, Judged) else value
+    if exact or isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.{4 if isinstance(expected, str) else _digits(expected) + 1}f}"
 
 
 def _digits(value: float) -> int:
@@ -204,35 +177,21 @@ def find_resources(folders: Sequence[Path], resources: Mapping[str, Resource]) -
         FacedetError: one of `folders` is no folder.
     """
     found: dict[str, Path] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise FacedetError(f"{folder}: no such folder to look for data in")
-        for place, names in _walk(folder):
-            for key, resource in resources.items():
-                for name in names:
-                    path = _recognised(resource, place, name)
-                    if path is not None:
-                        found.setdefault(key, path)
+    for root in folders:
+        if not root.is_dir():
+            raise FacedetError(f"{root}: no such folder to look for data in")
+        for name, inner, files in os.walk(root):
+            place = Path(name)
+            inner.sort()
+            for one, (key, resource) in product([*inner, *sorted(files)], resources.items()):
+                suffixes = (".pth", ".safetensors") if resource.weights else ()
+                if one.lower() in [f"{resource.weights}{suffix}" for suffix in suffixes]:
+                    found.setdefault(key, place / one)
+                elif resource.holds and fnmatch(one, resource.holds):
+                    found.setdefault(key, place.parent if resource.is_parent else place)
+            # os.walk enters what is left in the list.
+            is_deepest = len(place.parts) - len(root.parts) >= _MAX_DEPTH
+            inner[:] = [
+                one for one in inner if not (is_deepest or one.startswith(".") or one in _SKIPPED)
+            ]
     return found
-
-
-def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Each folder, and the names that it holds."""
-    for name, folders, files in os.walk(root):
-        place = Path(name)
-        folders.sort()
-        yield place, [*folders, *sorted(files)]
-        # os.walk enters what is left in the list.
-        is_deepest = len(place.parts) - len(root.parts) >= _MAX_DEPTH
-        folders[:] = [
-            one for one in folders if not (is_deepest or one.startswith(".") or one in _SKIPPED)
-        ]
-
-
-def _recognised(resource: Resource, place: Path, name: str) -> Path | None:
-    if resource.weights:
-        is_it = name.lower() in (f"{resource.weights}.pth", f"{resource.weights}.safetensors")
-        return place / name if is_it else None
-    if not fnmatch(name, resource.holds):
-        return None
-    return place.parent if resource.is_parent else place

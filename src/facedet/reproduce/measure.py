@@ -114,13 +114,9 @@ def examples(run: Run) -> Outcome:
 def times(
     run: Run, presets: Sequence[str], sides: Sequence[int], counted: Mapping[str, str] | None = None
 ) -> Outcome:
-    """E11, S10: times over picture sizes on this machine, each network compared with the first one.
+    """E11, S10: times over square pictures of `sides` px here, compared with the first preset's.
 
-    Args:
-        run: for the table's folder.
-        presets: the networks.
-        sides: of the square pictures, px.
-        counted: presets by name, whose parameters and multiply-adds are given too.
+    Parameters and multiply-adds of the presets `counted` are given too.
     """
     contenders = [contender_of_preset(preset) for preset in presets]
     rows = measure_sizes(contenders, [noise((side, side)) for side in sides], _RUNS)

@@ -16,7 +16,6 @@ _HEAD = (
 )  # fmt: skip
 _SHOWN = 4  # values of an experiment in its row; all of them stand below
 _PICTURES = (".png", ".jpg")
-_INTERRUPTED = "interrupted.json"
 _SOURCES = (
     "Expected values come from: paper, stated there; release, read from the authors' code; "
     "computed from released curves or weights; listing, a public one of third parties. A number "
@@ -36,7 +35,7 @@ class Done:
     files: list[str]
     machine: str
     date: str  # ISO
-    seconds: float  # of all its starts
+    seconds: float  # of its last start
     inputs: dict[str, str]  # what it was run with
 
 
@@ -57,7 +56,6 @@ class Line(NamedTuple):
 def save_done(folder: Path, done: Done) -> None:
     """Writes a run's result into its folder."""
     _write(folder / "result.json", json.dumps(asdict(done), indent=1) + "\n")
-    (folder / _INTERRUPTED).unlink(missing_ok=True)
 
 
 def read_done(folder: Path, inputs: Mapping[str, str]) -> Done | None:
@@ -70,20 +68,6 @@ def read_done(folder: Path, inputs: Mapping[str, str]) -> Done | None:
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return done if done.inputs == dict(inputs) else None
-
-
-def seconds_before(folder: Path, inputs: Mapping[str, str]) -> float:
-    """The seconds that runs with these inputs took before they were interrupted; 0.0: none was."""
-    try:
-        content = json.loads((folder / _INTERRUPTED).read_text(encoding="utf-8"))
-        return float(content["seconds"]) if content["inputs"] == dict(inputs) else 0.0
-    except (OSError, ValueError, TypeError, KeyError):
-        return 0.0
-
-
-def save_seconds(folder: Path, inputs: Mapping[str, str], seconds: float) -> None:
-    """Keeps the time of a run that is interrupted; the next one resumes what it left."""
-    _write(folder / _INTERRUPTED, json.dumps({"inputs": dict(inputs), "seconds": seconds}))
 
 
 def write_report(folder: Path, lines: Sequence[Line]) -> Path:

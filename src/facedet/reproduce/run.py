@@ -12,53 +12,25 @@ from facedet.errors import FacedetError
 from facedet.profiling.timing import describe_machine
 from facedet.reproduce import count, curves, measure, train
 from facedet.reproduce.experiments import Experiment, Outcome, Resource, Run, judge
-from facedet.reproduce.report import (
-    Done,
-    Line,
-    read_done,
-    save_done,
-    save_seconds,
-    seconds_before,
-    write_report,
-)
+from facedet.reproduce.report import Done, Line, read_done, save_done, write_report
 
 # What `run` of an experiment in the catalogue names.
-FUNCTIONS: dict[str, Callable[..., Outcome]] = {
-    function.__name__: function
-    for function in (
-        count.costs,
-        count.training_images,
-        curves.curves_compared,
-        curves.curves_drawing,
-        curves.curves_table,
-        curves.fddb_rates,
-        measure.benchmark,
-        measure.examples,
-        measure.points_below,
-        measure.pyramid,
-        measure.single_images,
-        measure.times,
-        train.shipped,
-        train.sweep,
-    )
-}
+_FUNCTIONS: tuple[Callable[..., Outcome], ...] = (
+    count.costs, count.training_images, curves.curves_compared, curves.curves_drawing,
+    curves.curves_table, curves.fddb_rates, measure.benchmark, measure.examples,
+    measure.points_below, measure.pyramid, measure.single_images, measure.times, train.shipped, train.sweep,
+)  # fmt: skip
+FUNCTIONS = {function.__name__: function for function in _FUNCTIONS}
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """The experiments, with the data and weights that there are.
+    """The experiments, with the data and weights that there are."""
 
-    Args:
-        experiments: all of them, in the order of the report.
-        resources: what each resource is.
-        found: where those are that were found.
-        output: folder of the report, with a folder for each experiment.
-    """
-
-    experiments: Sequence[Experiment]
+    experiments: Sequence[Experiment]  # all of them, in the order of the report
     resources: Mapping[str, Resource]
-    found: Mapping[str, Path]
-    output: Path
+    found: Mapping[str, Path]  # where those resources are that were found
+    output: Path  # folder of the report, with a folder for each experiment
 
     def why_not(self, experiment: Experiment) -> str:
         """Why an experiment cannot be run; "" where it can."""
@@ -101,14 +73,9 @@ class Reproduction:
     def _run(self, experiment: Experiment, call: Callable[..., None]) -> None:
         folder, inputs = self.output / experiment.id, self._inputs(experiment)
         folder.mkdir(parents=True, exist_ok=True)
-        # What is resumed has taken the time of all its starts.
-        began = time.perf_counter() - seconds_before(folder, inputs)
-        function = FUNCTIONS[experiment.run]
-        try:
-            outcome = function(Run(self.found, folder, call), **experiment.settings)
-        except BaseException:
-            save_seconds(folder, inputs, time.perf_counter() - began)
-            raise
+        began = time.perf_counter()
+        run = Run(self.found, folder, call)
+        outcome = FUNCTIONS[experiment.run](run, **experiment.settings)
         machine = describe_machine()
         threads = f"{machine['threads']} threads" if machine["threads"] > 1 else "1 thread"
         done = Done(

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-from facedet.config import build, plain
-from facedet.sweeps.plan import PlannedJob, Sweep, without_places
+from facedet.config import build
 
 _TRIED_SIDE = 320  # px: larger crops are tried at this size, and the time grows with their pixels
 
@@ -26,46 +26,8 @@ class Effort(NamedTuple):
         return self.steps * self.batch
 
 
-def efforts_of(sweep: Sweep, jobs: Sequence[PlannedJob]) -> list[Effort]:
-    """What each job of a grid takes; of a search, whose jobs are not known, what one does."""
-    known: dict[str, int] = {}
-    return [_effort(config, known) for config in _configs(sweep, jobs)]
-
-
-def effort_text(
-    sweep: Sweep, jobs: Sequence[PlannedJob], efforts: Sequence[Effort], number: int
-) -> str:
-    """Budget, steps per job and expected time of `number` jobs in one line."""
-    steps, batches = (
-        " to ".join(f"{value:,}" for value in sorted({min(values), max(values)}))
-        for values in zip(*(effort[:2] for effort in efforts), strict=True)
-    )
-    work = sum(effort.images * effort.madds for effort in efforts) / len(efforts) * number
-    seconds = work * _seconds_per_madd(_configs(sweep, jobs)[0], efforts[0])
-    return (
-        f"budget={sweep.choice('budget', 'null')}: {steps} steps of {batches} crops each, about "
-        f"{_time_text(seconds)} one after the other at this machine's present speed, without "
-        "validation"
-    )
-
-
-def _configs(sweep: Sweep, jobs: Sequence[PlannedJob]) -> list[dict[str, Any]]:
-    return [job.config for job in jobs] or [plain(without_places(sweep.config))]
-
-
-def _effort(config: Mapping[str, Any], known: dict[str, int]) -> Effort:
-    """Counts a job's training images and what each costs.
-
-    Where the crops' size is drawn, it is the middle one of the short sides, and 3 : 2.
-
-    Args:
-        config: of the job, resolved.
-        known: multiply-adds by network and size; added to.
-    """
-    import torch
-
-    from facedet.profiling.cost import measure_cost
-
+def effort_of(config: Mapping[str, Any]) -> Effort:
+    """What a job of this resolved config takes; of drawn crop sizes, the middle one at 3 : 2."""
     trainer, augmentation = config["trainer"], config["augmentation"]
     devices = trainer["devices"] if isinstance(trainer["devices"], int) else 1
     batch = config["data"]["batch_size"] * trainer["accumulate_grad_batches"] * max(devices, 1)
@@ -75,27 +37,29 @@ def _effort(config: Mapping[str, Any], known: dict[str, int]) -> Effort:
         sides = sorted(augmentation.get("scales", [640]))
         side = int(sides[len(sides) // 2])
         size = (side, side * 3 // 2)
-    net = config["model"]["net"]
-    key = json.dumps([size, net], sort_keys=True)
-    if key not in known:
-        with torch.device("meta"):
-            known[key] = measure_cost(build(OmegaConf.create(net)), size).madds
-    return Effort(int(trainer["max_steps"]), batch, size, known[key])
+    return Effort(
+        trainer["max_steps"], batch, size, _madds(json.dumps(config["model"]["net"]), size)
+    )
 
 
-def _seconds_per_madd(config: Mapping[str, Any], effort: Effort) -> float:
-    """Seconds per multiply-add of a training step's forward pass, by a short try of a network."""
+def expected_seconds(config: Mapping[str, Any], efforts: Sequence[Effort]) -> float:
+    """Time of all trainings one after the other, from a short try of the network of `config`.
+
+    Args:
+        config: of the first job, resolved.
+        efforts: of all of them.
+    """
     import torch
 
     from facedet.profiling.timing import time_calls
     from facedet.training.trainer import precision, uses_gpu
 
-    trainer = OmegaConf.create(config["trainer"])
+    trainer, first = OmegaConf.create(config["trainer"]), efforts[0]
     device = "cuda" if uses_gpu(trainer) else "cpu"
-    shrunk = min(1.0, _TRIED_SIDE / min(effort.size))
-    size = [max(64, round(side * shrunk)) for side in effort.size]
+    shrunk = min(1.0, _TRIED_SIDE / min(first.size))
+    height, width = (max(64, round(side * shrunk)) for side in first.size)
     # Of one image a small last map has one cell, which cannot be normalised.
-    images = torch.zeros(2, 3, *size, dtype=torch.uint8, device=device)
+    images = torch.zeros(2, 3, height, width, dtype=torch.uint8, device=device)
     net = build(OmegaConf.create(config["model"]["net"])).train().to(device)
 
     def step() -> None:
@@ -105,18 +69,16 @@ def _seconds_per_madd(config: Mapping[str, Any], effort: Effort) -> float:
         if device == "cuda":
             torch.cuda.synchronize()
 
-    pixels = size[0] * size[1] / (effort.size[0] * effort.size[1])
-    return time_calls(step, runs=2, warmup=1).median / len(images) / (effort.madds * pixels)
+    madds = len(images) * first.madds * height * width / (first.size[0] * first.size[1])
+    seconds_per_madd = time_calls(step, runs=2, warmup=1).median / madds
+    return seconds_per_madd * sum(effort.images * effort.madds for effort in efforts)
 
 
-def _time_text(seconds: float) -> str:
-    """A time to two digits.
+@lru_cache
+def _madds(net: str, size: tuple[int, int]) -> int:
+    import torch
 
-    >>> [_time_text(one) for one in (7, 100, 5400, 7200, 1e6)]
-    ['7 s', '2 min', '1.5 h', '2.0 h', '11.6 days']
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+    from facedet.profiling.cost import measure_cost
+
+    with torch.device("meta"):
+        return measure_cost(build(OmegaConf.create(json.loads(net))), size).madds

@@ -21,8 +21,6 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from facedet.config import CONF_DIR, plain
@@ -45,33 +43,37 @@ _STATES = {
 _LOCK = ".job.lock"
 
 
-class ForgetConfigs(Callback):
-    """Takes the configs out of what Hydra keeps of every job until the sweep ends."""
-
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ANN401
-        """Leaves the state and the objective."""
-        job_return.cfg = job_return.hydra_cfg = None
-
-
-def start_sweep(folder: Path, name: str, overrides: list[str], how: Mapping[str, Any]) -> None:
-    """Writes `sweep.json`.
+@contextmanager
+def started_sweep(
+    folder: Path, name: str, overrides: list[str], how: Mapping[str, Any]
+) -> Iterator[None]:
+    """Writes `sweep.json`, and keeps other sweeps out of the folder while the block runs.
 
     Args:
-        folder: of the sweep, locked by the caller.
+        folder: of the sweep.
         name: of the sweep.
         overrides: settings of all jobs.
         how: what the jobs need to know: `varying`, `on_error`, `gpus`.
 
     Raises:
-        FacedetError: the folder belongs to another sweep, or cannot be written.
+        FacedetError: another sweep is running there, or has its jobs there.
     """
-    before = read_object(folder / "sweep.json").get("name", name)
-    if before != name:
-        raise FacedetError(f"{folder} holds the sweep {before}: give another --dir for {name}")
-    about = {"name": name, "overrides": overrides, "by": _process(), **how}
-    with replacing(folder / "sweep.json") as aside:
-        aside.write_text(_json(about), encoding="utf-8")
-    (folder / ".hydra" / "stop").unlink(missing_ok=True)
+    with locked(folder / ".lock") as is_ours:
+        before = read_object(folder / "sweep.json")
+        if not is_ours:
+            by = before.get("by", "another process")
+            raise FacedetError(
+                f"{folder}: {by} is running a sweep there: wait for it, or give another --dir"
+            )
+        if before.get("name", name) != name:
+            raise FacedetError(
+                f"{folder} holds the sweep {before['name']}: give another --dir for {name}"
+            )
+        _write(
+            folder / "sweep.json", {"name": name, "overrides": overrides, "by": _process(), **how}
+        )
+        (folder / ".hydra" / "stop").unlink(missing_ok=True)
+        yield
 
 
 def state_of(folder: Path) -> str:
@@ -88,27 +90,8 @@ def is_done(folder: Path, how: Mapping[str, Any]) -> bool:
     return state == "finished" and "objective" in read_record(folder)
 
 
-@contextmanager
-def sweep_lock(folder: Path) -> Iterator[None]:
-    """Keeps other sweeps out of a folder while the block runs; a killed one's lock is free.
-
-    Raises:
-        FacedetError: another sweep is running there.
-    """
-    with locked(folder / ".lock") as is_ours:
-        if not is_ours:
-            by = read_object(folder / "sweep.json").get("by", "another process")
-            raise FacedetError(
-                f"{folder}: {by} is running a sweep there: wait for it, or give another --dir"
-            )
-        yield
-
-
 def run_job_of_sweep(config: DictConfig) -> float | None:
-    """Does what is left of the job that `config` describes.
-
-    Returns:
-        Its objective; None where it failed, or is not this process's to run.
+    """Does what is left of the job that `config` describes; returns its objective, None without.
 
     Raises:
         JobEndError: it was interrupted; ends the sweep, past Hydra.
@@ -137,15 +120,29 @@ def run_job_of_sweep(config: DictConfig) -> float | None:
         return None
 
 
+def read_record(folder: Path) -> dict[str, Any]:
+    """`job.json` of a job, `status.json` of an older one; empty where there is none."""
+    return read_object(folder / "job.json") or read_object(folder / "status.json")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object of a file; empty where there is none, or the file is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> bool:
     """Trains in `folder`; returns whether the job has finished."""
     record = {"overrides": settings, "objective_name": config.objective, "by": _process()}
     record["config"] = plain(config)
-    _note(folder / "job.json", _json(record))
     (folder / "error.txt").unlink(missing_ok=True)
     start = time.monotonic()
     try:
-        objective = _train(config, folder)
+        _write(folder / "job.json", record)
+        record["objective"] = _train(config, folder)
     except (InterruptedTrainingError, KeyboardInterrupt) as error:
         what = getattr(error, "what", "interrupted")
         number = getattr(error, "number", signal.SIGINT)
@@ -155,16 +152,16 @@ def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> b
         raise JobEndError(stop) from error
     except (Exception, SystemExit) as error:
         # One job's end, whatever its cause, is not that of the sweep.
-        own = f"{type(error).__name__}: {error}".splitlines()[0]
-        line = str(error) if isinstance(error, FacedetError) else own
+        kind = "" if isinstance(error, FacedetError) else f"{type(error).__name__}: "
+        line = f"{kind}{error}".splitlines()[0]
         log.error("%s", line)
-        _note(folder / "error.txt", f"{line}\n\n{traceback.format_exc()}")
+        with replacing(folder / "error.txt") as aside:
+            aside.write_text(f"{line}\n\n{traceback.format_exc()}", encoding="utf-8")
         return False
-    record |= {"objective": objective, "seconds": round(time.monotonic() - start, 3)}
+    record["seconds"] = round(time.monotonic() - start, 3)
     if rows := measured(folder, config.objective):
-        goal = goal_of(config, config.objective)
-        record["metrics"] = best_row(rows, config.objective, goal)
-    _note(folder / "job.json", _json(record))
+        record["metrics"] = best_row(rows, config.objective, goal_of(config, config.objective))
+    _write(folder / "job.json", record)
     return True
 
 
@@ -186,31 +183,9 @@ def _state_at_rest(folder: Path) -> str:
     return next((state for name, state in _STATES.items() if (folder / name).is_file()), "new")
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """`job.json` of a job, `status.json` of an older one; empty where there is none."""
-    return read_object(folder / "job.json") or read_object(folder / "status.json")
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object of a file; empty where there is none, or the file is damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _note(path: Path, text: str) -> None:
-    """Replaces a file of a job; on a full disk logs that and leaves the old one."""
-    try:
-        with replacing(path) as aside:
-            aside.write_text(text, encoding="utf-8")
-    except FacedetError as error:
-        log.error("%s", error)
-
-
-def _json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=1) + "\n"
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    with replacing(path) as aside:
+        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _process() -> str:

@@ -3,15 +3,17 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from facedet.config import plain
 from facedet.errors import FacedetError
-from facedet.sweeps.effort import Effort, effort_text, efforts_of
+from facedet.sweeps.effort import effort_of, expected_seconds
 from facedet.sweeps.jobs import read_object, read_record, state_of
-from facedet.sweeps.plan import PlannedJob, Sweep, settings_text
+from facedet.sweeps.plan import PlannedJob, Sweep, settings_text, without_places
 from facedet.sweeps.statistics import Job
+from facedet.training.estimate import duration
 
 
 class FoundSweep(NamedTuple):
@@ -47,8 +49,11 @@ def read_job(folder: Path) -> Job:
     settings = {key: setting_text(one) for key, one in record.get("overrides", {}).items()}
     name = record.get("objective_name", "objective")
     job = Job(folder, state, settings, None, name, config=record.get("config", {}))
+    if state == "failed":
+        lines = (folder / "error.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+        return job._replace(error=lines[0] if lines else "")
     if state != "finished":
-        return job._replace(error=_first_line(folder / "error.txt"))
+        return job
     value = record.get("objective")
     if value is None or not math.isfinite(value):
         return job._replace(error=f"no objective was measured ({name} is {value})")
@@ -65,45 +70,42 @@ def setting_text(value: Any) -> str:  # noqa: ANN401
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def print_plan(sweep: Sweep, folder: Path, jobs: Sequence[PlannedJob]) -> list[Effort]:
-    """Says what the sweep will do: budget, steps and expected time, and what is there already.
+def print_plan(sweep: Sweep, folder: Path, jobs: Sequence[PlannedJob], with_jobs: bool) -> None:
+    """Prints budget, steps and expected time, and how far the jobs are already.
 
     Args:
         sweep: what is started or only listed.
         folder: of the sweep; only read.
         jobs: of a grid; none of a search.
-
-    Returns:
-        What each job takes, in the order of `jobs`; of a search that of its trials together.
+        with_jobs: list each job of a grid with its state, cost and settings too.
     """
-    efforts, number = efforts_of(sweep, jobs), len(jobs)
-    if not sweep.is_grid:
+    configs = [job.config for job in jobs]
+    if not sweep.is_grid:  # each trial takes what the file's own settings do
         number = int(sweep.config.hydra.sweeper.get("n_trials", 1))
+        configs = [plain(without_places(sweep.config))] * number
+    efforts = [effort_of(config) for config in configs]
+    steps, crops = (
+        " to ".join(f"{value:,}" for value in sorted({min(values), max(values)}))
+        for values in zip(*(effort[:2] for effort in efforts), strict=True)
+    )
     print(
-        f"{sweep.name}: {count(number, 'job')}, {effort_text(sweep, jobs, efforts, number)}",
+        f"{sweep.name}: {len(efforts):,} x {steps} steps of {crops} crops "
+        f"(budget={sweep.choice('budget', 'null')}), about "
+        f"{duration(expected_seconds(configs[0], efforts))} one after the other at this machine's "
+        "present speed, without validation",
         flush=True,
     )
-    there = {path.name for path in folder.glob("jobs/*") if path.is_dir()}
-    if not sweep.is_grid:
-        print(f"{folder}: {count(len(there), 'job')} there already")
-        return efforts
-    states = Counter(state_of(folder / "jobs" / job.hash) for job in jobs)
-    print(f"{folder}: {_states_text(states)}")
-    if others := len(there - {job.hash for job in jobs}):
-        print(f"{count(others, 'job')} of other settings there too: left as they are")
-    return efforts
-
-
-def print_jobs(folder: Path, jobs: Sequence[PlannedJob], efforts: Sequence[Effort]) -> None:
-    """Lists the jobs of a grid with their state, cost and settings."""
-    print(f"{'job':12}  {'state':11}  {'images':>12}  {'size':>11}  {'G madds':>12}  settings")
-    for job, effort in zip(jobs, efforts, strict=True):
-        size = f"{effort.size[0]} x {effort.size[1]}"
-        print(
-            f"{job.hash}  {state_of(folder / 'jobs' / job.hash):11}  {effort.images:>12,}  "
-            f"{size:>11}  {effort.images * effort.madds / 1e9:>12,.0f}  "
-            f"{settings_text(job.settings)}"
-        )
+    paths = [folder / "jobs" / job.hash for job in jobs] or list(folder.glob("jobs/*"))
+    states = [state_of(path) for path in paths]
+    print(f"{folder}: {states_text(states)}")
+    if with_jobs and jobs:
+        print(f"{'job':12}  {'state':11}  {'images':>12}  {'size':>11}  {'G madds':>12}  settings")
+        for job, state, effort in zip(jobs, states, efforts, strict=True):
+            size, madds = "{} x {}".format(*effort.size), effort.images * effort.madds / 1e9
+            print(
+                f"{job.hash}  {state:11}  {effort.images:>12,}  {size:>11}  {madds:>12,.0f}  "
+                f"{settings_text(job.settings)}"
+            )
 
 
 def print_result(folder: Path, names: Sequence[str]) -> bool:
@@ -120,30 +122,18 @@ def print_result(folder: Path, names: Sequence[str]) -> bool:
         print(f"{job.folder.name}  {job.state:11}  {shown:>12}  {settings_text(job.overrides)}")
         if job.state == "failed":
             print(f"{'':12}  {job.error}  ({job.folder / 'error.txt'})")
-    states = Counter(job.state for job in jobs)
-    print(f"{count(len(jobs), 'job')}: {_states_text(states) or 'none'}")
-    if states["failed"]:
+    states = [job.state for job in jobs]
+    print(f"jobs: {states_text(states)}")
+    if "failed" in states:
         print("--on-error retry runs the failed ones again")
-    return states.keys() == {"finished"}
+    return set(states) == {"finished"}
 
 
-def count(number: int, noun: str) -> str:
-    """The number with its noun.
+def states_text(states: Sequence[str]) -> str:
+    """How many jobs are in each state.
 
-    >>> count(1, "job"), count(2_000, "job")
-    ('1 job', '2,000 jobs')
+    >>> states_text(["new", "finished", "new"]), states_text([])
+    ('1 finished, 2 new', 'no jobs yet')
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _states_text(states: Mapping[str, int]) -> str:
-    return ", ".join(f"{number:,} {state}" for state, number in sorted(states.items()))
-
-
-def _first_line(path: Path) -> str:
-    """The first line of a file; "" without one."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            return stream.readline().strip()
-    except OSError:
-        return ""
+    counted = sorted(Counter(states).items())
+    return ", ".join(f"{number:,} {state}" for state, number in counted) or "no jobs yet"

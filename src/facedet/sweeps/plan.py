@@ -1,4 +1,4 @@
-"""What a sweep means: its jobs, the hash that each is known by, and what is wrong with it."""
+"""What a sweep means: its jobs, and the hash that each is known by."""
 
 import copy
 import difflib
@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from facedet.config import CONF_DIR, SWEEPS_DIR, explain, plain, quote
+from facedet.config import CONF_DIR, SWEEPS_DIR, compose, explain, plain, quote
 from facedet.errors import UsageError
 from facedet.training.hydra_app import check_kinds, is_setting
 
@@ -57,6 +55,10 @@ class Sweep(NamedTuple):
         """The word chosen for a config group, as in `launcher=WORD`."""
         return str(self.config.hydra.runtime.choices.get(group) or default)
 
+    def composed(self, overrides: Sequence[str]) -> DictConfig:
+        """The config with these settings instead of the command line's."""
+        return compose(self.name, [search_path(), *overrides], self.folder, with_hydra=True)
+
 
 def find_sweep(name: str, own: Path | None) -> Path:
     """The folder that holds NAME.yaml: the user's own, else that of the package.
@@ -92,14 +94,13 @@ def read_sweep(name: str, overrides: Sequence[str], own: Path | None = None) -> 
     Raises:
         UsageError: there is no such sweep, key or option, or its jobs are no trainings.
     """
-    folder = find_sweep(name, own)
-    fixed = [one for one in overrides if not _parse(one).is_sweep_override()]
-    config = _compose(folder, name, fixed, overrides)
+    sweep = Sweep(name, find_sweep(name, own), OmegaConf.create(), [])
+    config = sweep.composed([one for one in overrides if not _parse(one).is_sweep_override()])
     if (command := config.get("command")) != "train":
         raise UsageError(f"{name} trains nothing; it is run by: facedet {command} -m -cn {name} …")
     params = config.hydra.sweeper.get("params") or {}
     grid = [f"{key}={value}" for key, value in params.items()]
-    return Sweep(name, folder, config, [*grid, *overrides])
+    return sweep._replace(config=config, overrides=[*grid, *overrides])
 
 
 def planned_jobs(sweep: Sweep) -> list[PlannedJob]:
@@ -111,19 +112,20 @@ def planned_jobs(sweep: Sweep) -> list[PlannedJob]:
     varying = varying_keys(sweep)
     if not sweep.is_grid:
         for key in varying:  # an unknown one is reported before a trial is drawn
-            _compose(sweep.folder, sweep.name, [f"{key}=null"], [f"{key}=null"])
+            sweep.composed([f"{key}=null"])
         return []
-    if not varying:
-        raise UsageError(f"{sweep.name}: nothing varies; give KEY=VALUE,VALUE")
     parsed = [_parse(one) for one in sweep.overrides if not one.startswith("hydra.")]
-    for one in filter(Override.is_sweep_override, parsed):
-        if not one.is_discrete_sweep():
-            raise UsageError(f"{one.input_line}: an interval needs hydra/sweeper=study (Optuna)")
-        if not list(one.sweep_string_iterator()):
-            raise UsageError(f"{one.input_line}: an empty grid, it has no values")
+    try:
+        grid = BasicSweeper.split_arguments(parsed, None)[0]
+    except HydraException as error:
+        raise UsageError(
+            f"{' '.join(sweep.overrides)}: a grid has KEY=VALUE,VALUE, choice(…) or range(…); "
+            "interval(…) needs hydra/sweeper=study (Optuna)"
+        ) from error
+    if not (varying and grid):
+        raise UsageError(f"{sweep.name}: nothing varies; give KEY=VALUE,VALUE")
     jobs: dict[str, PlannedJob] = {}
     bases: dict[tuple[str, ...], DictConfig] = {}
-    grid = BasicSweeper.split_arguments(parsed, None)[0]
     for given in grid:
         values = _values(sweep, given, bases)
         settings = dict(one.split("=", 1) for one in given)
@@ -167,14 +169,14 @@ def _values(
     """
     groups = tuple(one for one in given if not is_setting(one))
     if groups not in bases:
-        bases[groups] = without_places(_compose(sweep.folder, sweep.name, groups, given))
+        bases[groups] = without_places(sweep.composed(groups))
     config = copy.deepcopy(bases[groups])
     try:
         for one in map(_parse, filter(is_setting, given)):
             OmegaConf.update(config, one.get_key_element(), one.value(), merge=True)
     except (OmegaConfBaseException, AttributeError):
         # Hydra stops at the same place, with an error that can be explained.
-        config = without_places(_compose(sweep.folder, sweep.name, given, given))
+        config = without_places(sweep.composed(given))
     check_kinds(bases[groups], config, given)
     return plain(config)
 
@@ -196,22 +198,8 @@ def without_places(config: DictConfig) -> DictConfig:
     return copied
 
 
-def _compose(folder: Path, name: str, overrides: Sequence[str], given: Sequence[str]) -> DictConfig:
-    """The config of a sweep file with single values; the error names those of `given`."""
-    GlobalHydra.instance().clear()
-    words = [search_path(), *(quote(one) for one in overrides)]
-    try:
-        with initialize_config_dir(str(folder), version_base="1.3"):
-            return compose(name, words, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise UsageError(explain(error, "train", given)) from error
-
-
 def _parse(override: str) -> Override:
     try:
-        parsed = OverridesParser.create().parse_override(quote(override))
+        return OverridesParser.create().parse_override(quote(override))
     except HydraException as error:
         raise UsageError(explain(error, "train", [override])) from error
-    if isinstance(parsed.value(), Glob):
-        raise UsageError(f"{override}: glob(…) is not for sweeps; give VALUE,VALUE")
-    return parsed

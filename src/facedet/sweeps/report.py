@@ -1,55 +1,44 @@
-"""A sweep's jobs ranked, with what their networks cost and how their numbers were measured."""
+"""A sweep's jobs ranked, with what their networks cost, as Markdown, CSV and a picture."""
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from textwrap import wrap
+from typing import Any, NamedTuple
 
 from facedet.errors import FacedetError
-from facedet.sweeps.listing import FoundSweep, read_sweep_folder, setting_text
-from facedet.sweeps.statistics import SEED, Job, Row, axes, pareto_front, rows
-from facedet.training.hydra_app import select
+from facedet.files import replacing, replacing_table
+from facedet.plots import Point, plot_trade_off
+from facedet.sweeps.listing import read_sweep_folder, setting_text, states_text
+from facedet.sweeps.plan import settings_text
+from facedet.sweeps.statistics import SEED, Job, Spread, axes, effects, pareto_front, rows, spread
+from facedet.tables import pipe_table
 from facedet.training.objective import goal_of
 
-if TYPE_CHECKING:
-    from facedet.profiling.cost import Cost
-    from facedet.profiling.timing import Timing
-
-NOTHING = "–"  # where nothing was measured
-_SIZE = (640, 640)  # px: height and width at which costs are counted and timed
+_SIZE = (640, 640)  # px: height and width at which networks are counted and timed
 _RUNS = 10  # timed passes of each network
+_AP = {f"ap_{subset}": f"wider/{subset}" for subset in ("easy", "medium", "hard")}
+_COSTS = ("parameters", "madds", "latency_seconds")
+# What an AP depends on: how it was measured, and after what training.
+_VALIDATION = ("metric", "data.root", "data.prepare.val_images", "trainer.limit_val_batches",
+               "postprocess.score")  # fmt: skip
+_TRAINING = ("trainer.max_steps", "data.batch_size", "augmentation.size")
 # The shorter of the papers' schedules, SmallHardFace's; EXTD's has 480,000 steps.
 _FULL_STEPS = 60_000
-
-
-class Entry(NamedTuple):
-    """A line of the ranking."""
-
-    rank: str  # NOTHING where nothing was measured
-    row: Row
-    cost: "Cost | None"  # None: the network is not known
-    latency: "Timing | None"  # None: not asked for
 
 
 class Report(NamedTuple):
     """Everything that is reported of a sweep."""
 
-    sweep: FoundSweep
-    entries: list[Entry]  # best first
+    name: str
+    jobs: list[Job]
+    table: list[dict[str, Any]]  # by row, best first, its cells by column; None: not measured
     objective: str
     mode: str  # "max" or "min"
-    caption: str  # how the AP was measured and after what training
+    measured: str  # how the AP was measured, and after what training
     header: list[str]
     problems: list[str]
-
-
-# By the label of a cost: its value, None where it is not known.
-COSTS: dict[str, Callable[[Entry], float | None]] = {
-    "parameters, thousand": lambda entry: entry.cost and entry.cost.parameters / 1e3,
-    "true multiply-adds at 640 x 640, G": lambda entry: entry.cost and entry.cost.madds / 1e9,
-    "latency at 640 x 640, ms": lambda entry: entry.latency and entry.latency.median * 1e3,
-}
 
 
 def make_report(folder: Path, with_latency: bool = False) -> Report:
@@ -66,154 +55,192 @@ def make_report(folder: Path, with_latency: bool = False) -> Report:
     if not sweep.jobs:
         raise FacedetError(f"{folder}: the sweep {sweep.name} has no jobs yet")
     objective = Counter(job.objective_name for job in sweep.jobs).most_common(1)[0][0]
-    configs = [job.config for job in sweep.jobs if job.config]
-    judged = [job.config for job in sweep.jobs if job.config and job.objective_name == objective]
+    jobs, problems = _comparable(sweep.jobs, objective), list(sweep.problems)
+    configs = [job.config for job in jobs if job.config]
+    judged = [job.config for job in jobs if job.config and job.objective_name == objective]
     mode = goal_of(judged[0] if judged else {}, objective)
-    sweep = sweep._replace(jobs=_completed([_ranked_by(job, objective) for job in sweep.jobs]))
-    problems = list(sweep.problems)
-    ways = sorted({_validation_text(config) for config in configs})
-    if len(ways) > 1:
+    values = {
+        key: sorted({setting_text(_get(config, key)) for config in configs} - {"null"})
+        for key in (*_VALIDATION, *_TRAINING)
+    }
+    if any(len(values[key]) > 1 for key in _VALIDATION):
         problems.append("the jobs were validated in several ways: their AP does not compare")
-    known: dict[str, tuple[Cost | None, Timing | None]] = {}
-    entries = [
-        Entry(
-            str(place) if row.objective else NOTHING,
-            row,
-            *_measured(row, with_latency, known, problems),
-        )
-        for place, row in enumerate(rows(sweep.jobs, mode), start=1)
-    ]
-    states = Counter(job.state for job in sweep.jobs)
-    caption = f"AP by {' / '.join(ways) or 'an unknown protocol'}. {_training_text(configs)}"
+    shown = {key: " / ".join(found) for key, found in values.items() if found}
+    measured = f"AP of one pass at a picture's own size; {settings_text(shown)}"
+    if any(0 <= int(steps) < _FULL_STEPS for steps in values["trainer.max_steps"]):
+        measured += f"; SHORT TRAINING (the papers: {_FULL_STEPS:,} and 480,000 steps)"
+    states = [job.state for job in jobs]
     header = [
-        *([f"settings of all jobs: {sweep.overrides}"] if sweep.overrides else []),
-        f"jobs: {', '.join(f'{number:,} {state}' for state, number in sorted(states.items()))}",
-        f"objective: {objective}, {'higher' if mode == 'max' else 'lower'} is better; "
-        "mean ± sample standard deviation over the n seeds that have finished",
-        caption,
-        *([_latency_text(bool(states["running"]))] if with_latency else []),
+        f"settings of all jobs: {sweep.overrides or 'those of the file'}",
+        f"jobs: {states_text(states)}",
+        f"objective: {objective}, {'higher' if mode == 'max' else 'lower'} is better; mean and "
+        "sample standard deviation over the n seeds that have finished",
+        measured,
     ]
-    return Report(sweep, entries, objective, mode, caption, header, problems)
+    if with_latency:
+        from facedet.profiling.timing import describe_machine
+
+        text = "latency at 640 x 640: median of {} passes with {threads} threads on {cpu}"
+        busy = "; unreliable: jobs were running" if "running" in states else ""
+        header.append(text.format(_RUNS, **describe_machine()) + busy)
+    table = _table(jobs, mode, _costs(jobs, with_latency, problems))
+    return Report(sweep.name, jobs, table, objective, mode, measured, header, problems)
 
 
-def trade_offs(report: Report) -> dict[str, list[Entry]]:
-    """By cost, the entries that no other one beats, cheapest first."""
-    fronts = {}
-    sign = 1 if report.mode == "max" else -1
-    for label, cost_of in COSTS.items():
-        known = [
-            (cost, sign * entry.row.objective.mean, entry)
-            for entry in report.entries
-            if entry.row.objective and (cost := cost_of(entry)) is not None
-        ]
+def trade_offs(report: Report) -> dict[str, list[Point]]:
+    """By cost, the measured rows as points named by their rank, with those that none beats."""
+    sign, panels = 1 if report.mode == "max" else -1, {}
+    for cost in _COSTS:
+        known = [line for line in report.table if None not in (line["rank"], line[cost])]
         if known:
-            is_best = pareto_front([one[0] for one in known], [one[1] for one in known])
-            best = [one for one, chosen in zip(known, is_best, strict=True) if chosen]
-            fronts[label] = [entry for *_, entry in sorted(best, key=lambda one: one[:2])]
-    return fronts
+            means = [sign * line["mean"] for line in known]
+            front = pareto_front([line[cost] for line in known], means)
+            panels[cost] = [
+                Point(line[cost], line["mean"], line["std"], str(line["rank"]), is_best)
+                for line, is_best in zip(known, front, strict=True)
+            ]
+    return panels
 
 
-def _ranked_by(job: Job, objective: str) -> Job:
-    """The job, without its number where that is of another objective than the sweep's."""
-    if job.objective is None or job.objective_name == objective:
-        return job
-    said = f"not ranked: its objective is {job.objective_name}, not {objective}"
-    return job._replace(objective=None, metrics={}, error=said)
+def write_report(folder: Path, report: Report) -> list[Path]:
+    """Writes report.md, report.csv and, where a row was measured, pareto.png; gives the paths."""
+    paths = [folder / "report.md", folder / "report.csv"]
+    with replacing(paths[0]) as aside:
+        aside.write_text(markdown(report), encoding="utf-8")
+    with replacing_table(paths[1]) as table:
+        table.writerow([*report.table[0], "objective", "mode", "measured"])
+        for line in report.table:
+            cells = (f"{one:.6f}" if isinstance(one, float) else one for one in line.values())
+            table.writerow([*cells, report.objective, report.mode, report.measured])
+    if panels := trade_offs(report):
+        paths.append(folder / "pareto.png")
+        title = f"{report.name}: numbers are ranks, steps join the best trade-offs"
+        lines = [title, *wrap(report.measured, 62 * len(panels))]
+        plot_trade_off(paths[-1], panels, report.objective, "\n".join(lines))
+    return paths
 
 
-def _completed(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs with the settings that others have and their own configs give.
+def markdown(report: Report) -> str:
+    """The report as Markdown, which is also what the terminal shows."""
+    is_known = {key: any(line[key] is not None for line in report.table) for key in report.table[0]}
+    names = [name for name, known in is_known.items() if known]
+    cells = [[line[name] for name in names] for line in report.table]
+    parts = {f"# Sweep {report.name}": _items(report.header)}
+    parts["## Ranking"] = _text_table(names, cells)
+    if found := effects(report.jobs):
+        header = ["setting", "value", "n", "mean", "paired n", "paired mean"]
+        cells = []
+        for axis, value, *means in found:
+            marginal, paired = (mean or Spread(None, None, 0) for mean in means)
+            numbers = marginal.number, marginal.mean, paired.number, paired.mean
+            cells.append([axis, value, *numbers])
+        parts["## Effect of each setting"] = (
+            "Means of the objective. paired: over the settings of everything else, seed included, "
+            f"at which all values were measured; compare these.\n\n{_text_table(header, cells)}"
+        )
+    if panels := trade_offs(report):
+        parts["## Trade-offs (pareto.png): ranks of what no other row beats at this cost"] = _items(
+            f"{cost}: {', '.join(point.name for point in points if point.is_on_front)}"
+            for cost, points in panels.items()
+        )
+    if rest := [job for job in report.jobs if job.objective is None]:
+        parts["## Jobs without a number"] = _items(
+            f"{job.folder.name} ({job.state}) {settings_text(job.overrides)} {job.error}".rstrip()
+            for job in rest
+        )
+    if report.problems:
+        parts["## Problems"] = _items(report.problems)
+    return "\n\n".join(f"{title}\n\n{text}" for title, text in parts.items()) + "\n"
 
-    A job that was run before its sweep varied a setting does not name that setting.
-    """
-    names = [*axes(jobs), *([SEED] if any(SEED in job.overrides for job in jobs) else [])]
-    found = []
-    for job in jobs:
-        values = {name: select(job.config, name) for name in names}
-        known = {
-            name: setting_text(one)
-            for name, one in values.items()
-            if one is not None and not isinstance(one, (dict, list))
-        }
-        # Its own come first and count, so that the settings stay in the sweep's order.
-        found.append(job._replace(overrides=job.overrides | known | job.overrides))
-    return found
+
+def _table(jobs: Sequence[Job], mode: str, costs: Mapping) -> list[dict[str, Any]]:
+    """The columns of each row of the ranking."""
+    lines = []
+    for rank, row in enumerate(rows(jobs, mode), start=1):
+        mean, deviation, number = row.objective or (None, None, 0)
+        line = {"rank": rank if number else None}
+        line |= {name: row.settings.get(name) or None for name in axes(jobs)}
+        line |= {"n": number, "mean": mean, "std": deviation}
+        for name, key in _AP.items():
+            found = spread([job.metrics.get(key) for job in row.jobs])
+            line[name], line[f"{name}_std"] = (found or (None, None))[:2]
+        config = next((job.config for job in row.jobs if job.config), {})
+        line |= zip(_COSTS, costs.get(_network(config), (None,) * 3), strict=True)
+        seconds = spread([job.seconds for job in row.jobs])
+        line["seconds"] = seconds and round(seconds.mean)
+        line["state"] = states_text([job.state for job in row.jobs])
+        line["jobs"] = " ".join(job.folder.name for job in row.jobs)
+        lines.append(line)
+    return lines
 
 
-def _measured(
-    row: Row,
-    with_latency: bool,
-    known: dict[str, "tuple[Cost | None, Timing | None]"],
-    problems: list[str],
-) -> "tuple[Cost | None, Timing | None]":
-    """Cost and latency of a row's network; those in `known` are not measured again."""
+def _costs(jobs: Sequence[Job], with_latency: bool, problems: list[str]) -> dict[str, tuple]:
+    """By network, its `_COSTS`; why one may not be built is added to `problems`."""
     import torch
 
     from facedet.profiling.cost import measure_cost
     from facedet.profiling.latency import network_latency
     from facedet.weights.trusted import build_untrusted
 
-    job = next((job for job in row.jobs if job.config), None)
-    if job is None:
-        return None, None
-    node, source = job.config["model"]["net"], str(job.folder)
-    key = json.dumps(node, sort_keys=True)
-    if key not in known:
+    found: dict[str, tuple] = {}
+    for job in jobs:
+        if not job.config or (key := _network(job.config)) in found:
+            continue
+        found[key], node, source = (None,) * 3, job.config["model"]["net"], str(job.folder)
         try:
             with torch.device("meta"):
                 cost = measure_cost(build_untrusted(node, source), _SIZE)
-            net = build_untrusted(node, source) if with_latency else None
-            known[key] = cost, network_latency(net, _SIZE, _RUNS) if net else None
+            latency = None
+            if with_latency:
+                latency = network_latency(build_untrusted(node, source), _SIZE, _RUNS).median
+            found[key] = cost.parameters, cost.madds, latency
         except FacedetError as error:
             problems.append(str(error))
-            known[key] = None, None
-    return known[key]
+    return found
 
 
-def _validation_text(config: Mapping[str, Any]) -> str:
-    """How a training's own validation measures, from its resolved config."""
-    metric, data = dict(config.get("metric") or {}), config["data"]
-    kind = str(metric.pop("_target_", "unknown metric")).rpartition(".")[2]
-    settings = ", ".join(f"{key}={setting_text(value)}" for key, value in metric.items())
-    limit, number = config["trainer"].get("limit_val_batches", 1.0), None
-    if isinstance(data.get("prepare"), dict):
-        number = data["prepare"].get("val_images")
-    whole = "the validation pictures" if number is None else f"{number:,} validation pictures"
-    share = f"at most the first {limit} of {whole}"
-    if isinstance(limit, float):
-        share = f"all of {whole}" if limit >= 1 else f"{limit:.3%} of {whole}"
-    score = (config.get("postprocess") or {}).get("score")
-    return (
-        f"{kind}({settings}) over {share} of {data.get('root')}, one pass at a picture's own size "
-        f"as in protocol wider_single, scores from {setting_text(score)}"
-    )
+def _network(config: Mapping[str, Any]) -> str:
+    return json.dumps(config.get("model", {}).get("net"), sort_keys=True)
 
 
-def _training_text(configs: Sequence[Mapping[str, Any]]) -> str:
-    """Steps, batch and crops of trainings, all values where they differ."""
-    steps = {config["trainer"].get("max_steps") for config in configs}
-    parts = {
-        "{} steps (trainer.max_steps)": steps,
-        "batches of {}": {config["data"].get("batch_size") for config in configs},
-        "crops of {} px": {(config.get("augmentation") or {}).get("size") for config in configs},
-    }
-    shown = [
-        text.format(" / ".join(f"{value:,}" for value in sorted(values - {None})))
-        for text, values in parts.items()
-        if values - {None}
-    ]
-    text = f"Training: {', '.join(shown) or 'unknown'}."
-    if any(0 <= one < _FULL_STEPS for one in steps - {None}):
-        text += f" SHORT TRAINING (the papers: {_FULL_STEPS:,} and 480,000 steps)."
-    return text
+def _comparable(jobs: Sequence[Job], objective: str) -> list[Job]:
+    """The jobs, without a number of another objective, and with the settings that others vary.
+
+    A job that was run before its sweep varied a setting does not name it; its config does.
+    """
+    names = [*axes(jobs), *([SEED] if any(SEED in job.overrides for job in jobs) else [])]
+    found = []
+    for job in jobs:
+        known = {name: _get(job.config, name) for name in names}
+        texts = {k: setting_text(v) for k, v in known.items() if isinstance(v, (str, float, int))}
+        # Its own come first and count, so that the settings stay in the sweep's order.
+        found.append(job._replace(overrides=job.overrides | texts | job.overrides))
+        if job.objective is not None and job.objective_name != objective:
+            error = f"not ranked: its objective is {job.objective_name}, not {objective}"
+            found[-1] = found[-1]._replace(objective=None, metrics={}, error=error)
+    return found
 
 
-def _latency_text(is_busy: bool) -> str:
-    from facedet.profiling.timing import describe_machine
+def _get(config: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401
+    """The value under a dotted key; None where there is none."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config
 
-    machine = describe_machine()
-    text = (
-        f"latency: median of {_RUNS} passes at {_SIZE[0]} x {_SIZE[1]}, folded, with "
-        f"{machine['threads']} threads on {machine['cpu']}"
-    )
-    return f"{text}; unreliable, as jobs were running" if is_busy else text
+
+def _text_table(header: list[str], cells: Sequence[Sequence[Any]]) -> str:
+    """A table whose columns of numbers are flush right."""
+    texts = [[_text(cell) for cell in line] for line in cells]
+    columns = zip(*texts, strict=True)
+    is_number = [all(one[:1].isdigit() or one == "–" for one in column) for column in columns]
+    return "\n".join(pipe_table(header, texts, is_number))
+
+
+def _text(cell: str | float | None) -> str:
+    if isinstance(cell, (int, float)):
+        return f"{cell:,}" if isinstance(cell, int) else f"{cell:.4f}"
+    return cell or "–"
+
+
+def _items(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from facedet.config import literal
-from facedet.errors import FacedetError, UsageError
-from facedet.sweeps.jobs import is_done, main, start_sweep, sweep_lock
+from facedet.errors import FacedetError
+from facedet.sweeps.jobs import is_done, main, started_sweep
 from facedet.sweeps.launchers import check_launcher
 from facedet.sweeps.listing import print_plan, print_result
 from facedet.sweeps.plan import Sweep, planned_jobs, search_path, varying_keys
@@ -32,28 +32,23 @@ def run_sweep(sweep: Sweep, folder: Path, overrides: list[str], on_error: str) -
     gpus = check_launcher(launcher, sweep.config)
     jobs = planned_jobs(sweep)
     how = {"varying": varying_keys(sweep), "on_error": on_error, "gpus": gpus}
-    with sweep_lock(folder):
-        start_sweep(folder, sweep.name, overrides, how)
-        print_plan(sweep, folder, jobs)
-        ended: FacedetError | None = None
+    with started_sweep(folder, sweep.name, overrides, how):
+        print_plan(sweep, folder, jobs, with_jobs=False)
         try:
             # Workers and cluster jobs are not started for nothing.
             if not jobs or not all(is_done(folder / "jobs" / job.hash, how) for job in jobs):
                 _launch(sweep, folder, gpus)
-        except UsageError:
+        except FacedetError:
             raise
-        except FacedetError as error:
-            ended = error
         except Exception as error:  # of a launcher whose worker was killed, or cannot be reached
             line = str(error).strip().partition("\n")[0]
-            ended = FacedetError(
+            raise FacedetError(
                 f"launcher={launcher} ended with {type(error).__name__}: {line}; the same command "
                 "resumes it"
-            )
-        found = [path.name for path in sorted(folder.glob("jobs/*"))]
-        is_complete = print_result(folder, [job.hash for job in jobs] or found)
-    if ended is not None:
-        raise ended
+            ) from error
+        finally:
+            found = [path.name for path in sorted(folder.glob("jobs/*"))]
+            is_complete = print_result(folder, [job.hash for job in jobs] or found)
     return is_complete
 
 
@@ -62,7 +57,6 @@ def _launch(sweep: Sweep, folder: Path, gpus: list[str]) -> None:
     register_sweeper()
     place = literal("hydra.sweep.dir", folder / ".hydra")
     workers = [f"hydra.launcher.n_jobs={len(gpus)}"] if gpus else []
-    forgets = "+hydra.callbacks.forget._target_=facedet.sweeps.jobs.ForgetConfigs"
-    words = [search_path(), place, forgets, *workers, *sweep.overrides]
+    words = [search_path(), place, *workers, *sweep.overrides]
     flags = ["--config-path", str(sweep.folder), "--config-name", sweep.name, "--multirun"]
     run_hydra(main, "train", words, flags)

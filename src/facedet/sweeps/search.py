@@ -27,7 +27,7 @@ TARGET = "hydra_plugins.facedet.StudySweeper"
 
 
 class StudySweeper(Sweeper):
-    """Asks Optuna's TPE for settings, runs them as jobs, and tells it their objectives.
+    """Asks Optuna's TPE for settings, runs them as jobs, and reports their objectives to it.
 
     Every trial is in the storage before its job starts: after a kill the trials without an
     objective are run again with their settings, and the draws continue as they would have.
@@ -35,35 +35,24 @@ class StudySweeper(Sweeper):
     Args:
         search_space: by key `interval(a, b)`, `tag(log, interval(a, b))`, `choice(…)` or
             `range(…)`, in Hydra's grammar.
-        n_trials: jobs in all, those of earlier starts included.
-        n_jobs: jobs that the launcher gets at a time.
-        startup: trials drawn at random before the search learns from them.
-        seed: of the draws.
-        study_name: of the study in the storage.
-        storage: URL of Optuna's; None: `study.db` in Hydra's folder of the sweep.
         params: settings of all jobs, as for Hydra's own sweeper.
+        options: `n_trials`, jobs in all, those of earlier starts included; `n_jobs` that the
+            launcher gets at a time; `startup`, trials drawn at random before the search learns
+            from them; `seed` of the draws; `study_name` and `storage` (URL of Optuna's; None:
+            `study.db` in Hydra's folder of the sweep).
     """
+
+    config: DictConfig
+    launcher: Launcher
 
     def __init__(
         self,
         search_space: Mapping[str, str],
-        n_trials: int,
-        n_jobs: int,
-        startup: int,
-        seed: int,
-        study_name: str,
-        storage: str | None,
-        params: Mapping[str, Any],
+        params: Mapping[str, Any] | None = None,
+        **options: Any,  # noqa: ANN401
     ) -> None:
         self.words = [f"{k}={v}" for k, v in {**(params or {}), **search_space}.items()]
-        self.n_trials = n_trials
-        self.n_jobs = n_jobs
-        self.startup = startup
-        self.seed = seed
-        self.study_name = study_name
-        self.storage = storage
-        self.config: DictConfig
-        self.launcher: Launcher
+        self.options = options
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -81,26 +70,23 @@ class StudySweeper(Sweeper):
             arguments: the command line's settings; those of several values extend the space.
 
         Raises:
-            UsageError: a number is wrong, the space is empty, or a value cannot be searched.
+            UsageError: the space is empty, or a value cannot be searched.
         """
-        # Not in the constructor, whose errors Hydra makes its own.
-        for name in ("n_trials", "n_jobs", "startup"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise UsageError(f"hydra.sweeper.{name}={value}: expected at least 1")
+        from optuna.trial import TrialState
+
         space, fixed = read_space([*self.words, *arguments])
         study, number = self.open_study(), 0
         trials = self._trials_left(study, space)
-        while batch := list(islice(trials, self.n_jobs)):
+        while batch := list(islice(trials, self.options["n_jobs"])):
             words = [
                 [*fixed, *(f"{key}={value}" for key, value in settings.items())]
                 for _, settings in batch
             ]
-            self.validate_batch_is_legal(words)
             jobs = self.launcher.launch(words, initial_job_idx=number)
             number += len(batch)
             for (trial, _), job in zip(batch, jobs, strict=True):
-                _report(study, trial, job.return_value)
+                state = TrialState.FAIL if job.return_value is None else None
+                study.tell(trial, job.return_value, state=state)
             if (Path(self.config.hydra.sweep.dir) / "stop").exists():
                 break  # a job failed, and --on-error stop ends the search
 
@@ -112,8 +98,8 @@ class StudySweeper(Sweeper):
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         return optuna.create_study(
-            storage=self.storage or f"sqlite:///{folder / 'study.db'}",
-            study_name=self.study_name,
+            storage=self.options["storage"] or f"sqlite:///{folder / 'study.db'}",
+            study_name=self.options["study_name"],
             direction=DIRECTIONS[goal_of(self.config, self.config.objective)],
             load_if_exists=True,
         )
@@ -130,10 +116,15 @@ class StudySweeper(Sweeper):
                 log.info("trial %d was not finished: it is run again", trial.number)
                 yield trial.number, trial.params
             else:  # killed while it was being drawn, or of another space
-                _report(study, trial.number, None)
-        while (done := _drawn(study, space)) < self.n_trials:
+                study.tell(trial.number, state=TrialState.FAIL)
+        while True:
+            drawn_ones = study.get_trials(deepcopy=False)
+            done = sum(trial.params.keys() == space.keys() for trial in drawn_ones)
+            if done >= self.options["n_trials"]:
+                return
             # A sampler of its own for each draw: a study that was killed draws what it would have.
-            study.sampler = TPESampler(seed=self.seed + done, n_startup_trials=self.startup)
+            seed, startup = self.options["seed"] + done, self.options["startup"]
+            study.sampler = TPESampler(seed=seed, n_startup_trials=startup)
             drawn = study.ask(dict(space))
             yield drawn.number, drawn.params
 
@@ -144,10 +135,7 @@ def register_sweeper() -> None:
 
 
 def read_space(words: Sequence[str]) -> tuple[dict[str, "BaseDistribution"], list[str]]:
-    """The keys that are searched, and the settings of one value.
-
-    Args:
-        words: KEY=VALUE in Hydra's grammar; of several for one key the last counts.
+    """The keys that are searched, and the settings of one value; of a key's words the last counts.
 
     Raises:
         UsageError: nothing is searched, or a value is of no searchable kind.
@@ -167,27 +155,12 @@ def _distribution(override: Override) -> "BaseDistribution":
     value = override.value()
     try:
         if isinstance(value, IntervalSweep):
-            low, high, is_log = value.start, value.end, "log" in value.tags
-            if isinstance(low, int) and isinstance(high, int):
-                return IntDistribution(low, high, log=is_log)
-            assert low is not None
-            assert high is not None
-            return FloatDistribution(float(low), float(high), log=is_log)
+            ends: Any = value.start, value.end
+            is_whole = all(isinstance(end, int) for end in ends)
+            kind = IntDistribution if is_whole else FloatDistribution
+            return kind(*ends, log="log" in value.tags)
         if isinstance(value, (ChoiceSweep, RangeSweep)):
             return CategoricalDistribution(list(override.sweep_string_iterator()))
     except ValueError as error:
         raise UsageError(f"{override.input_line}: {error}") from error
     raise UsageError(f"{override.input_line}: expected interval(a,b), choice(…) or range(…)")
-
-
-def _drawn(study: "Study", space: Mapping[str, Any]) -> int:
-    return sum(one.params.keys() == space.keys() for one in study.get_trials(deepcopy=False))
-
-
-def _report(study: "Study", number: int, objective: float | None) -> None:
-    from optuna.trial import TrialState
-
-    if objective is None:
-        study.tell(number, state=TrialState.FAIL)
-    else:
-        study.tell(number, float(objective))

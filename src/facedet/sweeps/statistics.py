@@ -37,8 +37,6 @@ class Row(NamedTuple):
     settings: dict[str, str]  # all but the seed
     jobs: list[Job]
     objective: Spread | None  # of the finished jobs; None: there is none
-    metrics: dict[str, Spread]
-    seconds: Spread | None
 
 
 class Effect(NamedTuple):
@@ -50,16 +48,17 @@ class Effect(NamedTuple):
     paired: Spread | None  # over the settings of the rest at which every value has finished
 
 
-def spread(values: Sequence[float]) -> Spread | None:
-    """Mean and sample standard deviation; None of nothing.
+def spread(values: Sequence[float | None]) -> Spread | None:
+    """Mean and sample standard deviation of the numbers; None of nothing.
 
-    >>> spread([1.0, 3.0])
+    >>> spread([1.0, None, 3.0])
     Spread(mean=2.0, deviation=1.4142135623730951, number=2)
     """
-    if not values:
+    found = [value for value in values if value is not None]
+    if not found:
         return None
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Spread(statistics.fmean(values), deviation, len(values))
+    deviation = statistics.stdev(found) if len(found) > 1 else None
+    return Spread(statistics.fmean(found), deviation, len(found))
 
 
 def axes(jobs: Sequence[Job]) -> dict[str, list[str]]:
@@ -73,18 +72,15 @@ def axes(jobs: Sequence[Job]) -> dict[str, list[str]]:
 
 
 def rows(jobs: Sequence[Job], mode: str = "max") -> list[Row]:
-    """The jobs joined over their seeds, best objective first, unmeasured ones last.
-
-    Args:
-        jobs: of one sweep.
-        mode: "max" where a higher objective is better, else "min".
-    """
+    """The jobs joined over their seeds, best objective ("max" or "min") first, unmeasured last."""
     groups: dict[tuple, list[Job]] = {}
     for job in jobs:
         settings = {key: value for key, value in job.overrides.items() if key != SEED}
         groups.setdefault(tuple(sorted(settings.items())), []).append(job)
+    found = [
+        Row(dict(k), group, spread([j.objective for j in group])) for k, group in groups.items()
+    ]
     sign = -1 if mode == "max" else 1
-    found = [_row(dict(key), group) for key, group in groups.items()]
     return sorted(found, key=lambda row: sign * row.objective.mean if row.objective else math.inf)
 
 
@@ -97,27 +93,17 @@ def effects(jobs: Sequence[Job]) -> list[Effect]:
     """
     found = []
     for axis, values in axes(jobs).items():
-        cells: dict[str, dict[tuple, list[float]]] = {value: {} for value in values}
+        cells: dict[str, dict[tuple, float]] = {value: {} for value in values}
         for job in jobs:
             if job.objective is not None:
                 rest = tuple(sorted((k, v) for k, v in job.overrides.items() if k != axis))
-                cell = cells[job.overrides.get(axis, "")]
-                cell.setdefault(rest, []).append(job.objective)
+                cells[job.overrides.get(axis, "")][rest] = job.objective
         measured = [set(cell) for cell in cells.values() if cell]
         shared = set.intersection(*measured) if len(measured) > 1 else set()
         for value, cell in cells.items():
-            everything = [one for group in cell.values() for one in group]
-            pairs = [statistics.fmean(cell[rest]) for rest in shared] if cell else []
-            found.append(Effect(axis, value, spread(everything), spread(pairs)))
+            pairs = [cell[rest] for rest in shared if cell]
+            found.append(Effect(axis, value, spread(list(cell.values())), spread(pairs)))
     return found
-
-
-def grid_cells(jobs: Sequence[Job]) -> tuple[int, int]:
-    """How many combinations of the values seen, seeds included, have a measured job, and of all."""
-    seeds = {job.overrides.get(SEED, "") for job in jobs}
-    whole = math.prod(map(len, axes(jobs).values())) * len(seeds)
-    measured = {tuple(sorted(job.overrides.items())) for job in jobs if job.objective is not None}
-    return len(measured), whole
 
 
 def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
@@ -133,22 +119,9 @@ def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
     ]
 
 
-def _row(settings: dict[str, str], jobs: list[Job]) -> Row:
-    done = [job for job in jobs if job.objective is not None]
-    metrics = {}
-    for name in dict.fromkeys(name for job in done for name in job.metrics):
-        found = spread([job.metrics[name] for job in done if name in job.metrics])
-        if found is not None:
-            metrics[name] = found
-    objective = spread([job.objective for job in done if job.objective is not None])
-    seconds = spread([job.seconds for job in done if job.seconds is not None])
-    return Row(settings, jobs, objective, metrics, seconds)
-
-
 def _order(value: str) -> tuple[bool, float, str]:
     """Numbers by size, then words."""
     try:
-        number = float(value)
+        return False, float(value), value
     except ValueError:
         return True, 0.0, value
-    return False, number if math.isfinite(number) else math.inf, value

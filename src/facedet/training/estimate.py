@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,7 +83,7 @@ def check_fit(config: Any, trainer: Any, module: Any, datamodule: Any, done: int
     steps = trainer.max_steps - done if trainer.max_steps > 0 else 0
     found = estimate(trainer, module, datamodule, steps)
     crops = f"{found.batch} crops of {found.height} x {found.width} px"
-    took = f", about {_duration(found.seconds)} for {steps:,} steps" if steps > 0 else ""
+    took = f", about {duration(found.seconds)} for {steps:,} steps" if steps > 0 else ""
     log.info(
         "%s need about %.1f GB of memory of %.1f GB available%s; validations come on top",
         crops, found.needed / GB, found.available / GB, took,
@@ -107,22 +107,20 @@ def estimate(trainer: Any, module: Any, datamodule: Any, steps: int) -> Estimate
     """Measures a step on a copy of the module's network, and scales it; draws no random numbers."""
     images, targets, height, width = _probe_batch(datamodule)
     device = trainer.strategy.root_device
-    devices = [device] if device.type == "cuda" else []
     taken = _taken_memory(device)
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         saved, seconds = _measure_step(trainer, module, images.to(device), targets, device)
     # As many times the pixels as the training's own step has.
-    scale = height * width / (images.shape[-2] * images.shape[-1])
+    scale = height * width / (images.shape[-2] * images.shape[-1]) / len(targets)
     batch = datamodule.batch_size
-    parameters = sum(p.numel() * p.element_size() for p in module.net.parameters())
-    processes = trainer.num_devices if device.type == "cpu" else 1
-    per_crop = _OVERHEAD * scale * saved / len(targets)
     # The weights' gradients and an optimiser's two moments, and the process as it is.
-    fixed = 3.0 * parameters + taken
+    fixed = 3.0 * sum(p.numel() * p.element_size() for p in module.net.parameters()) + taken
     if device.type == "cpu":
         fixed += datamodule.num_workers * _WORKER_BYTES
-    time_of_all = steps * trainer.accumulate_grad_batches * seconds * scale * batch / len(targets)
+    processes = trainer.num_devices if device.type == "cpu" else 1
+    time_of_all = steps * trainer.accumulate_grad_batches * seconds * scale * batch
     available = available_memory(device) + taken
+    per_crop = _OVERHEAD * scale * saved
     return Estimate(fixed, per_crop, available, batch, processes, height, width, time_of_all)
 
 
@@ -157,7 +155,7 @@ def _measure_step(
     images = images.contiguous(memory_format=module.memory_format)
     seconds = 0.0
     for _ in range(2):
-        with _counting() as count, trainer.precision_plugin.forward_context():
+        with _counting() as sizes, trainer.precision_plugin.forward_context():
             begun = time.perf_counter()
             losses = criterion(net(images), targets)
             loss = losses.classification + losses.box
@@ -166,86 +164,72 @@ def _measure_step(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds = time.perf_counter() - begun
-    return float(count[0]), seconds
+    return float(sum(sizes.values())), seconds
 
 
 @contextmanager
-def _counting() -> Iterator[list[int]]:
-    """Counts the bytes of all tensors that are saved for a backward pass, each storage once."""
-    seen: set[int] = set()
-    count = [0]
+def _counting() -> Iterator[dict[int, int]]:
+    """By address, the bytes of each storage that is saved for a backward pass."""
+    sizes: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in seen:
-            seen.add(storage.data_ptr())
-            count[0] += storage.nbytes()
+        sizes.setdefault(storage.data_ptr(), storage.nbytes())
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield count
+        yield sizes
 
 
 def available_memory(device: torch.device) -> float:
     """Bytes that are free on the device, and for the CPU within the container's limit."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
-    free = [math.inf, *_cgroup_free()]
-    try:
+    free = _cgroup_free()
+    with suppress(OSError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         fields = dict(line.split(":", 1) for line in lines)
         free.append(float(fields["MemAvailable"].split()[0]) * 1024)
-    except (OSError, KeyError, ValueError):
-        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-            free.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
-    return min(free)
+    return min(free, default=math.inf)
 
 
 def _taken_memory(device: torch.device) -> float:
     """Bytes that this process has on the device; 0 where the system does not say so."""
     if device.type == "cuda":
         return float(torch.cuda.memory_reserved(device))
-    try:
+    with suppress(OSError):
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    except OSError:
-        return 0.0
-    return float(pages) * os.sysconf("SC_PAGE_SIZE")
+        return float(pages) * os.sysconf("SC_PAGE_SIZE")
+    return 0.0
 
 
 def _cgroup_free(
     root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
 ) -> list[float]:
     """Bytes that this process's control groups leave it, one number for each that has a limit."""
-    try:
-        lines = own.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
     free = []
-    for line in lines:
+    for line in own.read_text(encoding="utf-8").splitlines() if own.is_file() else []:
         _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "memory") and "memory" not in controllers.split(","):
+        if controllers and "memory" not in controllers.split(","):
             continue
         top, names = (root, ("memory.max", "memory.current")) if not controllers else (
             root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes"))  # fmt: skip
-        folder = top / path.lstrip("/")
-        for place in (folder, *folder.parents):
-            if top in (place, *place.parents):
-                free += _free_of(place, *names)
+        for part in range(len(Path(path).parts)):
+            folder = top.joinpath(*Path(path).parts[1 : part + 1])
+            with suppress(OSError, ValueError):  # no such group, or "max"
+                most, used = (int((folder / name).read_text()) for name in names)
+                rows = (folder / "memory.stat").read_text().splitlines()
+                # The file cache can be given back.
+                free.append(most - used + float(dict(map(str.split, rows)).get("inactive_file", 0)))
     return free
 
 
-def _free_of(folder: Path, limit: str, usage: str) -> list[float]:
-    """What one control group leaves; its file cache can be given back."""
-    try:
-        most, used = int((folder / limit).read_text()), int((folder / usage).read_text())
-        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):  # no such group, or "max"
-        return []
-    return [most - used + float(stat.get("inactive_file", 0))]
+def duration(seconds: float) -> str:
+    """A time to about two digits.
 
-
-def _duration(seconds: float) -> str:
-    """`4 s`, `12 min`, `3.1 h` or `6.2 days`."""
+    >>> [duration(one) for one in (4, 89, 90, 7200, 864000)]
+    ['4 s', '89 s', '2 min', '2.0 h', '10.0 days']
+    """
     for unit, length, most in (("s", 1, 90), ("min", 60, 90), ("h", 3600, 48)):
         if seconds < most * length:
             return f"{seconds / length:.{1 if unit == 'h' else 0}f} {unit}"

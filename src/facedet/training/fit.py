@@ -23,6 +23,8 @@ from facedet.training.run_folder import (
 
 log = logging.getLogger(__name__)
 
+# Of a collective call that failed because another process is gone.
+_LOST_PROCESS = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
 _SILENCED = (
     ".*does not have many workers.*",
     ".*Checkpoint directory .* exists and is not empty.*",
@@ -115,10 +117,10 @@ def load_weights(
     datamodule: Any,  # noqa: ANN401
     resume: str | None,
 ) -> int:
-    """Loads what the config starts from, and checks the checkpoint that it resumes.
+    """Loads what the config starts from, and checks the checkpoint `resume`.
 
     Returns:
-        Steps that the checkpoint `resume` has done, 0 without one.
+        Steps that the checkpoint has done, 0 without one.
 
     Raises:
         FacedetError: a file does not fit the network, the data or the settings.
@@ -158,8 +160,6 @@ def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:
 
     from facedet.data.loader import explain_lost_worker
 
-    last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
-    how = f"ckpt_path=last paths.output={trainer.default_root_dir} goes on"
     try:
         with _signals_restored():
             trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
@@ -167,36 +167,37 @@ def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:
         # Lightning's answer to a signal outside of the steps.
         if not trainer.is_global_zero:
             raise
-        what = f"interrupted at step {trainer.global_step}"
         number = signal.SIGTERM if trainer.received_sigterm else signal.SIGINT
-        raise InterruptedTrainingError(what, number, how if last.is_file() else "") from stop
+        what = f"interrupted at step {trainer.global_step}"
+        raise InterruptedTrainingError(what, number, _remedy(trainer)) from stop
     except MisconfigurationException as error:
         # Of `monitor=${objective}` too, at the first validation, where no such number is logged.
         raise UsageError(str(error).partition(" HINT")[0]) from error
     except RuntimeError as error:
         if lost := explain_lost_worker(error):
             raise FacedetError(lost) from error
-        if trainer.world_size == 1 or not _is_lost_process(error):
+        if trainer.world_size == 1 or not any(word in str(error) for word in _LOST_PROCESS):
             raise
-        goes_on = f"; {how}" if last.is_file() else ""
         raise FacedetError(
-            f"one of the {trainer.world_size} processes ended at step {trainer.global_step}; if it "
-            f"said why, that stands above{goes_on}"
+            f"one of the {trainer.world_size} processes ended at step {trainer.global_step}, see "
+            f"its own message above; {_remedy(trainer)}"
         ) from error
 
 
-def _is_lost_process(error: RuntimeError) -> bool:
-    """Whether a collective call failed because another process is gone."""
-    words = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
-    return any(word in str(error) for word in words)
+def _remedy(trainer: Any) -> str:  # noqa: ANN401
+    """How a training that was ended early is resumed; "" where it saved nothing."""
+    folder = Path(trainer.default_root_dir)
+    if not (folder / "checkpoints" / "last.ckpt").is_file():
+        return ""
+    return f"ckpt_path=last paths.output={folder} resumes it"
 
 
 @contextmanager
 def _signals_restored() -> Iterator[None]:
-    """Gives Ctrl-C and SIGTERM back, after the block, to whoever had them before.
+    """Restores the handlers of Ctrl-C and SIGTERM after the block.
 
-    Lightning's handler of SIGTERM outlives its training and does no more than take a note: what
-    follows, be it another training, could not be ended.
+    Lightning's handler of SIGTERM outlives its training and only takes a note: what follows could
+    not be ended.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -220,12 +221,8 @@ def report(trainer: Any, module: Any, output: Path) -> None:  # noqa: ANN401
         weights = Weights(module.net.state_dict(), model_config(module.config), info)
         name = "the last step"
     target = save_weights(output / "weights.safetensors", weights)
-    metrics = {
-        name: float(value)
-        for name, value in trainer.callback_metrics.items()
-        if name.startswith("wider/")
-    }
-    shown = "  ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+    metrics = trainer.callback_metrics.items()
+    shown = "  ".join(f"{n} {float(value):.3f}" for n, value in metrics if n.startswith("wider/"))
     print(f"trained {trainer.global_step} steps; last validation: {shown or 'none'}")
     print(f"weights: {target}  (of {name})")
 

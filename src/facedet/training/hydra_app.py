@@ -25,12 +25,9 @@ log = logging.getLogger(__name__)
 _SWITCHES = ("run", "multirun", "hydra_help", "shell_completion", "resolve")
 _VALUES = ("cfg", "info", "package", "config_name", "config_path", "config_dir")
 # Of the keys without a schema the value in the YAML file says the type.
-_EXPECTED: dict[type, tuple[tuple[type, ...], str]] = {
-    bool: ((bool,), "true or false"),
-    int: ((int,), "a whole number"),
-    float: ((int, float), "a number"),
-    list: ((list,), "a list in [ ]"),
-}
+_EXPECTED: dict[type, str] = {
+    bool: "true or false", int: "a whole number", float: "a number", list: "a list in [ ]"
+}  # fmt: skip
 
 
 class JobEndError(BaseException):
@@ -72,8 +69,6 @@ def run_app(application: Callable[[], Any], name: str, args: argparse.Namespace)
         FacedetError: as the application raises it.
         UsageError: an override is wrong, or a value is missing.
     """
-    if args.resolve and not args.cfg:
-        raise UsageError("--resolve belongs to --cfg")
     for place in (args.config_dir, args.config_path):
         if place is not None and not Path(place).is_dir():
             raise UsageError(f"{place}: no such folder")
@@ -90,14 +85,12 @@ def run_app(application: Callable[[], Any], name: str, args: argparse.Namespace)
     if not (args.multirun or args.cfg or args.info or args.hydra_help or args.shell_completion):
         # Before Hydra makes the output folder.
         check_values(primary, overrides, folder)
-    flags = [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(args, name)]
+    flags = [f"--{key.replace('_', '-')}" for key in _SWITCHES if getattr(args, key)]
     for key in _VALUES:
-        if (value := getattr(args, key)) is not None:
-            is_folder = key in ("config_path", "config_dir")
-            flags += [
-                f"--{key.replace('_', '-')}",
-                str(Path(value).resolve() if is_folder else value),
-            ]
+        value = getattr(args, key)
+        if key in ("config_path", "config_dir") and value is not None:
+            value = Path(value).resolve()
+        flags += [] if value is None else [f"--{key.replace('_', '-')}", str(value)]
     # Completion reads its words itself; they are no settings.
     words = args.overrides if args.shell_completion else overrides
     return run_hydra(application, primary, words, flags, f"{name}.py")
@@ -155,8 +148,8 @@ def run_hydra(
         application()
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(explain(error, name, overrides)) from error
-    except ValueError as error:
-        if not is_completion:
+    except ValueError as error:  # of a wrong combination of Hydra's flags
+        if not {"--shell-completion", "--resolve"} & {*flags}:
             raise
         raise UsageError(str(error).partition("\n")[0]) from error
     except JobEndError as end:
@@ -200,8 +193,6 @@ def run_job(job: Callable[[DictConfig], Any], config: DictConfig) -> Any:  # noq
 def check_values(name: str, overrides: Sequence[str], folder: Path | None = None) -> None:
     """Composes the primary config `name`; refuses values of another type than the default's.
 
-    Where no schema types a key, a word in the place of a number would end in a traceback.
-
     Raises:
         UsageError: naming the override and what is expected.
     """
@@ -214,12 +205,12 @@ def check_values(name: str, overrides: Sequence[str], folder: Path | None = None
 def check_kinds(
     own: DictConfig | Mapping, given: DictConfig | Mapping, overrides: Sequence[str]
 ) -> None:
-    """Refuses settings whose value is of another type than the key's own.
+    """Refuses settings among `overrides` whose value is of another type than the key's own.
 
     Args:
-        own: the config without the settings among `overrides`.
+        own: the config without them.
         given: the config with them.
-        overrides: of which those that give a value to a key are checked.
+        overrides: of the command line.
 
     Raises:
         UsageError: naming the override and what is expected.
@@ -227,12 +218,11 @@ def check_kinds(
     for one in filter(is_setting, overrides):
         key = one.partition("=")[0]
         default, value = select(own, key), select(given, key)
-        types, expected = _EXPECTED.get(type(default), ((object,), ""))
-        # A bool is an int to Python.
-        fits = isinstance(value, types) and not (isinstance(value, bool) and int in types)
+        kind = type(default)
+        fits = type(value) in (kind, int) if kind is float else type(value) is kind
         # The trainer's schema knows its keys, some of which take several types.
-        if not (fits or value is None or key.startswith("trainer.")):
-            raise UsageError(f"{one}: expected {expected}; the default is {default}")
+        if kind in _EXPECTED and not (fits or value is None or key.startswith("trainer.")):
+            raise UsageError(f"{one}: expected {_EXPECTED[kind]}; the default is {default}")
 
 
 def is_setting(override: str) -> bool:

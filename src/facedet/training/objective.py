@@ -8,7 +8,6 @@ from typing import Any
 
 from facedet.config_store import usual_goal
 
-ARROWS = {"max": "↑", "min": "↓"}
 # As Optuna and W&B call it.
 DIRECTIONS = {"max": "maximize", "min": "minimize"}
 
@@ -23,11 +22,10 @@ def goal_of(config: Mapping[str, Any], objective: str) -> str:
         config: of the training; only its `callbacks` are looked at.
         objective: name of a logged number.
     """
-    for callback in (config.get("callbacks") or {}).values():
-        if isinstance(callback, Mapping) and callback.get("monitor") == objective:
-            mode = callback.get("mode")
-            if mode in ARROWS:
-                return str(mode)
+    for node in (config.get("callbacks") or {}).values():
+        is_its = isinstance(node, Mapping) and node.get("monitor") == objective
+        if is_its and node.get("mode") in DIRECTIONS:
+            return str(node["mode"])
     return usual_goal(objective)
 
 
@@ -43,14 +41,15 @@ def measured(output: Path, objective: str) -> list[dict[str, float]]:
         return []
     group = f"{objective.partition('/')[0]}/"
     with path.open(newline="", encoding="utf-8") as stream:
-        table = csv.DictReader(stream)
-        names = [
-            one
-            for one in table.fieldnames or []
-            if one in ("step", objective) or one.startswith(group)
+        return [
+            {
+                name: float(value)
+                for name, value in row.items()
+                if value and (name in ("step", objective) or name.startswith(group))
+            }
+            for row in csv.DictReader(stream)
+            if row.get(objective)
         ]
-        rows = [row for row in table if row.get(objective)]
-    return [{name: float(row[name]) for name in names if row[name]} for row in rows]
 
 
 def best_row(rows: Sequence[dict[str, float]], objective: str, goal: str) -> dict[str, float]:

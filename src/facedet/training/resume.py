@@ -7,6 +7,7 @@ from typing import Any
 
 from facedet.callbacks.checkpoint_io import is_whole
 from facedet.callbacks.hard_image_mining import KEY as MINING
+from facedet.config import flat
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import CHECKPOINT_KEY
 
@@ -93,15 +94,17 @@ def check_resume(path: str, content: Mapping[str, Any], config: Mapping[str, Any
     Raises:
         UsageError: names the keys that differ, with both values.
     """
-    then, now = _flat(content[CHECKPOINT_KEY]["config"]), _flat(config)
-    differing = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
+    then, now = flat(content[CHECKPOINT_KEY]["config"]), flat(config)
+    changed = {
+        key: f"{key} {then.get(key)} -> {now.get(key)}"
+        for key in sorted(then.keys() | now.keys())
+        if then.get(key) != now.get(key)
+    }
     # A key that an older version did not know had its default then.
-    fixed = [key for key in differing if _is_in(key, _FIXED) and key in then]
-    changed = [f"{key} {then.get(key)} -> {now.get(key)}" for key in fixed]
-    if changed:
+    if fixed := [text for key, text in changed.items() if _is_in(key, _FIXED) and key in then]:
         raise UsageError(
-            f"{path} belongs to another training: {'; '.join(changed[:6])}; take its "
-            "settings, or start a new one with weights=FILE"
+            f"{path} belongs to another training: {'; '.join(fixed[:6])}; take its settings, or "
+            "start a new one with weights=FILE"
         )
     if config.get("mining") and MINING not in content:
         raise UsageError(
@@ -109,23 +112,16 @@ def check_resume(path: str, content: Mapping[str, Any], config: Mapping[str, Any
             "or start a new run with weights=FILE mining=him"
         )
     tied = (*_FREE, "model", "preset")  # the model's node repeats the parts' own
-    others = [key for key in differing if not _is_in(key, tied)]
-    if others:
-        changed = [f"{key} {then.get(key)} -> {now.get(key)}" for key in others]
-        log.warning("other settings than before: %s", "; ".join(changed))
+    if others := [text for key, text in changed.items() if not _is_in(key, tied)]:
+        log.warning("other settings than before: %s", "; ".join(others))
 
 
 def check_data(path: str, content: Mapping[str, Any], fingerprint: str, root: Path) -> None:
     """Refuses to resume with another data set: order, position and difficulties mean that one.
 
-    Args:
-        path: of the checkpoint, for the message.
-        content: from `read_checkpoint`.
-        fingerprint: of this run's training pictures.
-        root: their folder, for the message.
-
     Raises:
-        UsageError: the checkpoint has been trained on other pictures.
+        UsageError: the training pictures in `root` have another `fingerprint` than those of the
+            checkpoint.
     """
     before = content[CHECKPOINT_KEY].get("data")
     if before not in (None, fingerprint):
@@ -137,13 +133,3 @@ def check_data(path: str, content: Mapping[str, Any], fingerprint: str, root: Pa
 
 def _is_in(key: str, roots: tuple[str, ...]) -> bool:
     return any(key == root or key.startswith(f"{root}.") for root in roots)
-
-
-def _flat(node: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401
-    """Dotted keys and values of nested dicts."""
-    if not isinstance(node, Mapping):
-        return {prefix[:-1]: node}
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat |= _flat(value, f"{prefix}{key}.")
-    return flat

@@ -1,17 +1,16 @@
-"""A run's folder belongs to one run: no second one beside it, none over it by accident."""
+"""A run's folder belongs to one run: no second one at the same time, none over it by accident."""
 
 import os
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from facedet.errors import FacedetError
+from facedet.files import locked
 from facedet.loggers.sent_steps import RUN_FILE
 
 _RANK_WORDS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
@@ -19,35 +18,27 @@ _RANK_WORDS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
 @contextmanager
 def own_folder(folder: Path) -> Iterator[None]:
-    """Keeps other runs out of `folder` while the block runs; a dead run's lock is no hindrance.
+    """Keeps other runs out of `folder` while the block runs; a killed run's lock is free.
 
     Of several processes of one run the first holds the lock.
 
     Raises:
-        FacedetError: another run is writing there; says which.
+        FacedetError: another run is writing there.
     """
     if is_further_process():
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    lock, owner = FileLock(folder / ".lock"), folder / ".owner"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        said = owner.read_text(encoding="utf-8").strip() if owner.is_file() else "another process"
-        raise FacedetError(
-            f"{folder}: {said} is training there: wait for it, or give another paths.output"
-        ) from error
-    try:
-        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+    with locked(folder / ".lock") as is_ours:
+        if not is_ours:
+            raise FacedetError(
+                f"{folder}: another process is training there: wait for it, or give another "
+                "paths.output"
+            )
         yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
 
 
 def is_further_process() -> bool:
-    """Whether this is not the first of a run's processes, as launchers tell it."""
+    """Whether this is not the first of a run's processes, by the launcher's variables."""
     return any(os.environ.get(word, "0") not in ("", "0") for word in _RANK_WORDS)
 
 
@@ -72,11 +63,8 @@ def ranks_start_from(config: Mapping[str, Any], output: Path) -> Iterator[None]:
     """Lets Lightning start a run's further processes from its composed config.
 
     Lightning repeats this process's command line. That of a multirun would begin a second
-    multirun, and the clock in a folder's name would read another time.
-
-    Args:
-        config: of this run, resolved.
-        output: folder of this run; gets the config as `.ranks.yaml`.
+    multirun, and the clock in a folder's name would read another time. So the resolved `config`
+    is written to `.ranks.yaml` in the folder `output`.
     """
     import __main__
 

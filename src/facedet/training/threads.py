@@ -8,6 +8,7 @@ a step: two threads on two busy cores are several times slower than one.
 import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -43,30 +44,29 @@ def set_threads(config: DictConfig, resume: str | None) -> int | str:
     """
     import torch
 
-    wish = str(config.get("threads", "auto"))
-    if wish != "auto" and not (wish.isdecimal() and int(wish) > 0):
-        raise UsageError(f"threads={wish}: expected auto, or a whole number from 1 on")
+    given, most = str(config.get("threads", "auto")), torch.get_num_threads()
+    if given != "auto" and not (given.isdecimal() and int(given) > 0):
+        raise UsageError(f"threads={given}: expected auto, or a whole number from 1 on")
     before = None
     if resume is not None:
         before = read_checkpoint(resume)[CHECKPOINT_KEY]["config"].get("threads")
-    if wish == "auto":
-        if uses_gpu(config.trainer) or config.trainer.devices != 1:
-            return "auto"
-        if isinstance(before, int):
-            wish = str(before)
-        elif resume is not None or "OMP_NUM_THREADS" in os.environ:
-            wish = str(torch.get_num_threads())
-        else:
-            wish = str(min(idle_cores(), torch.get_num_threads()))
-    threads = int(wish)
+    if given != "auto":
+        threads = int(given)
+    elif uses_gpu(config.trainer) or config.trainer.devices != 1:
+        return "auto"
+    elif isinstance(before, int):
+        threads = before
+    elif resume is not None or "OMP_NUM_THREADS" in os.environ:
+        threads = most
+    else:
+        threads = min(idle_cores(), most)
     if isinstance(before, int) and threads != before:
         log.warning(
             "threads=%d, the checkpoint was trained with %d: other roundings, so that the run does "
             "not end as an uninterrupted one to the bit", threads, before,
         )  # fmt: skip
-    elif threads < torch.get_num_threads():
-        log.info("%d of %d threads, for the other cores are busy; threads=%d takes all",
-                 threads, torch.get_num_threads(), torch.get_num_threads())  # fmt: skip
+    elif threads < most:
+        log.info("%d of %d threads: the other cores are busy; threads=N sets it", threads, most)
     torch.set_num_threads(threads)
     return threads
 
@@ -74,24 +74,16 @@ def set_threads(config: DictConfig, resume: str | None) -> int | str:
 def idle_cores() -> int:
     """Cores that this process may use and that nobody else uses now, at least 1."""
     allowed = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1 << 16)
-    try:
+    with suppress(OSError, ValueError):  # no such file, or "max": no limit
         quota, period = _CGROUP_LIMIT.read_text(encoding="utf-8").split()
         allowed = min(allowed, float(quota) / float(period))
-    except (OSError, ValueError):  # "max": no limit
-        pass
-    cores = os.cpu_count() or 1
-    return max(1, min(int(allowed), round(cores * _idle_share())))
-
-
-def _idle_share() -> float:
-    """Share of the time in which the machine's cores have nothing to do, for a moment; or 1."""
-    try:
+    idle = 1.0
+    with suppress(OSError, ValueError):
         before = _times()
         time.sleep(_PROBE_SECONDS)
         passed = [after - earlier for after, earlier in zip(_times(), before, strict=True)]
-    except (OSError, ValueError):
-        return 1.0
-    return (passed[3] + passed[4]) / max(1, sum(passed))
+        idle = (passed[3] + passed[4]) / max(1, sum(passed))
+    return max(1, min(int(allowed), round((os.cpu_count() or 1) * idle)))
 
 
 def _times() -> list[int]:

@@ -17,8 +17,7 @@ def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
     """
     if config.trainer.sync_batchnorm and not uses_gpu(config.trainer):
         raise UsageError(
-            "trainer.sync_batchnorm=true: normalising over all processes works on GPUs only; leave "
-            "it out, or trainer.accelerator=gpu"
+            "trainer.sync_batchnorm=true: normalising over all processes works on GPUs only"
         )
     from omegaconf import OmegaConf
     from pytorch_lightning.plugins.environments import SLURMEnvironment
@@ -45,10 +44,7 @@ def build_callbacks(config: DictConfig) -> list:
 
     for name, node in config.callbacks.items():
         if not isinstance(node, DictConfig) or "_target_" not in node:
-            raise UsageError(
-                f"callbacks.{name} has no _target_: callbacks={name} adds a callback of conf/"
-                f"callbacks, ~callbacks.{name} takes the settings out"
-            )
+            raise UsageError(f"callbacks.{name} has no _target_: callbacks={name} adds one")
     callbacks = list(build(config.callbacks).values())
     if config.weights is not None:
         callbacks.append(StartingPoint(config.objective, goal_of(config, config.objective)))
@@ -65,9 +61,8 @@ def build_loggers(node: DictConfig | None) -> Any:  # noqa: ANN401
     try:
         return list(build(node).values())
     except UsageError as error:
-        if "tensorboard" not in str(error):
-            raise
-        raise UsageError("logger=tensorboard needs TensorBoard: pip install tensorboard") from error
+        hint = "; pip install tensorboard" if "tensorboard" in str(error) else ""
+        raise UsageError(f"{error}{hint}") from error
 
 
 def precision(trainer: DictConfig) -> str:
