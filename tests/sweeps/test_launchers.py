@@ -1,7 +1,5 @@
 """Launchers: what is refused before anything starts, and real ones where they are installed."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -86,22 +84,17 @@ def test_a_missing_plugin_names_its_extra(monkeypatch, word, extra):
 
 @pytest.mark.parametrize(
     ("word", "name"),
-    [("serial", "BasicLauncher"), ("joblib", "JoblibLauncher"), ("joblib_gpus", "JoblibLauncher"),
-     ("submitit_local", "LocalLauncher"), ("submitit_slurm", "SlurmLauncher"),
-     ("ray", "RayLauncher")],
+    [("serial", "BasicLauncher"), ("joblib_gpus", "JoblibLauncher"), ("ray", "RayLauncher"),
+     ("submitit_local", "LocalLauncher")],
 )  # fmt: skip
 def test_one_word_chooses(word, name):
     sweep = read_sweep("seeds", [f"launcher={word}"])
     assert sweep.config.hydra.launcher._target_.endswith(f".{name}")
-    assert sweep.choice("launcher", "") == word
 
 
 def test_what_slurm_would_get(tmp_path, monkeypatch):
     submitit = pytest.importorskip("submitit", reason="facedet[slurm] is not installed")
-    module = pytest.importorskip(
-        "hydra_plugins.hydra_submitit_launcher.submitit_launcher",
-        reason="facedet[slurm] is missing",
-    )
+    module = pytest.importorskip("hydra_plugins.hydra_submitit_launcher.submitit_launcher")
     sent = []
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(
@@ -149,24 +142,6 @@ def test_submitit_on_this_machine(wider, tmp_path):
     records = sweep_of_two(wider, tmp_path / "sweep", "launcher=submitit_local")
     assert len({one["by"] for one in records}) == 2
     assert list((tmp_path / "sweep" / ".hydra" / "submitit").iterdir())
-
-
-def train_nothing(config):
-    """Leaves weights and returns the seed."""
-    (Path(config.paths.output) / "weights.safetensors").touch()
-    return float(config.seed)
-
-
-@pytest.mark.slow
-def test_submitit_in_this_process(wider, tmp_path, monkeypatch):
-    module = pytest.importorskip(
-        "hydra_plugins.hydra_submitit_launcher.submitit_launcher",
-        reason="facedet[slurm] is missing",
-    )
-    monkeypatch.setattr(module.LocalLauncher, "_EXECUTOR", "debug")
-    monkeypatch.setattr("facedet.training.fit.train", train_nothing)
-    records = sweep_of_two(wider, tmp_path / "sweep", "launcher=submitit_local")
-    assert sorted(one["objective"] for one in records) == [0.0, 1.0]
 
 
 @pytest.mark.slow

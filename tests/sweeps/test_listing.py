@@ -29,17 +29,14 @@ def test_a_finished_job(tmp_path, name):
     assert job.metrics == {"wider/medium": 0.5}
 
 
-def test_numbers_of_unfinished_jobs_do_not_count(tmp_path):
-    job = read_job(write(tmp_path, "error.txt"))
+def test_jobs_without_a_number(tmp_path):
+    job = read_job(write(tmp_path / "a", "error.txt"))
     assert (job.state, job.objective, job.metrics, job.seconds) == ("failed", None, {}, None)
     assert job.error == "no disk"
-
-
-@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
-def test_a_job_that_measured_nothing(tmp_path, value):
-    job = read_job(write(tmp_path, "weights.safetensors", objective=value))
-    assert (job.state, job.objective) == ("finished", None)
-    assert "no objective was measured" in job.error
+    for value in (None, float("nan"), float("inf")):
+        job = read_job(write(tmp_path / "b", "weights.safetensors", objective=value))
+        assert (job.state, job.objective) == ("finished", None)
+        assert "no objective was measured" in job.error
 
 
 def test_a_sweep(tmp_path):

@@ -255,9 +255,3 @@ def test_a_network_that_is_not_ours_is_not_built(sweep, configs, capsys):
     assert not Path("made").exists()
     (row,) = read_table(folder)
     assert (row["parameters"], row["mean"]) == ("", "0.500000")
-
-
-def test_a_place_that_cannot_be_written(sweep, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(FacedetError, match="cannot be written"):
-        call(grid(sweep), "--output", tmp_path / "file")

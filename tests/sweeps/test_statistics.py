@@ -6,15 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facedet.sweeps.statistics import (
-    Job,
-    Spread,
-    axes,
-    effects,
-    pareto_front,
-    rows,
-    spread,
-)
+from facedet.sweeps.statistics import Job, Spread, axes, effects, pareto_front, rows, spread
 
 NAMES = ("width", "act", "seed")
 
@@ -85,19 +77,16 @@ def test_only_pairs_are_compared_in_an_incomplete_grid():
     assert found["act", "prelu"].paired == Spread(0.4, None, 1)
 
 
-def test_a_value_without_any_number_leaves_the_others_alone():
+def test_effects_of_what_has_no_pair():
+    # A value without any number leaves the others alone.
     found = by_value(effects([*GRID, job(None, 48, "relu", state="failed")]))
     assert found["width", "48"][2:] == (None, None)
     assert found["width", "64"].paired.number == 2
-
-
-def test_other_seeds_are_no_pairs():
+    # Other seeds are no pairs.
     found = effects([job(0.2, 32, "relu", 0), job(0.9, 64, "relu", 1)])
     assert [one.paired for one in found] == [None, None]
     assert [one.finished.number for one in found] == [1, 1]
-
-
-def test_one_value_alone_has_nothing_to_be_compared_with():
+    # One value alone has nothing to be compared with.
     found = by_value(effects([job(0.2, 32, "relu"), job(None, 64, "relu", state="running")]))
     assert found["width", "32"][2:] == (Spread(0.2, None, 1), None)
 

@@ -1,6 +1,5 @@
 """What a training will take: scaled from one step, held against what there is."""
 
-import pytest
 import torch
 
 from facedet.config import build, compose

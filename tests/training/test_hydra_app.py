@@ -111,19 +111,14 @@ def test_wrong_flags_are_one_line(cli, words, said):
 
 
 def test_the_application_gets_its_words_and_ours_are_restored():
-    before, seen = sys.argv, []
-    words = ["weights=ü.pth", "data.root=/x", "seed=3"]
-    run_hydra(lambda: seen.append(sys.argv), "evaluate", words, ["--multirun"], "evaluate.py")
-    assert seen[0] == ["evaluate.py", "--multirun", "weights='ü.pth'", "data.root='/x'", "seed=3"]
-    assert sys.argv is before
-
-
-def test_words_are_restored_after_an_error():
-    before = sys.argv
-
     def fails():
         raise UsageError("no")
 
+    before, seen = sys.argv, []
     with pytest.raises(UsageError, match="no"):
         run_hydra(fails, "train", [])
+    assert sys.argv is before
+    words = ["weights=ü.pth", "data.root=/x", "seed=3"]
+    run_hydra(lambda: seen.append(sys.argv), "evaluate", words, ["--multirun"], "evaluate.py")
+    assert seen[0] == ["evaluate.py", "--multirun", "weights='ü.pth'", "data.root='/x'", "seed=3"]
     assert sys.argv is before

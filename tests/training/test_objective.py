@@ -33,7 +33,6 @@ def test_the_callback_that_watches_it_says_so():
 @pytest.mark.parametrize(
     ("overrides", "monitor", "mode"),
     [
-        ([], "wider/medium", "max"),
         (["objective=wider/hard"], "wider/hard", "max"),
         (["objective=train/loss"], "train/loss", "min"),
         (["objective=mine/error", "callbacks.best.mode=min"], "mine/error", "min"),
