@@ -151,15 +151,16 @@ def explain(
     if several := re.search(r"Ambiguous value for argument '(.*)'", text):
         return f"{several[1]}: several values are for --multirun; a comma in one value needs quotes"
     if missing := re.search(r"Could not (?:override|delete from config\.) '([^']+)'", text):
-        nearest = _nearest(missing[1], _valid_keys(name, overrides, missing[1], folder))
-        return f"{missing[1]}: there is no such key{nearest}"
+        close = nearest(missing[1], _valid_keys(name, overrides, missing[1], folder))
+        return f"{missing[1]}: there is no such key{close}"
     if option := re.search(r"Could not (?:find|load) '([^']+)/([^'/]*)'", text):
         options = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE)
+        options = options or sorted(one.stem for one in (CONF_DIR / option[1]).glob("*.yaml"))
         # The generated variants of others make the line too long.
         listed = [one for one in options if not any(one.startswith(f"{o}_") for o in options)]
         there = f"; there are {', '.join(listed)}" if listed else ""
-        nearest = _nearest(option[2], options)
-        return f"{option[1]}={option[2]}: there is no such choice{nearest}{there}"
+        close = nearest(option[2], options)
+        return f"{option[1]}={option[2]}: there is no such choice{close}{there}"
     if isinstance(error, ValueError):  # names no key
         return f"{' '.join(overrides)}: {_first_line(error)}"
     return _first_line(error)
@@ -189,7 +190,8 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401
     return found
 
 
-def _nearest(word: str, known: Sequence[str]) -> str:
+def nearest(word: str, known: Sequence[str]) -> str:
+    """`; the nearest is …`, of the known words; "" where none is alike."""
     matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; the nearest is {matches[0]}" if matches else ""
 

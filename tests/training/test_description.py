@@ -31,18 +31,20 @@ def describe(monkeypatch):
     return run
 
 
-def test_what_varies_stands_first_and_under_its_short_name(describe):
+def test_what_varies_stands_first(describe):
     command = f"facedet train -m logger=wandb backbone.activation=relu,prelu {' '.join(LONG)}"
     names = [
         describe(command, ["logger=wandb", f"backbone.activation={one}", *LONG]).name
         for one in ("relu", "prelu")
     ]
-    assert names[0].startswith("activation=relu extd_fpn_32_prelu augmentation.number_0=1 ")
-    assert names[1].startswith("activation=prelu ")
-    assert all(len(name) <= 128 and name.endswith("=1 …") for name in names)
+    assert names[0].startswith(
+        "backbone.activation=relu extd_fpn_32_prelu augmentation.number_0=1 "
+    )
+    assert names[1].startswith("backbone.activation=prelu ")
+    assert {len(name) for name in names} == {128}
 
 
-def test_chosen_parts_vary_too_and_like_names_stay_whole(describe):
+def test_chosen_parts_vary_too(describe):
     job = describe("facedet sweep s", ["preset=smallhardface", "a.width=1", "b.width=2"])
     assert job.name == "preset=smallhardface a.width=1 b.width=2 extd_fpn_32_prelu"
     assert (job.group, job.tags) == ("train first", ["extd_fpn_32_prelu", "crowds"])

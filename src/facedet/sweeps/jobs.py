@@ -62,13 +62,10 @@ def started_sweep(
         before = read_object(folder / "sweep.json")
         if not is_ours:
             by = before.get("by", "another process")
-            raise FacedetError(
-                f"{folder}: {by} is running a sweep there: wait for it, or give another --dir"
-            )
-        if before.get("name", name) != name:
-            raise FacedetError(
-                f"{folder} holds the sweep {before['name']}: give another --dir for {name}"
-            )
+            remedy = "wait for it, or give another --dir"
+            raise FacedetError(f"{folder}: {by} is running a sweep there: {remedy}")
+        if (other := before.get("name", name)) != name:
+            raise FacedetError(f"{folder} holds the sweep {other}: give another --dir for {name}")
         _write(
             folder / "sweep.json", {"name": name, "overrides": overrides, "by": _process(), **how}
         )

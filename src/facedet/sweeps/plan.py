@@ -1,7 +1,6 @@
 """What a sweep means: its jobs, and the hash that each is known by."""
 
 import copy
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -15,19 +14,16 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from facedet.config import CONF_DIR, SWEEPS_DIR, compose, explain, plain, quote
+from facedet.config import CONF_DIR, SWEEPS_DIR, compose, explain, nearest, plain, quote
 from facedet.errors import UsageError
 from facedet.training.hydra_app import check_kinds, is_setting
 
 # Keys that do not change the result: where files are, how a job is run.
 _NOT_HASHED = ("paths", "hydra", "logger", "ckpt_path", "overwrite", "command", "seeds")
-_NOT_HASHED_INNER = (
-    ("data", "num_workers"),
-    ("callbacks", "progress"),
-    ("callbacks", "image_log"),
-    ("callbacks", "lr_monitor"),
-    ("callbacks", "throughput"),
-)
+_NOT_HASHED_INNER = {
+    "data": ("num_workers",),
+    "callbacks": ("progress", "image_log", "lr_monitor", "throughput"),
+}
 
 
 class PlannedJob(NamedTuple):
@@ -73,9 +69,8 @@ def find_sweep(name: str, own: Path | None) -> Path:
         if (folder / f"{name}.yaml").is_file():
             return folder
     names = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
-    close = difflib.get_close_matches(name, names, n=1)
-    nearest = f"; the nearest is {close[0]}" if close else ""
-    raise UsageError(f"{name}: there is no such sweep{nearest}; there are {', '.join(names)}")
+    close = nearest(name, names)
+    raise UsageError(f"{name}: there is no such sweep{close}; there are {', '.join(names)}")
 
 
 def search_path() -> str:
@@ -183,9 +178,9 @@ def _values(
 
 def _digest(values: Mapping[str, Any]) -> str:
     hashed = {key: value for key, value in values.items() if key not in _NOT_HASHED}
-    for part, key in _NOT_HASHED_INNER:
+    for part, keys in _NOT_HASHED_INNER.items():
         if isinstance(hashed.get(part), dict):
-            hashed[part] = {name: one for name, one in hashed[part].items() if name != key}
+            hashed[part] = {name: one for name, one in hashed[part].items() if name not in keys}
     text = json.dumps(hashed, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -28,7 +28,6 @@ def describe_job(folder: Path) -> Job:
     hydra = HydraConfig.get()
     chosen = [hydra.runtime.choices.get(group) for group in ("experiment", "preset", "data")]
     words = list(dict.fromkeys(str(one) for one in chosen if one))
-    settings = [one for one in hydra.overrides.task if not _is_unnamed(one)]
     group, varying = None, []
     if hydra.mode == RunMode.MULTIRUN:
         typed = {*command, *map(quote, command)}
@@ -38,28 +37,11 @@ def describe_job(folder: Path) -> Job:
         place = Path(hydra.sweep.dir)
         place = place.parent if place.name == ".hydra" else place
         group = " ".join(dict.fromkeys([str(hydra.job.config_name), place.name]))
-    rest = [*words[:1], *(one for one in settings if one not in varying)]
-    name = _cut([*_shortened(varying), *rest]) or folder.name
+    rest = [one for one in hydra.overrides.task if not (_is_unnamed(one) or one in varying)]
+    name = " ".join([*varying, *words[:1], *rest])[:_NAME_LENGTH] or folder.name
     return Job(name, group, [word[:_TAG_LENGTH] for word in words], command)
 
 
 def _is_unnamed(override: str) -> bool:
     key = override.partition("=")[0].lstrip("+~")
     return any(key == one or key.startswith(f"{one}.") for one in _UNNAMED)
-
-
-def _shortened(settings: list[str]) -> list[str]:
-    """`backbone.width=48` as `width=48`, where no other of the settings ends alike."""
-    ends = [one.partition("=")[0].rpartition(".")[2] for one in settings]
-    return [
-        f"{end}={one.partition('=')[2]}" if ends.count(end) == 1 else one
-        for one, end in zip(settings, ends, strict=True)
-    ]
-
-
-def _cut(words: list[str]) -> str:
-    """The words in one line of at most `_NAME_LENGTH` letters, cut between two of them."""
-    name = " ".join(words)
-    if len(name) <= _NAME_LENGTH:
-        return name
-    return f"{name[: _NAME_LENGTH - 1].rpartition(' ')[0] or name[: _NAME_LENGTH - 2]} …"

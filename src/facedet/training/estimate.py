@@ -62,17 +62,10 @@ class Estimate(NamedTuple):
 
 
 def check_fit(config: Any, trainer: Any, module: Any, datamodule: Any, done: int) -> None:  # noqa: ANN401
-    """Says what the training will take; refuses what does not fit into the memory.
-
-    Args:
-        config: of the training; its `estimate` is refuse, warn or off.
-        trainer: Lightning's.
-        module: to be trained; stays as it is.
-        datamodule: of its data; made and read here.
-        done: steps that are done already.
+    """Logs what the training will take after the steps that are `done`.
 
     Raises:
-        UsageError: it does not fit; says what would.
+        UsageError: with `estimate=refuse`, it does not fit into the memory; says what would.
     """
     if config.estimate not in ("refuse", "warn", "off"):
         raise UsageError(f"estimate={config.estimate}: expected refuse, warn or off")

@@ -58,12 +58,7 @@ def add_hydra_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_app(application: Callable[[], Any], name: str, args: argparse.Namespace) -> int:
-    """Runs the Hydra application of a command with `add_hydra_arguments`.
-
-    Args:
-        application: what `hydra.main` made.
-        name: of its primary config, and of the command.
-        args: parsed.
+    """Runs the Hydra application of the command `name`, which is that of its primary config too.
 
     Raises:
         FacedetError: as the application raises it.
@@ -122,14 +117,7 @@ def run_hydra(
     flags: Sequence[str] = (),
     program: str = "facedet",
 ) -> int:
-    """Calls a Hydra application with a command line of its own.
-
-    Args:
-        application: what `hydra.main` made.
-        name: of its primary config.
-        overrides: settings of its config.
-        flags: Hydra's own, such as --multirun.
-        program: first word of the command line.
+    """Calls a Hydra application, whose primary config is `name`, with a command line of its own.
 
     Raises:
         FacedetError: as the application raises it.
@@ -205,12 +193,7 @@ def check_values(name: str, overrides: Sequence[str], folder: Path | None = None
 def check_kinds(
     own: DictConfig | Mapping, given: DictConfig | Mapping, overrides: Sequence[str]
 ) -> None:
-    """Refuses settings among `overrides` whose value is of another type than the key's own.
-
-    Args:
-        own: the config without them.
-        given: the config with them.
-        overrides: of the command line.
+    """Refuses settings whose value in the config `given` is of another type than in `own`.
 
     Raises:
         UsageError: naming the override and what is expected.
