@@ -155,10 +155,11 @@ def _distribution(override: Override) -> "BaseDistribution":
     value = override.value()
     try:
         if isinstance(value, IntervalSweep):
-            ends: Any = value.start, value.end
-            is_whole = all(isinstance(end, int) for end in ends)
+            low: Any = value.start
+            high: Any = value.end
+            is_whole = isinstance(low, int) and isinstance(high, int)
             kind = IntDistribution if is_whole else FloatDistribution
-            return kind(*ends, log="log" in value.tags)
+            return kind(low, high, log="log" in value.tags)
         if isinstance(value, (ChoiceSweep, RangeSweep)):
             return CategoricalDistribution(list(override.sweep_string_iterator()))
     except ValueError as error:
