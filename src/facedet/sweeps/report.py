@@ -12,7 +12,7 @@ from facedet.files import replacing, replacing_table
 from facedet.plots import Point, plot_trade_off
 from facedet.sweeps.listing import read_sweep_folder, setting_text, states_text
 from facedet.sweeps.plan import settings_text
-from facedet.sweeps.statistics import SEED, Job, Spread, axes, effects, pareto_front, rows, spread
+from facedet.sweeps.statistics import SEED, Job, axes, effects, pareto_front, rows, spread
 from facedet.tables import pipe_table
 from facedet.training.objective import goal_of
 
@@ -131,9 +131,8 @@ def markdown(report: Report) -> str:
         header = ["setting", "value", "n", "mean", "paired n", "paired mean"]
         cells = []
         for axis, value, *means in found:
-            marginal, paired = (mean or Spread(None, None, 0) for mean in means)
-            numbers = marginal.number, marginal.mean, paired.number, paired.mean
-            cells.append([axis, value, *numbers])
+            numbers = [(mean.number, mean.mean) if mean else (0, None) for mean in means]
+            cells.append([axis, value, *numbers[0], *numbers[1]])
         parts["## Effect of each setting"] = (
             "Means of the objective. paired: over the settings of everything else, seed included, "
             f"at which all values were measured; compare these.\n\n{_text_table(header, cells)}"
@@ -158,7 +157,7 @@ def _table(jobs: Sequence[Job], mode: str, costs: Mapping) -> list[dict[str, Any
     lines = []
     for rank, row in enumerate(rows(jobs, mode), start=1):
         mean, deviation, number = row.objective or (None, None, 0)
-        line = {"rank": rank if number else None}
+        line: dict[str, Any] = {"rank": rank if number else None}
         line |= {name: row.settings.get(name) or None for name in axes(jobs)}
         line |= {"n": number, "mean": mean, "std": deviation}
         for name, key in _AP.items():
@@ -223,9 +222,10 @@ def _comparable(jobs: Sequence[Job], objective: str) -> list[Job]:
 
 def _get(config: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401
     """The value under a dotted key; None where there is none."""
+    value: Any = config
     for part in key.split("."):
-        config = config.get(part) if isinstance(config, dict) else None
-    return config
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _text_table(header: list[str], cells: Sequence[Sequence[Any]]) -> str:
