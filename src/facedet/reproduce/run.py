@@ -18,7 +18,8 @@ from facedet.reproduce.report import Done, Line, read_done, save_done, write_rep
 _FUNCTIONS: tuple[Callable[..., Outcome], ...] = (
     count.costs, count.training_images, curves.curves_compared, curves.curves_drawing,
     curves.curves_table, curves.fddb_rates, measure.benchmark, measure.examples,
-    measure.points_below, measure.pyramid, measure.single_images, measure.times, train.shipped, train.sweep,
+    measure.points_below, measure.pyramid, measure.single_images, measure.times, train.shipped,
+    train.sweep,
 )  # fmt: skip
 FUNCTIONS = {function.__name__: function for function in _FUNCTIONS}
 
