@@ -58,9 +58,9 @@ def test_the_folder_scores_and_compares(cli, crowds):
     detections = OLD / "evaluation" / "detections"
     result = cli("score", "--detections", detections, "--ground-truth", crowds, "--json")
     assert result.code == 0, result.err
-    method, _ = read_run(f"old={OLD / 'evaluation'}", False)
+    method = read_run(f"old={OLD / 'evaluation'}", False)
     metrics = json.loads((OLD / "evaluation" / "metrics.json").read_text())
-    assert (method.name, method.values["hard"]) == ("old", metrics["wider/hard"])
+    assert (method.name, method.curves["hard"].ap) == ("old", metrics["wider/hard"])
 
 
 @pytest.mark.slow

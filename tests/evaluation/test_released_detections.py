@@ -1,20 +1,14 @@
 """The whole inference path on real pictures, against stored detections of the release."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 
 from facedet.box_coder import SsdBoxCoder
 from facedet.data.images import read_rgb
-from facedet.data.readers.wider import read_ground_truth
-from facedet.evaluation.benchmarks import WiderFace
-from facedet.evaluation.scoring import score_records
 from facedet.inference.postprocess import NmsMerge, NmsPostprocess
 from facedet.inference.pyramid import Pyramid
 from facedet.inference.scales import FixedScales
-from facedet.metrics.wider import WiderAP
 from facedet.models.folding import fold
 
 pytestmark = pytest.mark.data
@@ -37,28 +31,14 @@ def test_boxes_and_scores_of_the_smallest_pictures(shared, stored, released_net)
     pyramid = Pyramid(net, NmsPostprocess(coder, score=0.05), FixedScales(), NmsMerge())
     folder = shared / "data" / "wider" / "WIDER_val" / "images"
     paths = {name: folder / f"{name}.jpg" for name in stored}
-    smallest = sorted(stored, key=lambda name: paths[name].stat().st_size)[:5]
+    smallest = sorted(stored, key=lambda name: paths[name].stat().st_size)[:3]
     for name in smallest:
-        found, wanted = pyramid(read_rgb(paths[name])), torch.from_numpy(stored[name])
-        assert len(found.boxes) == len(wanted)
+        found, expected = pyramid(read_rgb(paths[name])), torch.from_numpy(stored[name])
+        assert len(found.boxes) == len(expected)
         # Among equal scores the order is open; a score of its own belongs to one box.
-        confident = wanted[:, 4] > 0.2
+        confident = expected[:, 4] > 0.2
         assert confident.any()
-        assert (found.boxes[: len(wanted)][confident] - wanted[confident, :4]).abs().max() < 0.05
-        assert (found.scores[confident] - wanted[confident, 4]).abs().max() < 1e-4
-
-
-def test_the_stored_detections_score_as_stored(shared, golden, stored):
-    truth = read_ground_truth(shared / "data" / "wider")
-    records = [record for record in truth if record.name in stored]
-    rows = {
-        name: np.column_stack([box[:, :2], box[:, 2:4] - box[:, :2], box[:, 4]]).astype(float)
-        for name, box in stored.items()
-    }
-    expected = json.loads((golden / "extd32_wider_val.json").read_text())
-    for quirk, key in ((False, "plain"), (True, "integer_quirk")):
-        metric = score_records(WiderFace(), WiderAP(integer_quirk=quirk), records, rows)
-        assert metric.images == expected[key]["images"] == 243
-        assert metric.detections == expected[key]["detections"]
-        for name, value in metric.compute().items():
-            assert float(value) == pytest.approx(expected[key][name[6:]]["ap"], abs=1e-6)
+        assert (
+            found.boxes[: len(expected)][confident] - expected[confident, :4]
+        ).abs().max() < 0.05
+        assert (found.scores[confident] - expected[confident, 4]).abs().max() < 1e-4

@@ -6,15 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from facedet import __version__
 from facedet.data.readers.wider import require_subsets
 from facedet.errors import FacedetError
 from facedet.evaluation.benchmarks import Row, WiderFace
-from facedet.evaluation.scoring import column_hint, metric_report, save_report, score_records, table
-from facedet.metrics.wider import WiderAP
-from facedet.plots import plot_roc
+from facedet.evaluation.scoring import Scored, column_hint, find_protocol, score_records
 from facedet.structures import Record
 
 
@@ -29,72 +25,48 @@ FOUND = {"e/1": np.array([[40, 20, 10, 10, 0.8], [0, 0, 9, 9, 0.4]])}
 RECORDS = [record("e/1"), record("e/2")]
 
 
-@pytest.fixture
-def metric():
-    return score_records(WiderFace(), WiderAP(), RECORDS, FOUND)
+def score(records, found, **options):
+    return score_records(find_protocol("wider"), WiderFace(), records, found, options)
 
 
-def test_boxes_are_x_y_w_h_and_missing_pictures_count(metric):
-    report = metric_report(metric, "wider_single")
+def test_a_report_by_hand_and_its_files(tmp_path):
+    scored = score(RECORDS, FOUND)
+    report = scored.report
     # One of two faces at precision 1.
     assert [report[f"wider/{name}"] for name in ("easy", "medium", "hard")] == [0.5] * 3
-    assert (report["images"], report["detections"]) == (2, 2)
-    assert report["protocol"] == "wider_single"
+    assert (report["images"], report["detections"], report["protocol"]) == (2, 2, "wider")
     assert (report["iou"], report["thresholds"], report["integer_quirk"]) == (0.5, 1000, True)
-    assert report["versions"]["facedet"] == __version__
     assert sorted(report["versions"]) == ["facedet", "opencv", "torch"]
-    json.dumps(report, allow_nan=False)
-
-
-def test_the_metric_given_is_the_metric_returned():
-    metric = WiderAP(integer_quirk=False)
-    assert score_records(WiderFace(), metric, RECORDS, FOUND) is metric
-    assert metric_report(metric, "a")["integer_quirk"] is False
+    assert score(RECORDS, FOUND, integer_quirk=False).report["integer_quirk"] is False
+    folder = tmp_path / "new" / "a b"
+    scored.save(folder, "a title")
+    files = ["curves.csv", "curves.npz", "metrics.json", "precision_recall.png"]
+    assert sorted(path.name for path in folder.iterdir()) == files
+    assert json.loads((folder / "metrics.json").read_text()) == report
+    stored = np.load(folder / "curves.npz")
+    with (folder / "curves.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    for key in stored.files:
+        assert [float(row[key]) for row in rows] == pytest.approx(stored[key].tolist(), rel=1e-5)
 
 
 def test_no_faces_and_no_detections():
-    report = metric_report(score_records(WiderFace(), WiderAP(), [record("e/1", ())], {}), "wider")
+    report = score([record("e/1", ())], {}).report
     assert [report[f"wider/{name}"] for name in ("easy", "medium", "hard")] == [0.0] * 3
     assert (report["images"], report["detections"]) == (1, 0)
 
 
-COLUMNS = {"threshold": np.array([0.9, 0.5]), "hard_recall": np.array([0.25, 0.123456789])}
-
-
-def test_every_file_of_a_report(metric, tmp_path):
-    folder = tmp_path / "new" / "a b"
-    report = metric_report(metric, "wider") | {"settings": {"scales": [1.0]}}
-    save_report(folder, report, COLUMNS)
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "curves.csv",
-        "curves.npz",
-        "metrics.json",
-    ]
-    assert json.loads((folder / "metrics.json").read_text()) == report
-    stored = np.load(folder / "curves.npz")
-    assert {key: stored[key].tolist() for key in stored.files} == {
-        key: values.tolist() for key, values in COLUMNS.items()
-    }
-    with (folder / "curves.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    assert rows[1] == {"threshold": "0.5", "hard_recall": "0.123457"}
-
-
 def test_table_for_a_reader():
-    rows = [Row("easy", "AP", 0.5, 2), Row("a longer label", "TPR", 0.98765, 12345)]
-    assert table(rows) == [
+    class Made(WiderFace):
+        def rows(self, metric, report):
+            return [Row("easy", "AP", 0.5, 2), Row("a longer label", "TPR", 0.98765, 12345)]
+
+    scored = Scored(Made(), None, {})
+    assert scored.table() == [
         "  easy            AP 0.5000         2 faces",
         "  a longer label  TPR 0.9877    12,345 faces",
     ]
-    assert table(rows, as_percent=True)[1] == "  a longer label   98.77 %    12,345 faces"
-
-
-def test_roc_is_a_picture(tmp_path):
-    path = tmp_path / "out" / "roc.png"
-    plot_roc(path, np.array([9, 1, 0]), {"discrete": np.array([0.9, 0.5, 0.1])}, 10, "title")
-    assert Image.open(path).size == (720, 600)
-    plot_roc(path, np.zeros(0), {"discrete": np.zeros(0)}, 10, "nothing found")
-    assert path.is_file()
+    assert scored.table(as_percent=True)[1] == "  a longer label   98.77 %    12,345 faces"
 
 
 def test_faces_that_are_in_no_list():
@@ -128,10 +100,8 @@ def test_a_hint_where_columns_are_swapped(columns):
 
 
 def test_a_hint_where_boxes_are_parts_of_the_sides():
-    boxes = np.array([[40, 20, 50, 30]], np.float32)
-    one = Record("e/1", Path(), boxes, np.zeros(1, bool), {})
     rows = {"e/1": np.array([[0.4, 0.2, 0.1, 0.1, 0.9]])}
-    hint = column_hint([one], rows, "x y w h score")
+    hint = column_hint(RECORDS[:1], rows, "x y w h score")
     assert hint.startswith("all numbers are below 1, expected x y w h score in pixels")
 
 

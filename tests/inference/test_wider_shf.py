@@ -9,7 +9,8 @@ from torch import nn
 from facedet.box_coder import FasterRcnnBoxCoder
 from facedet.config import build, compose
 from facedet.evaluation.detect import detect_records
-from facedet.evaluation.detection_files import EventFiles, read_detections
+from facedet.evaluation.detection_files import read_detections
+from facedet.evaluation.detection_writers import EventFiles
 from facedet.inference.pyramid import Pyramid
 from facedet.structures import Predictions, Record
 from reference.bright_faces import find_in_one, picture

@@ -11,8 +11,7 @@ import torch
 from facedet.data.readers.fddb import read_fddb_ground_truth
 from facedet.errors import UsageError
 from facedet.evaluation.benchmarks import Fddb
-from facedet.evaluation.detection_lists import read_fddb_detections
-from facedet.evaluation.scoring import score_records
+from facedet.evaluation.detection_files import read_fddb_detections
 from facedet.metrics.fddb import (
     EllipseDetections,
     EllipseTarget,
@@ -194,7 +193,10 @@ def score(widths):
         for record in read_fddb_ground_truth(FOLDER / "ellipses.txt")
     ]
     found = read_fddb_detections(FOLDER / "fddb_mtcnn_lqy_result.txt")
-    return score_records(Fddb(), FddbRoc(), records, found)
+    metric = FddbRoc()
+    for index, record in enumerate(records):
+        Fddb().feed(metric, record, found[record.name], index)
+    return metric
 
 
 @needs_shared

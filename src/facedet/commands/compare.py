@@ -47,38 +47,22 @@ def run(args: argparse.Namespace) -> int:
     """Compares, prints, and writes the files asked for."""
     from facedet.evaluation import comparison
     from facedet.evaluation.provenance import describe
+    from facedet.tables import pipe_table
 
     methods = comparison.read_published(args.curves)
-    for text in args.run:
-        method, note = comparison.read_run(text, args.latency)
-        methods.append(method)
-        if note:
-            _say(note)
+    methods += [comparison.read_run(text, args.latency) for text in args.run]
     differing = comparison.find_differences(methods)
     if differing and not args.unlike:
         raise UsageError(
             f"the results were not measured alike: {describe(differing)}; --unlike compares them "
             "all the same"
         )
-    methods.sort(key=lambda method: -method.values["hard"])
+    methods.sort(key=lambda method: -method.curves["hard"].ap)
     if args.output:
         comparison.save_comparison(args.output, methods, args.best, differing)
-    _print(comparison.make_table(methods, differing, decimals=4))
+    header, *rows = comparison.make_table(methods, differing, decimals=4)
+    numbers = [False, *[True] * (len(header) - 2), False]
+    print(*pipe_table(header, rows, numbers), sep="\n")
     if differing:
-        _say(f"not measured alike: {describe(differing)}")
-    if not args.run:
-        _say("no --run was given, these are the published ones")
+        print(f"facedet compare: not measured alike: {describe(differing)}", file=sys.stderr)
     return 0
-
-
-def _print(rows: list[list[str]]) -> None:
-    """The table for a reader; what is unlike is listed for own results only."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for place, (name, *numbers, own, unlike) in enumerate(rows):
-        shown = [number.rjust(width) for number, width in zip(numbers, widths[1:-2], strict=True)]
-        origin = ", ".join(filter(None, (own, unlike))) if own and place else ""
-        print("  ".join([name.ljust(widths[0]), *shown, origin]).rstrip())
-
-
-def _say(text: str) -> None:
-    print(f"facedet compare: {text}", file=sys.stderr)

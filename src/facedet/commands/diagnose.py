@@ -61,11 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Diagnoses, prints, and writes the files."""
-    from facedet.evaluation.diagnosis.run import diagnose, read_metrics, save
+    from facedet.evaluation.diagnosis.run import diagnose, save
+    from facedet.evaluation.provenance import read_report
 
-    described = read_metrics(args.run) if args.run else {}
-    if args.run and not described:
-        _say(f"{args.run} holds no metrics.json: the report has no weights and protocol")
+    described = read_report(args.run / "metrics.json") if args.run else {}
     one = diagnose(
         args.data,
         args.detections or args.run / "detections",
@@ -79,22 +78,17 @@ def run(args: argparse.Namespace) -> int:
         score=args.score,
     )
     output = args.output or (args.run / "diagnosis" if args.run else None)
-    notes = one.notes + (save(output, one, args.worst) if output else [])
-    for note in notes:
-        _say(note)
+    for note in one.notes + (save(output, one, args.worst) if output else []):
+        print(f"facedet diagnose: {note}", file=sys.stderr)
     if args.json:
         tables = {
             key: [dict(zip(table.header, row, strict=True)) for row in table.rows]
             for key, table in one.tables.items()
         }
         data = {"title": one.title, "made_with": one.made_with, "score": one.score}
-        print(json.dumps(data | {"findings": one.findings, "tables": tables}))
+        print(json.dumps(data | {"tables": tables}))
     else:
         print(one.page, end="")
         if output:
             print(f"\nthe report: {output / 'report.md'}")
     return 0
-
-
-def _say(text: str) -> None:
-    print(f"facedet diagnose: {text}", file=sys.stderr)

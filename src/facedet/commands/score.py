@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scores, prints, and writes the files asked for."""
-    from facedet.evaluation.scoring import find_protocol, save_report, score_files, table
+    from facedet.evaluation.scoring import find_protocol, score_files
 
     start = time.perf_counter()
     protocol = find_protocol(args.protocol, args.config_dir)
@@ -75,14 +75,15 @@ def run(args: argparse.Namespace) -> int:
     for key in options:
         if key not in protocol.metric:
             raise UsageError(f"{_OPTIONS[key]} has no meaning for --protocol {args.protocol}")
-    scored = score_files(protocol, args.detections, args.ground_truth, args.only_present, options)
-    benchmark, metric, report, notes = scored
+    scored, notes = score_files(
+        protocol, args.detections, args.ground_truth, args.only_present, options
+    )
+    benchmark, metric, report = scored
     for note in notes:
         print(f"facedet score: {note}", file=sys.stderr)
     if args.output:
         title = f"{args.protocol}, {args.detections.name}, {metric.images:,} images"
-        save_report(args.output, report, benchmark.curves(metric))
-        benchmark.draw(args.output / benchmark.picture, metric, report, title)
+        scored.save(args.output, title)
     if args.json:
         print(json.dumps(report))
         return 0
@@ -90,6 +91,6 @@ def run(args: argparse.Namespace) -> int:
     if args.only_present:
         images = f"only the {images} with a {benchmark.entry}"
     print(", ".join([benchmark.title, *benchmark.describe(metric)]))
-    print(*table(benchmark.rows(metric, report), as_percent=True), sep="\n")
+    print(*scored.table(as_percent=True), sep="\n")
     print(f"{images}, {metric.detections:,} boxes, {time.perf_counter() - start:.1f} s")
     return 0

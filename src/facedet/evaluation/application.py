@@ -41,8 +41,12 @@ def table_at_the_end() -> Iterator[None]:
     try:
         yield
     finally:
-        if RememberFolder.latest is not None:
-            _print_runs(RememberFolder.latest)
+        if folder := RememberFolder.latest:
+            if runs := read_runs(folder):
+                keys = [key for key in runs[0] if "/" in key]
+                rows = [[run["varying"], *(f"{run[key]:.4f}" for key in keys)] for run in runs]
+                print(*pipe_table(["run", *keys], rows, [False] + [True] * len(keys)), sep="\n")
+            print(f"  {folder}")
 
 
 def evaluate_sweep(name: str, overrides: Sequence[str], folder: Path) -> list[dict[str, Any]]:
@@ -75,13 +79,3 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
         varying = (one for one in own if not all(one in other for other in overrides))
         report["varying"] = " ".join(varying)
     return reports
-
-
-def _print_runs(folder: Path) -> None:
-    runs = read_runs(folder)
-    if runs:
-        keys = [key for key in runs[0] if "/" in key]
-        rows = [[run["varying"], *(f"{run[key]:.4f}" for key in keys)] for run in runs]
-        numbers = [False, *[True] * len(keys)]
-        print(*pipe_table(["run", *keys], rows, numbers), sep="\n")
-    print(f"  {folder}")

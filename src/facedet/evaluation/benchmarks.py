@@ -5,7 +5,7 @@ A protocol (`conf/protocol/NAME.yaml`) chooses one of these classes, or one of y
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,15 +21,15 @@ from facedet.data.readers.wider import (
     subset_names,
 )
 from facedet.errors import FacedetError
-from facedet.evaluation.detect import DetectionWriter
-from facedet.evaluation.detection_files import EventFiles, read_detections, to_detections
-from facedet.evaluation.detection_lists import (
-    FoldFile,
-    ScoredLines,
+from facedet.evaluation.detection_files import (
+    read_detections,
     read_fddb_detections,
     read_scored_lines,
+    to_detections,
 )
+from facedet.evaluation.detection_writers import DetectionWriter, EventFiles, FoldFile, ScoredLines
 from facedet.metrics.fddb import EllipseDetections, EllipseTarget, FddbRoc
+from facedet.metrics.functional import average_precision
 from facedet.metrics.voc import VocAP
 from facedet.metrics.wider import WiderAP
 from facedet.plots import plot_precision_recall, plot_roc
@@ -54,13 +54,14 @@ class Benchmark(ABC):
 
     title: str  # for a reader
     entry = "detection file"  # what one picture has in a result, for messages
-    entries = "detection files"
     columns = "x y w h score"  # of a line of the result files
     picture = "precision_recall.png"  # the file with the drawn curves
-
-    @abstractmethod
-    def read_truth(self, path: Path) -> list[Record]:
-        """All annotated pictures, for `facedet score`; none needs to be on disk."""
+    # All annotated pictures, for `facedet score`; none needs to be on disk.
+    read_truth: Callable[[Path], list[Record]]
+    # By record name, detections [N, 5] as x, y, w, h, score in pixels.
+    read_detections: Callable[[Path], dict[str, np.ndarray]] = staticmethod(read_detections)
+    # Made with a folder and the protocol's `files`.
+    writer: Callable[..., DetectionWriter] = EventFiles
 
     @abstractmethod
     def describe(self, metric: Any) -> list[str]:  # noqa: ANN401
@@ -68,23 +69,11 @@ class Benchmark(ABC):
 
     @abstractmethod
     def rows(self, metric: Any, report: Mapping[str, Any]) -> list[Row]:  # noqa: ANN401
-        """The numbers for a reader, in a table or a figure."""
+        """The numbers for a reader."""
 
     @abstractmethod
     def curves(self, metric: Any) -> dict[str, np.ndarray]:  # noqa: ANN401
         """The metric's curves by the name of their column in curves.csv, [T] each."""
-
-    @abstractmethod
-    def draw(self, path: Path, metric: Any, report: Mapping[str, Any], title: str) -> None:  # noqa: ANN401
-        """Draws the curves into a PNG file."""
-
-    def read_detections(self, path: Path) -> dict[str, np.ndarray]:
-        """By record name, detections [N, 5] as x, y, w, h, score in pixels."""
-        return read_detections(path)
-
-    def writer(self, folder: Path, **layout: Any) -> DetectionWriter:  # noqa: ANN401
-        """What writes the result files; `layout` are the protocol's `files`."""
-        return EventFiles(folder, **layout)
 
     def require(self, records: Sequence[Record], root: Path, split: str) -> None:  # noqa: B027
         """Raises `FacedetError` where records of a data set cannot be scored."""
@@ -98,17 +87,28 @@ class Benchmark(ABC):
         boxes, ignore = map(torch.from_numpy, (record.boxes, record.ignore))
         none = np.zeros((len(boxes), 0), dtype=bool)
         subsets = torch.from_numpy(record.tags.get("subsets", none))
-        metric.update([to_detections(rows)], [Target(boxes, ignore, subsets, index, (0, 0))])
+        target = Target(boxes, ignore, subsets, index, (0, 0))
+        metric.update([to_detections(rows)], [target])
+
+    def precision_recall(self, metric: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:  # noqa: ANN401
+        """Precision [T] and recall [T] by the name of the curve; {} where there is none."""
+        return {}
+
+    def draw(self, path: Path, metric: Any, title: str) -> None:  # noqa: ANN401
+        """Draws the curves into a PNG file."""
+        curves = self.precision_recall(metric)
+        values = {
+            name: average_precision(*map(torch.from_numpy, curve)).item()
+            for name, curve in curves.items()
+        }
+        plot_precision_recall(path, curves, values, title)
 
 
 class WiderFace(Benchmark):
     """WIDER FACE (Yang et al., 2016): AP on easy, medium and hard faces."""
 
     title = "WIDER FACE val"
-
-    def read_truth(self, path: Path) -> list[Record]:
-        """The folder of the official .mat files, or one that holds ground_truth/."""
-        return read_ground_truth(path)
+    read_truth = staticmethod(read_ground_truth)
 
     def require(self, records: Sequence[Record], root: Path, split: str) -> None:
         """The official lists are of val; without any, all faces of another split count."""
@@ -130,42 +130,28 @@ class WiderFace(Benchmark):
         curves = metric.curves().items()
         return [Row(name, "AP", report[f"wider/{name}"], curve.faces) for name, curve in curves]
 
+    def precision_recall(self, metric: WiderAP) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """A curve per subset."""
+        curves = metric.curves().items()
+        return {name: (curve.precision.numpy(), curve.recall.numpy()) for name, curve in curves}
+
     def curves(self, metric: WiderAP) -> dict[str, np.ndarray]:
         """Precision and recall of each subset over the threshold."""
         columns = {"threshold": 1 - np.arange(1, metric.thresholds + 1) / metric.thresholds}
-        for name, curve in metric.curves().items():
-            columns[f"{name}_recall"] = curve.recall.numpy()
-            columns[f"{name}_precision"] = curve.precision.numpy()
+        for name, (precision, recall) in self.precision_recall(metric).items():
+            columns |= {f"{name}_recall": recall, f"{name}_precision": precision}
         return columns
-
-    def draw(self, path: Path, metric: WiderAP, report: Mapping[str, Any], title: str) -> None:
-        """Precision over recall, a line per subset."""
-        curves = {
-            name: (curve.precision.numpy(), curve.recall.numpy())
-            for name, curve in metric.curves().items()
-        }
-        values = {name: report[f"wider/{name}"] for name in curves}
-        plot_precision_recall(path, curves, values, title)
 
 
 class Fddb(Benchmark):
     """FDDB (Jain and Learned-Miller, 2010): true positive rates over false positives."""
 
     title = "FDDB"
-    entry, entries = "block of detections", "blocks of detections"
+    entry = "block of detections"
     picture = "roc.png"
-
-    def read_truth(self, path: Path) -> list[Record]:
-        """The folds' lists of ellipses, or a folder of them."""
-        return read_fddb_ground_truth(path)
-
-    def read_detections(self, path: Path) -> dict[str, np.ndarray]:
-        """FDDB's result files: rectangles [N, 5], or ellipses and their scores [N, 6]."""
-        return read_fddb_detections(path)
-
-    def writer(self, folder: Path, **layout: Any) -> DetectionWriter:  # noqa: ANN401
-        """One file of all folds."""
-        return FoldFile(folder, **layout)
+    read_truth = staticmethod(read_fddb_ground_truth)
+    read_detections = staticmethod(read_fddb_detections)  # or ellipses and their scores [N, 6]
+    writer = FoldFile
 
     def require(self, records: Sequence[Record], root: Path, split: str) -> None:
         """Every face is an ellipse."""
@@ -205,7 +191,7 @@ class Fddb(Benchmark):
         columns = metric.curves()._asdict()
         return {name: values for name, values in columns.items() if name != "faces"}
 
-    def draw(self, path: Path, metric: FddbRoc, report: Mapping[str, Any], title: str) -> None:
+    def draw(self, path: Path, metric: FddbRoc, title: str) -> None:
         """Both rates over the false positives."""
         roc = metric.curves()
         rates = {"discrete": roc.discrete, "continuous": roc.continuous}
@@ -215,16 +201,10 @@ class Fddb(Benchmark):
 class RefinedVoc(Benchmark):
     """The protocol of AFW and Pascal Faces (Mathias et al., 2014): AP after refining all boxes."""
 
-    entry, entries = "detection", "names with detections"
+    entry = "detection"
     columns = "score x1 y1 x2 y2"
-
-    def read_detections(self, path: Path) -> dict[str, np.ndarray]:
-        """Lines `name score x1 y1 x2 y2`."""
-        return read_scored_lines(path)
-
-    def writer(self, folder: Path, **layout: Any) -> DetectionWriter:  # noqa: ANN401
-        """One file of such lines."""
-        return ScoredLines(folder, **layout)
+    read_detections = staticmethod(read_scored_lines)
+    writer = ScoredLines
 
     def describe(self, metric: VocAP) -> list[str]:
         """IoU, and which faces count."""
@@ -235,39 +215,30 @@ class RefinedVoc(Benchmark):
 
     def rows(self, metric: VocAP, report: Mapping[str, Any]) -> list[Row]:
         """AP over all points and eleven points, and before the refinement."""
-        faces = metric.curves()[-1].faces
+        name, faces = metric.name, metric.curves()[-1].faces
         labels = {"ap": "all points", "ap_11": "11 points", "ap_unrefined": "unrefined"}
-        return [
-            Row(label, "AP", report[f"{metric.name}/{key}"], faces) for key, label in labels.items()
-        ]
+        return [Row(label, "AP", report[f"{name}/{key}"], faces) for key, label in labels.items()]
+
+    def precision_recall(self, metric: VocAP) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """The curve of the last round."""
+        curve = metric.curves()[-1]
+        return {metric.name: (curve.precision.numpy(), curve.recall.numpy())}
 
     def curves(self, metric: VocAP) -> dict[str, np.ndarray]:
         """Precision and recall of the last round over the threshold."""
         curve = metric.curves()[-1]
         return {name: getattr(curve, name).numpy() for name in ("threshold", "recall", "precision")}
 
-    def draw(self, path: Path, metric: VocAP, report: Mapping[str, Any], title: str) -> None:
-        """Precision over recall of the last round."""
-        curve, name = metric.curves()[-1], metric.name
-        drawn = {name: (curve.precision.numpy(), curve.recall.numpy())}
-        plot_precision_recall(path, drawn, {name: report[f"{name}/ap"]}, title)
-
 
 class Afw(RefinedVoc):
     """AFW: 205 pictures, 473 faces."""
 
     title = "AFW"
-
-    def read_truth(self, path: Path) -> list[Record]:
-        """The .mat or text of annotations, or its folder."""
-        return read_afw_ground_truth(path)
+    read_truth = staticmethod(read_afw_ground_truth)
 
 
 class PascalFaces(RefinedVoc):
     """Pascal Faces: 851 pictures, 1,335 faces."""
 
     title = "Pascal Faces"
-
-    def read_truth(self, path: Path) -> list[Record]:
-        """The .mat or text of annotations, or its folder."""
-        return read_pascal_ground_truth(path)
+    read_truth = staticmethod(read_pascal_ground_truth)

@@ -1,11 +1,11 @@
-"""Runs a detector over annotated pictures and writes down what it found and missed."""
+"""Runs a detector over annotated pictures, and shows what it found and missed."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
 
+import cv2
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -13,26 +13,12 @@ from tqdm import tqdm
 from facedet.allocator import give_back_above
 from facedet.data.images import read_rgb
 from facedet.errors import FacedetError
+from facedet.evaluation.detection_writers import DetectionWriter
 from facedet.plots import Box, draw_boxes, judge_boxes, save_picture, sheet
 from facedet.structures import Detections, Record
 
 # Pictures are decoded while the network works on the one before.
 _AHEAD = 2
-# What a sheet shows; the AP counts every score.
-_SHOWN_SCORE = 0.5
-
-
-class DetectionWriter(Protocol):
-    """Writes the detections of a data set in a benchmark's layout."""
-
-    def has(self, name: str) -> bool:
-        """Whether an earlier run has left this picture's detections, whole."""
-
-    def add(self, name: str, detections: Detections) -> None:
-        """Takes the detections of the picture of a record's name."""
-
-    def close(self) -> None:
-        """Writes what is not written yet."""
 
 
 def detect_records(
@@ -99,15 +85,16 @@ def _read(record: Record) -> np.ndarray | FacedetError:
         return error
 
 
-def judge(found: np.ndarray, record: Record) -> list[Box]:
+def judge(found: np.ndarray, record: Record, score: float = 0.5) -> list[Box]:
     """Boxes to draw: found faces with their scores, missed faces, false alarms.
 
     Args:
         found: [N, 5] detections as x, y, w, h, score.
         record: the annotated picture. Faces to ignore, and those that count in no subset, are
             neither missed nor drawn.
+        score: detections from this score on are shown; the AP counts every one.
     """
-    shown = found[found[:, 4] >= _SHOWN_SCORE]
+    shown = found[found[:, 4] >= score]
     boxes = torch.from_numpy(np.hstack([shown[:, :2], shown[:, :2] + shown[:, 2:4]]))
     faces = torch.from_numpy(record.boxes.astype(np.float64))
     subsets = record.tags.get("subsets")
@@ -121,7 +108,15 @@ def chosen_records(records: Sequence[Record], count: int = 12) -> list[Record]:
     return [records[place] for place in places]
 
 
-def save_sheet(path: Path, records: Sequence[Record], found: Mapping[str, np.ndarray]) -> None:
+def save_sheet(
+    path: Path,
+    records: Sequence[Record],
+    found: Mapping[str, np.ndarray],
+    score: float = 0.5,
+    captions: Sequence[str] = (),
+    columns: int = 4,
+    cell: int = 420,
+) -> None:
     """Writes a sheet of pictures with found and missed faces.
 
     Green: found, with its score; red: missed; yellow: a false alarm.
@@ -130,9 +125,21 @@ def save_sheet(path: Path, records: Sequence[Record], found: Mapping[str, np.nda
         path: of the picture to write.
         records: the annotated pictures to show.
         found: by record name, detections [N, 5] as x, y, w, h, score; no entry: none.
+        score: see `judge`.
+        captions: a text for the upper left corner of each picture.
+        columns: pictures in a row.
+        cell: px of a picture's longer side.
     """
     drawn = []
-    for record in records:
-        rows = found.get(record.name, np.zeros((0, 5)))
-        drawn.append(draw_boxes(read_rgb(record.path, record.upright), judge(rows, record)))
-    save_picture(path, sheet(drawn, columns=4, cell=420))
+    for place, record in enumerate(records):
+        rgb = read_rgb(record.path, record.upright)
+        # Fitted into its cell first, so that lines and letters are not shrunk.
+        scale = (cell - 4) / max(rgb.shape[:2])
+        size = [max(1, round(side * scale)) for side in rgb.shape[1::-1]]
+        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        judged = judge(found.get(record.name, np.zeros((0, 5))), record, score)
+        boxes = [box._replace(corners=[scale * side for side in box.corners]) for box in judged]
+        if captions:
+            boxes.append(Box((0, 0, 1, 1), (255, 255, 255), captions[place]))
+        drawn.append(draw_boxes(rgb, boxes))
+    save_picture(path, sheet(drawn, columns, cell))

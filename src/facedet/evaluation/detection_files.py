@@ -1,31 +1,35 @@
-"""Detections on disk: WIDER FACE's text files (folder or zip) and one compact .npz.
+"""Reads detections: WIDER FACE's and FDDB's layouts, scored lines, and one compact .npz.
 
-A text file is `DIR/EVENT/IMAGE.txt`: the image's name, the number of boxes, then one line
-`x y w h score` per box (the submission format of WIDER FACE, Yang et al., 2016). The .npz holds
-`names` [I] ("EVENT/IMAGE"), `offsets` [I + 1] and `rows` [N, 5]: image i owns the rows
+WIDER FACE: `DIR/EVENT/IMAGE.txt`, the image's name, the number of boxes, then one line
+`x y w h score` per box (the submission format of Yang et al., 2016). The .npz holds `names` [I]
+("EVENT/IMAGE"), `offsets` [I + 1] and `rows` [N, 5]: image i owns the rows
 offsets[i]:offsets[i + 1].
 """
 
 import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
 
-from facedet.data.readers.text import Text, parse_rows, read_text, without_suffix, zip_texts
+from facedet.data.readers.afw_pascal import picture_name
+from facedet.data.readers.fddb import read_fddb_blocks
+from facedet.data.readers.text import (
+    Text,
+    parse_numbers,
+    read_blocks,
+    read_text,
+    without_suffix,
+    zip_texts,
+)
 from facedet.errors import FacedetError
-from facedet.files import replacing
 from facedet.structures import Detections
-
-_COLUMNS = 5
 
 
 def read_detections(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads the detections of a data set.
+    """Reads the detections of a data set in WIDER FACE's layout.
 
     Args:
         path: a folder of `EVENT/IMAGE.txt`, a zip of one (in both, one more leading folder is
@@ -40,33 +44,33 @@ def read_detections(path: str | Path) -> dict[str, np.ndarray]:
             value that is not finite, or one image twice; the message names the file and the line.
     """
     path = Path(path)
+    texts: Iterator[Text]
     if path.is_dir():
-        texts = list(_folder_texts(path))
+        files = sorted([*path.glob("*/*.txt"), *path.glob("*/*/*.txt")])
         archives = sorted(path.glob("*.npz"))
-        if not texts and len(archives) == 1:
+        if not files and len(archives) == 1:
             return _read_npz(archives[0])
-        if not texts:
+        if not files:
             raise FacedetError(
                 f"{path} holds no EVENT/IMAGE.txt and {len(archives)} .npz files: "
                 "detections are text files in event folders, or exactly one .npz"
             )
-        return _collect(texts)
-    if not path.is_file():
-        raise FacedetError(f"{path} does not exist: name a folder, a zip or an .npz of detections")
-    if path.suffix == ".npz":
+        names = _image_names([file.relative_to(path).as_posix() for file in files], str(path))
+        pairs = zip(files, names, strict=True)
+        texts = ((str(file), name, read_text(file)) for file, name in pairs)
+    elif path.suffix == ".npz" and path.is_file():
         return _read_npz(path)
-    if not zipfile.is_zipfile(path):
+    elif zipfile.is_zipfile(path):
+        rename = partial(_image_names, source=str(path))
+        texts = zip_texts(path, rename, "no EVENT/IMAGE.txt")
+    else:
         raise FacedetError(f"{path} is no folder, no zip and no .npz of detections")
-    names = partial(_image_names, source=str(path))
-    return _collect(zip_texts(path, names, "no EVENT/IMAGE.txt"))
-
-
-def _folder_texts(folder: Path) -> Iterator[Text]:
-    """Yields (source, name, text) of the text files of a folder."""
-    files = sorted([*folder.glob("*/*.txt"), *folder.glob("*/*/*.txt")])
-    names = _image_names([file.relative_to(folder).as_posix() for file in files], str(folder))
-    for file, name in zip(files, names, strict=True):
-        yield str(file), name, read_text(file)
+    found: dict[str, np.ndarray] = {}
+    for source, name, text in texts:
+        if name in found:
+            raise FacedetError(f"{source}: {name} has a second file of detections")
+        found[name] = _parse_text(source, name, text)
+    return found
 
 
 def _image_names(keys: list[str], source: str) -> list[str]:
@@ -79,32 +83,20 @@ def _image_names(keys: list[str], source: str) -> list[str]:
     return [f"{part[-2]}/{without_suffix(part[-1].removesuffix('.txt'))}" for part in parts]
 
 
-def _collect(texts: Iterable[Text]) -> dict[str, np.ndarray]:
-    """Parses the texts, one image each."""
-    found: dict[str, np.ndarray] = {}
-    for source, name, text in texts:
-        if name in found:
-            raise FacedetError(f"{source}: {name} has a second file of detections")
-        found[name] = _parse_text(source, name, text)
-    return found
-
-
 def _parse_text(source: str, name: str, text: str) -> np.ndarray:
     """Rows [N, 5] of one image's text, whose first line may name the image in several ways."""
-    lines = text.rstrip().splitlines()
-    if len(lines) < 2:
-        raise FacedetError(f"{source}: {len(lines)} lines, expected the image's name and a count")
-    # "EVENT/IMAGE.jpg", "IMAGE.jpg" and "IMAGE" are all in use; another image's name is a mix-up.
-    title = without_suffix(lines[0].strip().replace("\\", "/").rsplit("/", 1)[-1])
-    if title != name.rsplit("/", 1)[-1]:
-        raise FacedetError(f"{source}, line 1: '{lines[0].strip()[:80]}' names another image")
-    number = lines[1].strip()
-    if not number.isdecimal() or len(number) > 9:  # int() refuses thousands of digits
-        raise FacedetError(f"{source}, line 2: '{number[:80]}' is no number of boxes")
-    count = int(number)
-    if len(lines) - 2 > count:
-        raise FacedetError(f"{source}, line 2: {count} boxes, but {len(lines) - 2} lines follow")
-    return parse_rows(lines, 2, count, _COLUMNS, source)
+
+    def check_title(title: str, place: str) -> str:
+        # "EVENT/IMAGE.jpg", "IMAGE.jpg" and "IMAGE" are all in use; another name is a mix-up.
+        image = without_suffix(title.replace("\\", "/").rsplit("/", 1)[-1])
+        if image != name.rsplit("/", 1)[-1]:
+            raise FacedetError(f"{place}: '{title[:80]}' names another image than {name}")
+        return title
+
+    blocks = [rows for _, rows, _ in read_blocks([(source, name, text)], (5,), np.inf, check_title)]
+    if len(blocks) != 1:
+        raise FacedetError(f"{source}: expected the image's name, a count, and a line per box")
+    return blocks[0]
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -112,101 +104,82 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             names, offsets, rows = (stored[key] for key in ("names", "offsets", "rows"))
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        EOFError,
-        MemoryError,  # numpy makes room for what an array's header claims
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+        rows = rows.astype(np.float64)
+        texts = [without_suffix(name) for name in names.tolist()]
+        is_sound = (
+            rows.ndim == 2 and rows.shape[1] == 5 and bool(np.isfinite(rows).all())
+            and offsets.dtype.kind in "iu" and offsets.shape == (len(texts) + 1,)
+            and offsets[0] == 0 and offsets[-1] == len(rows) and (np.diff(offsets) >= 0).all()
+        )  # fmt: skip
+    # A damaged or foreign file fails in a dozen ways, up to a header that claims petabytes.
+    except Exception as error:
         raise FacedetError(
             f"{path} cannot be read as names, offsets and rows of detections: {error}"
         ) from error
-    if names.ndim != 1 or names.dtype.kind != "U":
-        raise FacedetError(f"{path}: names are {names.dtype}{list(names.shape)}, not texts [I]")
-    if rows.ndim != 2 or rows.shape[1] != _COLUMNS or rows.dtype.kind not in "fiu":
-        raise FacedetError(f"{path}: rows are {rows.dtype}{list(rows.shape)}, not numbers [N, 5]")
-    rows = rows.astype(np.float64)
-    is_whole = offsets.dtype.kind in "iu" and offsets.shape == (len(names) + 1,)
-    if not is_whole or offsets[0] != 0 or offsets[-1] != len(rows) or (np.diff(offsets) < 0).any():
+    if not is_sound or len(set(texts)) < len(texts):
         raise FacedetError(
-            f"{path}: offsets do not divide {len(rows)} rows among {len(names)} names"
+            f"{path}: expected different names [I], offsets [I + 1] that rise from 0 to N, and "
+            f"finite rows [N, 5], not {list(names.shape)}, {list(offsets.shape)} and "
+            f"{list(rows.shape)}"
         )
-    if not np.isfinite(rows).all():
-        bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-        raise FacedetError(f"{path}: row {bad} is not finite: {rows[bad].tolist()}")
-    found = {
-        without_suffix(str(name)): rows[start:end]
-        for name, start, end in zip(names, offsets[:-1], offsets[1:], strict=True)
-    }
-    if len(found) != len(names):
-        raise FacedetError(f"{path}: {len(names) - len(found)} names stand there twice")
-    return found
+    return dict(zip(texts, np.split(rows, offsets[1:-1]), strict=True)) if texts else {}
 
 
-@dataclass(frozen=True)
-class EventFiles:
-    """Writes each picture's detections as soon as they are there: `folder/EVENT/IMAGE.txt`.
-
-    The defaults are EXTD's result files (arXiv 1906.06579, released code: w = x2 - x1 + 1, boxes
-    with one decimal, scores with three).
+def read_fddb_detections(path: str | Path) -> dict[str, np.ndarray]:
+    """Reads detections in FDDB's result layout (see `facedet.data.readers.fddb`).
 
     Args:
-        folder: where the event folders lie.
-        plus_one: added to x2 - x1 and y2 - y1.
-        decimals: of x, y, w, h.
-        score_decimals: of the score. Evaluators that count by thresholds see rounded scores as
-            ties.
-        truncate: x1, y1, x2 and y2 lose their decimals first, as SmallHardFace's release writes
-            them: w = int(x2) - int(x1) with `plus_one` 0.
+        path: one file, a folder of files (one per fold) or a zip of one.
+
+    Returns:
+        By picture, float64 [N, 5] as x, y, w, h, score for rectangles, or [N, 6] as ra, rb,
+        theta, cx, cy, score for ellipses (half axes px, radians), all of them alike.
+
+    Raises:
+        FacedetError: there is no such file, or a line is malformed.
     """
+    return read_fddb_blocks(_texts(Path(path)), (5, 6))
 
-    folder: str | Path
-    plus_one: float = 1.0
-    decimals: int = 1
-    score_decimals: int = 3
-    truncate: bool = False
 
-    def has(self, name: str) -> bool:
-        """Whether the file of the picture "EVENT/IMAGE" is there; it is written in one piece."""
-        return Path(self.folder, f"{name}.txt").is_file()
+def read_scored_lines(path: str | Path) -> dict[str, np.ndarray]:
+    """Reads detections in lines `name score x1 y1 x2 y2`, as AFW and Pascal Faces have them.
 
-    def add(self, name: str, detections: Detections) -> None:
-        """Writes the file of the picture "EVENT/IMAGE", best first.
+    Args:
+        path: one file, a folder of files or a zip of one.
 
-        Args:
-            name: of the picture, without a suffix.
-            detections: boxes [N, 4] xyxy pixels, scores [N].
+    Returns:
+        By picture (without folder and suffix) float64 [N, 5] as x, y, w, h, score in pixels with
+        w = x2 - x1, in the files' order. A picture without a detection is not in it.
 
-        Raises:
-            FacedetError: `name` leaves the folder, or the file cannot be written.
-        """
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise FacedetError(f"'{name}' is no image name: expected EVENT/IMAGE")
-        boxes, scores = best_first(detections)
-        boxes = np.trunc(boxes) + 0.0 if self.truncate else boxes  # -0.0 + 0.0 is written 0, not -0
-        sizes = boxes[:, 2:] - boxes[:, :2] + self.plus_one
-        lines = [PurePosixPath(name).name, str(len(boxes))]
-        for values, score in zip(np.hstack([boxes[:, :2], sizes]).tolist(), scores, strict=True):
-            numbers = " ".join(f"{value:.{self.decimals}f}" for value in values)
-            lines.append(f"{numbers} {score:.{self.score_decimals}f}")
-        with replacing(Path(self.folder, f"{name}.txt"), durable=False) as temporary:
-            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    Raises:
+        FacedetError: there is no such file, or a line is malformed.
+    """
+    found: dict[str, list[list[float]]] = {}
+    for source, _, text in _texts(Path(path)):
+        for number, line in enumerate(text.splitlines(), start=1):
+            if words := line.split():
+                place = f"{source}, line {number}"
+                score, x1, y1, x2, y2 = parse_numbers(words[1:], (5,), place)
+                row = [x1, y1, x2 - x1, y2 - y1, score]
+                found.setdefault(picture_name(words[0]), []).append(row)
+    return {name: np.array(rows) for name, rows in found.items()}
 
-    def close(self) -> None:
-        """Nothing is left to be written."""
+
+def _texts(path: Path) -> Iterator[Text]:
+    """Yields (source, name, text) of a .txt file, of those below a folder or of those in a zip."""
+    if path.is_dir():
+        files = sorted(path.rglob("*.txt"))
+        if not files:
+            raise FacedetError(f"{path} holds no .txt of detections")
+        for file in files:
+            yield str(file), file.relative_to(path).as_posix(), read_text(file)
+    elif zipfile.is_zipfile(path):
+        yield from zip_texts(path, list, "no .txt of detections")
+    else:
+        yield str(path), path.name, read_text(path)
 
 
 def to_detections(rows: np.ndarray) -> Detections:
     """Rows [N, 5] of x, y, w, h, score as detections in float64; x2 is x + w."""
     x, y, width, height, scores = torch.tensor(rows, dtype=torch.float64).unbind(dim=1)
     return Detections(torch.stack([x, y, x + width, y + height], dim=1), scores)
-
-
-def best_first(detections: Detections) -> tuple[np.ndarray, list[float]]:
-    """Boxes [N, 4] float64 and scores [N] in the order in which result files have them."""
-    order = detections.scores.argsort(descending=True, stable=True)
-    return detections.boxes[order].double().cpu().numpy(), detections.scores[order].tolist()

@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from facedet.config import plain
-from facedet.errors import UsageError
+from facedet.errors import FacedetError, UsageError
 from facedet.files import replacing
 
 if TYPE_CHECKING:
@@ -25,13 +25,9 @@ PUBLISHED_WIDER = {"images": 3226, "iou": 0.5, "thresholds": 1000, "integer_quir
 # Keys of metrics.json, and of the protocol in its "settings", that two results must share.
 _MEASURED = ("protocol", "images", "pictures_sha256", "iou", "thresholds", "integer_quirk")
 _DETECTED = ("scales", "merge", "postprocess", "pixel_budget", "on_large", "files")
+_DESCRIBED = 4  # differences in a message; more are counted
 
-
-class Difference(NamedTuple):
-    """A key that results do not share."""
-
-    key: str
-    values: dict[str, Any]  # by result; one that does not say is left out
+Differences = dict[str, dict[str, Any]]  # by key, the values by result
 
 
 def picture_digest(records: Sequence[Record]) -> str:
@@ -69,6 +65,23 @@ def provenance(
     }
 
 
+def read_report(path: Path) -> dict[str, Any]:
+    """A JSON object such as metrics.json; raises `FacedetError` where there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FacedetError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise FacedetError(f"{path}: expected a JSON object")
+    return content
+
+
+def write_report(path: Path, report: Mapping[str, Any]) -> None:
+    """Writes a JSON object."""
+    with replacing(path) as aside:
+        aside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
 def require_same_run(path: Path, made_with: Mapping[str, Any], resume: bool) -> None:
     """Writes what detections are made with; a resumed run must have been made with the same.
 
@@ -78,25 +91,20 @@ def require_same_run(path: Path, made_with: Mapping[str, Any], resume: bool) -> 
         resume: whether detections that are there are to be kept.
 
     Raises:
+        FacedetError: the note of the earlier run cannot be read.
         UsageError: there are detections of other weights or settings.
     """
     now = {key: made_with[key] for key in ("folded", "device")}
     now["settings"] = {key: made_with["settings"][key] for key in _DETECTED}
     now["weights"] = made_with["weights"]["sha256"]
     if resume and path.is_file():
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            before = {}
-        differing = differences({"before": flatten(before), "now": flatten(now)})
-        if differing or not before:
+        differing = differences({"before": flatten(read_report(path)), "now": flatten(now)})
+        if differing:
             raise UsageError(
-                f"{path.parent} holds detections of another run "
-                f"({describe(differing) or f'{path.name} is damaged'}): give another paths.output, "
-                "or resume=false to start fresh"
+                f"{path.parent} holds detections of another run ({describe(differing)}): give "
+                "another paths.output, or resume=false to start fresh"
             )
-    with replacing(path) as aside:
-        aside.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+    write_report(path, now)
 
 
 def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,35 +117,36 @@ def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
     return {key: report[key] for key in _MEASURED if key in report} | flatten(detected)
 
 
-def differences(results: Mapping[str, Mapping[str, Any]]) -> list[Difference]:
+def differences(results: Mapping[str, Mapping[str, Any]]) -> Differences:
     """The keys in which results differ, in the order in which they first appear.
 
-    A result that does not say a key, as published ones do not say their scales, differs from
-    nobody in it. Where the number of pictures differs, their names are not mentioned as well.
+    A result without a key, as published ones have no scales, differs from none in it. Where the
+    number of pictures differs, their names are not mentioned as well.
 
     Args:
         results: by name, of `comparable` or `flatten`.
     """
-    keys = dict.fromkeys(key for one in results.values() for key in one)
-    found = []
-    for key in keys:
+    found = {}
+    for key in dict.fromkeys(key for one in results.values() for key in one):
         values = {name: one[key] for name, one in results.items() if key in one}
         if len({json.dumps(value, sort_keys=True) for value in values.values()}) > 1:
-            found.append(Difference(key, values))
-    numbers_differ = any(one.key == "images" for one in found)
-    return [one for one in found if not (numbers_differ and one.key == "pictures_sha256")]
+            found[key] = values
+    if "images" in found:
+        found.pop("pictures_sha256", None)
+    return found
 
 
-def describe(differing: Sequence[Difference], limit: int = 4) -> str:
-    """The differences in one line, who has which value; those beyond `limit` are counted."""
+def describe(differing: Differences) -> str:
+    """The differences in one line, which result has which value."""
     parts = []
-    for one in differing[:limit]:
+    for key, values in list(differing.items())[:_DESCRIBED]:
         names: dict[str, list[str]] = {}
-        for name, value in one.values.items():
+        for name, value in values.items():
             names.setdefault(written(value), []).append(name)
-        sides = [f"{value} ({', '.join(who)})" for value, who in names.items()]
-        parts.append(f"{one.key} {' / '.join(sides)}")
-    more = [f"and {len(differing) - limit} more"] if len(differing) > limit else []
+        parts.append(
+            f"{key} " + " / ".join(f"{value} ({', '.join(who)})" for value, who in names.items())
+        )
+    more = [f"and {len(differing) - _DESCRIBED} more"] if len(differing) > _DESCRIBED else []
     return "; ".join([*parts, *more])
 
 

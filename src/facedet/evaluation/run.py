@@ -1,6 +1,5 @@
 """`facedet evaluate`: weights, data and protocol to detections, numbers and curves."""
 
-import json
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -19,14 +18,8 @@ from facedet.errors import FacedetError, UsageError
 from facedet.evaluation.benchmarks import Benchmark
 from facedet.evaluation.detect import chosen_records, detect_records, save_sheet
 from facedet.evaluation.detection_files import to_detections
-from facedet.evaluation.provenance import provenance, require_same_run
-from facedet.evaluation.scoring import (
-    build_benchmark,
-    metric_report,
-    save_report,
-    score_records,
-    table,
-)
+from facedet.evaluation.provenance import provenance, require_same_run, write_report
+from facedet.evaluation.scoring import Scored, build_benchmark, score_records
 from facedet.files import replacing
 from facedet.inference.pyramid import Pyramid
 from facedet.models.folding import fold
@@ -45,10 +38,11 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     Raises:
         FacedetError: weights, data or output are not as they should be.
     """
+    protocol = config.protocol
     layout = plain(config)["protocol"]["files"]  # says what is missing before anything is loaded
     keep_freed_memory()
     output = Path(str(config.paths.output))
-    benchmark = build_benchmark(config.protocol)
+    benchmark = build_benchmark(protocol)
     device = find_device(config.device)
     weights = read_weights(config.weights)
     pyramid = make_pyramid(config, weights, device)
@@ -69,21 +63,24 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         return save_submission(output, records, made_with)
     # Scored are the files, so that `facedet score` on them gives the same numbers.
     found = benchmark.read_detections(folder)
-    metric = build(config.protocol.metric, **benchmark.metric_arguments(records))
-    score_records(benchmark, metric, records, found)
-    report = metric_report(metric, config.protocol.name) | made_with
-    save_report(output, report, benchmark.curves(metric))
-    title = f"{config.protocol.name}, {weights.info['file']}, {report['images']} pictures"
-    title += "" if config.split == "val" else f" of {config.split}"
-    benchmark.draw(output / benchmark.picture, metric, report, title)
+    scored = score_records(protocol, benchmark, records, found)
+    scored.report.update(made_with)
+    title = f"{protocol.name}, {weights.info['file']}, {scored.report['images']} pictures"
+    scored.save(output, title + ("" if config.split == "val" else f" of {config.split}"))
     shown = chosen_records(records)
     save_sheet(output / "sheet.png", shown, found)
-    print(f"protocol {config.protocol.name}: {benchmark.describe(metric)[0]}")
-    print(*table(benchmark.rows(metric, report)), sep="\n")
-    _print_end(output, benchmark, report, len(found.keys() - {one.name for one in records}))
+    print(f"protocol {protocol.name}: {benchmark.describe(scored.metric)[0]}")
+    print(*scored.table(), sep="\n")
+    print(f"  {scored.metric.images:,} images, {scored.metric.detections:,} detections")
+    for name in ("metrics.json", benchmark.picture, "sheet.png", "detections"):
+        print(f"  {output / name}")
+    if others := len(found.keys() - {record.name for record in records}):
+        print(f"  {others:,} files in detections are of other pictures: an earlier run's")
+    if missing:
+        print(f"  without {missing:,} pictures that are not on disk")
     if config.get("logger"):
-        log_report(config, report, benchmark.curves(metric), shown, found)
-    return report
+        log_report(config, scored, shown, found)
+    return scored.report
 
 
 def save_submission(
@@ -101,53 +98,21 @@ def save_submission(
         for record in records:
             archive.write(output / "detections" / f"{record.name}.txt", f"{record.name}.txt")
     report = {**made_with, "images": len(records)}
-    with replacing(output / "metrics.json") as aside:
-        aside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_report(output / "metrics.json", report)
     print(f"  {len(records):,} test pictures, whose annotations are not published")
     print(f"  {output / 'submission.zip'}")
     return report
 
 
-def _print_end(output: Path, benchmark: Benchmark, report: Mapping[str, Any], others: int) -> None:
-    """Counts, files, and what is odd about the pictures."""
-    print(f"  {report['images']:,} images, {report['detections']:,} detections")
-    for name in ("metrics.json", benchmark.picture, "sheet.png", "detections"):
-        print(f"  {output / name}")
-    if others:
-        print(f"  {others:,} files in detections are of other pictures: an earlier run's")
-    if missing := report["missing_pictures"]:
-        print(f"  without {missing:,} pictures that are not on disk")
-
-
 def log_report(
-    config: DictConfig,
-    report: Mapping[str, Any],
-    curves: Mapping[str, np.ndarray],
-    records: Sequence[Record],
-    found: Mapping[str, np.ndarray],
+    config: DictConfig, scored: Scored, records: Sequence[Record], found: Mapping[str, np.ndarray]
 ) -> None:
-    """Sends a result to the loggers of the config.
-
-    Args:
-        config: of the evaluation.
-        report: of which the benchmark's numbers are sent.
-        curves: their columns; precision over recall where there is such a pair.
-        records: the pictures to show.
-        found: detections in them.
-    """
+    """Sends the numbers, the curves and what was found in some pictures to the config's loggers."""
     from facedet.callbacks.image_log import PanelLogger, Picture
     from facedet.training.description import describe_job
     from facedet.training.trainer import build_loggers
 
-    pairs = {
-        name.removesuffix("precision").rstrip("_") or config.protocol.name: (
-            curves[name],
-            curves[name.removesuffix("precision") + "recall"],
-        )
-        for name in curves
-        if name.endswith("precision") and name.removesuffix("precision") + "recall" in curves
-    }
-    numbers = {key: value for key, value in report.items() if "/" in key}
+    numbers = {key: value for key, value in scored.report.items() if "/" in key}
     built = build_loggers(config.logger)
     for logger in built if isinstance(built, list) else [built]:
         if hasattr(logger, "describe"):
@@ -165,7 +130,8 @@ def log_report(
                 for record in records
             ]
             logger.log_pictures("evaluation/pictures", pictures, 0)
-            logger.log_curves("evaluation/curves", pairs, 0)
+            curves = scored.benchmark.precision_recall(scored.metric)
+            logger.log_curves("evaluation/curves", curves, 0)
         logger.finalize("success")
         if hasattr(logger, "end_run"):
             logger.end_run(is_failed=False)
@@ -179,7 +145,7 @@ def read_records(config: DictConfig, benchmark: Benchmark) -> tuple[list[Record]
         UsageError: `limit` is no number of pictures.
     """
     limit = config.limit  # null: all
-    if limit is not None and (type(limit) is not int or limit < 1):
+    if limit is not None and limit < 1:
         raise UsageError(f"limit={limit}: expected a number of pictures above 0")
     datamodule = build(config.data)
     datamodule.prepare_data()

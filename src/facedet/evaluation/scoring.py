@@ -1,6 +1,5 @@
 """Detection files to a benchmark's numbers, and these numbers to files; no network needed."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +14,8 @@ from facedet import __version__
 from facedet.boxes import iou
 from facedet.config import build, compose
 from facedet.errors import FacedetError, UsageError
-from facedet.evaluation.benchmarks import Benchmark, Row
-from facedet.evaluation.provenance import picture_digest
+from facedet.evaluation.benchmarks import Benchmark
+from facedet.evaluation.provenance import picture_digest, write_report
 from facedet.files import replacing
 from facedet.structures import Record
 
@@ -32,12 +31,35 @@ _ORDERS = {
 
 
 class Scored(NamedTuple):
-    """The numbers of detection files."""
+    """What a benchmark says of detections."""
 
     benchmark: Benchmark
     metric: Any
     report: dict[str, Any]  # what metrics.json holds
-    notes: list[str]  # what is odd about the files
+
+    def table(self, as_percent: bool = False) -> list[str]:
+        """The numbers for a reader, a line each, with four digits or in percent with two."""
+        rows = self.benchmark.rows(self.metric, self.report)
+        width = max([8, *(len(row.label) + 2 for row in rows)])
+        values = [
+            f"{100 * row.value:6.2f} %" if as_percent else f"{row.kind} {row.value:.4f}"
+            for row in rows
+        ]
+        return [
+            f"  {row.label:<{width}}{value}{row.faces:>10,} faces"
+            for row, value in zip(rows, values, strict=True)
+        ]
+
+    def save(self, folder: Path, title: str) -> None:
+        """Writes metrics.json, curves.npz, curves.csv, and the curves as a picture."""
+        write_report(folder / "metrics.json", self.report)
+        curves = self.benchmark.curves(self.metric)
+        with replacing(folder / "curves.npz") as aside:
+            np.savez_compressed(aside, allow_pickle=False, **curves)
+        with replacing(folder / "curves.csv") as aside:
+            values = np.column_stack(list(curves.values()))
+            np.savetxt(aside, values, "%.6g", ",", header=",".join(curves), comments="")
+        self.benchmark.draw(folder / self.benchmark.picture, self.metric, title)
 
 
 def find_protocol(name: str, config_dir: Path | None = None) -> DictConfig:
@@ -70,7 +92,7 @@ def score_files(
     truth: Path,
     only_present: bool = False,
     options: Mapping[str, Any] | None = None,
-) -> Scored:
+) -> tuple[Scored, list[str]]:
     """Scores detection files by a protocol.
 
     Args:
@@ -80,71 +102,102 @@ def score_files(
         only_present: leave out pictures without detections; otherwise their faces are missed.
         options: arguments of the metric in the place of the protocol's.
 
+    Returns:
+        The numbers, and what is odd about the files.
+
     Raises:
         FacedetError: a file cannot be read, or the two have no picture in common.
-        UsageError: the protocol's metric has no such option.
     """
-    for key in options or {}:
-        if key not in protocol.metric:
-            raise UsageError(f"the metric of protocol {protocol.name} has no {key}")
     benchmark = build_benchmark(protocol)
     records = benchmark.read_truth(truth)
     found = benchmark.read_detections(detections)
-    present = [record for record in records if record.name in found]
-    if found and not present:
-        raise FacedetError(
-            f"{detections}: none of its {len(found):,} images is in {truth}, the first is "
-            f"{min(found)}"
-        )
-    scored = present if only_present else records
-    metric = build(protocol.metric, **benchmark.metric_arguments(scored), **(options or {}))
-    score_records(benchmark, metric, scored, found)
-    report = metric_report(metric, protocol.name) | {
-        "missing_images": len(records) - len(present),
-        "unknown_images": len(found) - len(present),
+    chosen, notes = match_pictures(benchmark, records, found, detections, truth, only_present)
+    scored = score_records(protocol, benchmark, chosen, found, options)
+    names = {record.name for record in records}
+    more = {
+        "missing_images": len(names - found.keys()),
+        "unknown_images": len(found.keys() - names),
         "only_present": only_present,
-        "pictures_sha256": picture_digest(scored),
+        "pictures_sha256": picture_digest(chosen),
     }
-    notes = presence_notes(benchmark, records, found, only_present)
-    hint = column_hint(present, found, benchmark.columns)
-    return Scored(benchmark, metric, report, notes + ([f"{detections}: {hint}"] if hint else []))
+    return scored._replace(report=scored.report | more), notes
 
 
 def score_records(
+    protocol: DictConfig,
     benchmark: Benchmark,
-    metric: Any,  # noqa: ANN401
     records: Sequence[Record],
     found: Mapping[str, np.ndarray],
-) -> Any:  # noqa: ANN401
-    """Gives a metric every record; one without an entry in `found` has no detections.
+    options: Mapping[str, Any] | None = None,
+) -> Scored:
+    """Scores detections; a record without an entry in `found` has none.
+
+    Args:
+        protocol: its metric is built.
+        benchmark: of the protocol.
+        records: annotated pictures.
+        found: by record name, as the benchmark reads them.
+        options: arguments of the metric in the place of the protocol's.
 
     Returns:
-        The same metric.
+        A report with the numbers, and what they were computed from and with.
     """
+    arguments = benchmark.metric_arguments(records) | dict(options or {})
+    metric = build(protocol.metric, **arguments)
     # disable=None: no bar where stderr is no terminal, nor in the first three seconds.
     progress = tqdm(records, desc="scoring", delay=3.0, disable=None, leave=False)
     for index, record in enumerate(progress):
         benchmark.feed(metric, record, found.get(record.name, np.zeros((0, 5))), index)
-    return metric
+    report = {
+        **{name: value.item() for name, value in metric.compute().items()},
+        "images": metric.images,
+        "detections": metric.detections,
+        "protocol": protocol.name,
+        **metric.settings(),
+        "versions": {
+            "facedet": __version__,
+            "torch": torch.__version__,
+            "opencv": cv2.__version__,
+        },
+    }
+    return Scored(benchmark, metric, report)
 
 
-def presence_notes(
+def match_pictures(
     benchmark: Benchmark,
     records: Sequence[Record],
     found: Mapping[str, np.ndarray],
+    detections: Path,
+    truth: Path,
     only_present: bool,
-) -> list[str]:
-    """What there is on one side only."""
-    names = {record.name for record in records}
-    missing, unknown = len(names - found.keys()), found.keys() - names
+) -> tuple[list[Record], list[str]]:
+    """The pictures to score, and notes on what the files lack or have in another order.
+
+    Args:
+        benchmark: of the files.
+        records: all annotated pictures.
+        found: detections by record name.
+        detections: where they were read.
+        truth: where the records were read.
+        only_present: leave out pictures without detections.
+
+    Raises:
+        FacedetError: they have no picture in common.
+    """
+    present = [record for record in records if record.name in found]
+    if not present and (found or only_present):
+        first = f", the first is {min(found)}" if found else ""
+        raise FacedetError(f"{detections}: none of its {len(found):,} images is in {truth}{first}")
     notes = []
-    if missing:
+    if missing := len(records) - len(present):
         fate = "they are left out" if only_present else "their faces count as missed"
-        notes.append(f"{missing:,} of {len(names):,} images have no {benchmark.entry}: {fate}")
-    if unknown:
-        entries = f"{len(unknown):,} of {len(found):,} {benchmark.entries}"
-        notes.append(f"{entries} are of unknown images, such as {min(unknown)}")
-    return notes
+        notes.append(f"{missing:,} of {len(records):,} images have no {benchmark.entry}: {fate}")
+    if unknown := found.keys() - {record.name for record in records}:
+        number = f"{len(unknown):,} of {len(found):,} images with detections"
+        notes.append(f"{number} are unknown, such as {min(unknown)}")
+    if hint := column_hint(present, found, benchmark.columns):
+        notes.append(f"{detections}: {hint}")
+    return present if only_present else list(records), notes
 
 
 def column_hint(
@@ -158,62 +211,22 @@ def column_hint(
         expected: order of the columns in the file, one of "x y w h score" and
             "score x1 y1 x2 y2".
     """
-    hits = dict.fromkeys(_ORDERS, 0)
-    fractions = boxes = 0
     shown = [one for one in records if len(one.boxes) and len(found[one.name])][:_JUDGED]
+    if not shown or found[shown[0].name].shape[1] != 5:  # ellipses
+        return None
+    if all((np.abs(found[one.name]) <= 1).all() for one in shown):
+        return f"all numbers are below 1, expected {expected} in pixels, not in parts of the sides"
+    hits = dict.fromkeys(_ORDERS, 0)
     for record in shown:
         rows = found[record.name]
-        if rows.shape[1] != 5:  # ellipses
-            return None
         if expected.startswith("score"):
             rows = np.column_stack([rows[:, 4], rows[:, :2], rows[:, :2] + rows[:, 2:4]])
         faces = torch.from_numpy(record.boxes.astype(np.float64))
         for order, corners in _ORDERS.items():
             overlap = iou(torch.from_numpy(np.ascontiguousarray(corners(rows))), faces)
             hits[order] += int((overlap >= 0.5).any(dim=0).sum())
-        boxes += len(rows)
-        fractions += int((np.abs(rows) <= 1).all(axis=1).sum())
-    if boxes and fractions == boxes:
-        return f"all numbers are below 1, expected {expected} in pixels, not in parts of the sides"
     best = max(hits, key=lambda order: hits[order])
     # A swapped file of a detector that works hits most faces, chance hits few.
     if hits[best] > max(4 * hits[expected], sum(len(one.boxes) for one in shown) / 5):
         return f"its columns look like {best}, expected {expected}"
     return None
-
-
-def metric_report(metric: Any, protocol: str) -> dict[str, Any]:  # noqa: ANN401
-    """The numbers of a metric under their names, with what they were computed from and with."""
-    return {
-        **{name: value.item() for name, value in metric.compute().items()},
-        "images": metric.images,
-        "detections": metric.detections,
-        "protocol": protocol,
-        **metric.settings(),
-        "versions": {
-            "facedet": __version__,
-            "torch": torch.__version__,
-            "opencv": cv2.__version__,
-        },
-    }
-
-
-def save_report(folder: Path, report: Mapping[str, Any], curves: Mapping[str, np.ndarray]) -> None:
-    """Writes metrics.json, and the curves [T] as columns of curves.npz and curves.csv."""
-    with replacing(folder / "metrics.json") as aside:
-        aside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    with replacing(folder / "curves.npz") as aside, aside.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **curves)
-    with replacing(folder / "curves.csv") as aside:
-        values = np.column_stack(list(curves.values()))
-        np.savetxt(aside, values, "%.6g", ",", header=",".join(curves), comments="")
-
-
-def table(rows: Sequence[Row], as_percent: bool = False) -> list[str]:
-    """The numbers for a reader, a line each, with four digits or in percent with two decimals."""
-    width = max([8, *(len(row.label) + 2 for row in rows)])
-    lines = []
-    for row in rows:
-        value = f"{100 * row.value:6.2f} %" if as_percent else f"{row.kind} {row.value:.4f}"
-        lines.append(f"  {row.label:<{width}}{value}{row.faces:>10,} faces")
-    return lines

@@ -4,17 +4,16 @@ FOLDER/METHOD/wider_pr_info_NAME_{easy,medium,hard}_{val,test}.mat, each with `p
 (the files' own spelling; precision, then recall) and `legend_name`.
 """
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from facedet.data.readers.mat import load_mat
 from facedet.data.readers.wider_annotations import SUBSETS
 from facedet.errors import FacedetError
-
-_NAME = re.compile(rf"wider_pr_info_.*_({'|'.join(SUBSETS)})_(?:val|test)\.mat")
+from facedet.metrics.functional import average_precision
 
 
 class PublishedCurve(NamedTuple):
@@ -23,6 +22,11 @@ class PublishedCurve(NamedTuple):
     legend: str  # the method's name in the official figures
     precision: np.ndarray  # [T] float64; 0 where the file has none, before the first detection
     recall: np.ndarray  # [T] float64, not falling
+
+    @property
+    def ap(self) -> float:
+        """The average precision in [0, 1]."""
+        return average_precision(*map(torch.from_numpy, (self.precision, self.recall))).item()
 
 
 def read_wider_curves(folder: str | Path) -> dict[str, dict[str, PublishedCurve]]:
@@ -38,30 +42,22 @@ def read_wider_curves(folder: str | Path) -> dict[str, dict[str, PublishedCurve]
         FacedetError: there is no method, a method lacks a subset or has it twice, or a file is
             not as it should be.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FacedetError(f"{folder} is no folder of published curves")
-    methods = {}
-    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
-        files: dict[str, Path] = {}
-        for path in sorted(place.glob("*.mat")):
-            named = _NAME.fullmatch(path.name)
-            if named is None:
-                raise FacedetError(f"{path} is not named wider_pr_info_METHOD_SUBSET_SPLIT.mat")
-            if named[1] in files:
-                raise FacedetError(f"{path} is a second curve, beside {files[named[1]].name}")
-            files[named[1]] = path
-        missing = [subset for subset in SUBSETS if subset not in files]
-        if missing:
-            raise FacedetError(f"{place} holds no curve on {', '.join(missing)}")
-        methods[place.name] = {subset: _read_curve(files[subset]) for subset in SUBSETS}
+    methods: dict[str, dict[str, PublishedCurve]] = {}
+    for place in sorted(path for path in Path(folder).glob("*") if path.is_dir()):
+        methods[place.name] = {}
+        for subset in SUBSETS:
+            files = sorted(place.glob(f"wider_pr_info_*_{subset}_*.mat"))
+            if len(files) != 1:
+                raise FacedetError(
+                    f"{place}: {len(files)} files wider_pr_info_NAME_{subset}_SPLIT.mat, expected 1"
+                )
+            methods[place.name][subset] = _read_curve(files[0])
     if not methods:
         raise FacedetError(f"{folder} holds no folder METHOD of published curves")
     return methods
 
 
 def _read_curve(path: Path) -> PublishedCurve:
-    """One file."""
     content = load_mat(path, ["pr_cruve", "legend_name"])
     points, legend = content["pr_cruve"], content["legend_name"]
     if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "fiu":

@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from facedet.data.readers.wider_annotations import SUBSETS
 from facedet.evaluation.text_curves import read_roc_curves
 from facedet.evaluation.wider_curves import PublishedCurve, read_wider_curves
-from facedet.metrics.functional import average_precision
 from facedet.plots import plot_precision_recall
 from facedet.reproduce.experiments import Outcome, Run, read_published
 
@@ -54,12 +51,7 @@ def fddb_rates(run: Run) -> Outcome:
 
 def values_of(curves: dict[str, PublishedCurve]) -> tuple[float, float, float]:
     """AP of one method on easy, medium and hard."""
-    easy, medium, hard = (
-        average_precision(
-            torch.from_numpy(curves[subset].precision), torch.from_numpy(curves[subset].recall)
-        ).item()
-        for subset in SUBSETS
-    )
+    easy, medium, hard = (curves[subset].ap for subset in SUBSETS)
     return easy, medium, hard
 
 

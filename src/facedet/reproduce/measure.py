@@ -9,7 +9,7 @@ from facedet.api import load
 from facedet.config import compose, literal
 from facedet.evaluation.application import evaluate_sweep
 from facedet.evaluation.contenders import contender_of_preset
-from facedet.evaluation.diagnosis.report import SOLVED
+from facedet.evaluation.diagnosis.plots import SOLVED
 from facedet.evaluation.run import evaluate
 from facedet.files import replacing_table
 from facedet.plots import Box, draw_boxes, save_picture

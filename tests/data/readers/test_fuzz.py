@@ -22,8 +22,11 @@ from facedet.data.readers.afw_pascal import read_afw_ground_truth
 from facedet.data.readers.fddb import read_fddb_ground_truth
 from facedet.data.readers.wider import read_wider_annotations
 from facedet.errors import FacedetError
-from facedet.evaluation.detection_files import read_detections
-from facedet.evaluation.detection_lists import read_fddb_detections, read_scored_lines
+from facedet.evaluation.detection_files import (
+    read_detections,
+    read_fddb_detections,
+    read_scored_lines,
+)
 from facedet.structures import Reading
 
 EXAMPLES = int(os.environ.get("FACEDET_FUZZ", "40"))

@@ -28,12 +28,7 @@ class Errors(NamedTuple):
 
 
 def sort_faces(verdicts: Verdicts, subset: int, score: float) -> dict[str, Tensor]:
-    """Says what became of every face of a subset.
-
-    Args:
-        verdicts: of the set.
-        subset: its column.
-        score: the operating score, in the files' scale.
+    """Says what became of every face of a subset, where `score` is the operating score.
 
     Returns:
         Masks [F] bool that share out the subset's faces:
@@ -84,21 +79,14 @@ def sort_boxes(verdicts: Verdicts, subset: int) -> dict[str, Tensor]:
 def price_errors(verdicts: Verdicts, subset: int, score: float) -> list[Errors]:
     """The errors of a subset by kind (`sort_faces`, `sort_boxes`), and the AP without each.
 
-    An oracle fixes a kind so:
-    `missed`, `crowded out`: the faces are not counted, as in TIDE, since nobody knows the scores
-    of boxes that are not there.
-    `low-scored`: the best detection of each such face gets the operating score.
-    `badly localised`: every such box moves onto its face. The best-scored one recalls it at its
-    own score; the others, and those near a face that is found anyway, vanish.
-    `duplicate`, `near an ignored face`, `background`: the boxes vanish.
+    An oracle fixes `missed` and `crowded out` faces by not counting them, as in TIDE, since nobody
+    knows the scores of boxes that are not there. Of a `low-scored` face the best detection gets the
+    operating score. Every `badly localised` box moves onto its face: the best-scored one recalls it
+    at its own score; the others, and those near a face that is found anyway, vanish, as do all
+    boxes of the other three kinds.
 
     Each kind is fixed alone, with the scores as the whole set has them, so the gains do not add
     up to what is missing: recall gained is worth more at a higher precision.
-
-    Args:
-        verdicts: of the set.
-        subset: its column.
-        score: the operating score, in the files' scale.
 
     Returns:
         The seven kinds, then `all unfound faces` (missed, crowded out and badly localised: not
@@ -114,9 +102,11 @@ def price_errors(verdicts: Verdicts, subset: int, score: float) -> list[Errors]:
     level = scores[shown].min() if shown.any() else scores.new_ones(())
     raised = torch.where(recalls & ~shown, level, scores)
     low, loose = faces["low-scored"], boxes["badly localised"]
-    leads = _leads(verdicts, loose, faces["badly localised"])
+    # The loose boxes that are the best-scored ones near a face that nothing finds.
+    unfound = faces["badly localised"]
+    target = torch.where(loose & _at(unfound, verdicts.nearest), verdicts.nearest, -1)
+    leads = judge_detections(target, verdicts.scores, unfound[:, None])[1][:, 0]
     moved = proposals & ~loose | leads, recalls | leads
-    unfound = faces["missed"] | faces["crowded out"] | faces["badly localised"]
 
     def of_faces(kind: str, which: Tensor, ap: float) -> Errors:
         return Errors(kind, int(which.sum()), "faces", int(which.sum()), ap)
@@ -136,15 +126,9 @@ def price_errors(verdicts: Verdicts, subset: int, score: float) -> list[Errors]:
         of_faces("low-scored", low, plain_ap(raised, proposals, recalls, total)),
         of_boxes("badly localised", loose, plain_ap(scores, *moved, total)),
         *(without_boxes(kind, boxes[kind]) for kind in list(boxes)[1:]),
-        without_faces("all unfound faces", unfound),
+        without_faces("all unfound faces", faces["missed"] | faces["crowded out"] | unfound),
         without_boxes("all false boxes", proposals & ~recalls),
     ]
-
-
-def _leads(verdicts: Verdicts, loose: Tensor, faces: Tensor) -> Tensor:
-    """Which loose boxes [D] are the best-scored near one of these faces [F]: [D] bool."""
-    target = torch.where(loose & _at(faces, verdicts.nearest), verdicts.nearest, -1)
-    return judge_detections(target, verdicts.scores, faces[:, None])[1][:, 0]
 
 
 def _at(faces: Tensor, places: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ class Verdicts(NamedTuple):
     best_score: Tensor  # [F] float64: of the detections that match the face, -inf for none
     best_iou: Tensor  # [F] float64: the highest IoU with any detection, 0 … 1
     image: Tensor  # [F] the image of a face
-    offsets: Tensor  # [I + 1] image i owns the detections offsets[i] … offsets[i + 1] - 1
+    sizes: Tensor  # [I] detections of each image
 
     def ap(self, subset: int, lowest: float = -np.inf) -> float:
         """The AP of a subset as `WiderAP` has it, from the detections with at least a score.
@@ -82,46 +82,22 @@ class Verdicts(NamedTuple):
         is_last = torch.cat([scores[:-1] != scores[1:], torch.ones(1, dtype=torch.bool)])
         return float(scores[torch.where(is_last, f1, -1.0).argmax()])
 
-    def image_faces(self, subset: int) -> np.ndarray:
-        """How many faces of each image count in a subset: [I] int64."""
-        images = self.image[self.in_subset[:, subset]]
-        return images.bincount(minlength=len(self.offsets) - 1).numpy()
-
-    def image_aps(self, subset: int) -> np.ndarray:
-        """The AP of every image alone (arXiv 1811.11662, figure 1): how hard it is.
+    def image_aps(self, subset: int) -> tuple[np.ndarray, np.ndarray]:
+        """How hard each image is alone (arXiv 1811.11662, figure 1).
 
         The scores, in [0, 1], are taken as they are: the worst detection of an image is not the
         worst of the set, over which a set's scores are stretched.
 
         Returns:
-            [I] float64 in [0, 1], not a number where no face of an image counts.
+            AP [I] float64 in [0, 1], not a number where no face of an image counts, and the
+            number of faces [I] that count.
         """
-        faces = self.image_faces(subset).tolist()
-        sizes = self.offsets.diff().tolist()
+        faces = self.image[self.in_subset[:, subset]].bincount(minlength=len(self.sizes))
         columns = (self.scores, self.proposals[:, subset], self.recalls[:, subset])
-        images = zip(*(column.split(sizes) for column in columns), faces, strict=True)
-        return np.array([plain_ap(*image) if image[-1] else np.nan for image in images])
-
-    def picture(
-        self, place: int, subset: int, score: float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What is to be shown of one picture with G faces and N detections.
-
-        Args:
-            place: the picture's, in the set.
-            subset: column of the faces that count; others are neither missed nor found.
-            score: the operating score.
-
-        Returns:
-            The faces that are not found [G], and the detections from the score on that recall
-            one [N], and those that count and recall none [N].
-        """
-        own = slice(int(self.offsets[place]), int(self.offsets[place + 1]))
-        faces = self.image == place
-        missed = self.in_subset[faces, subset] & ~self.found(score)[faces]
-        shown, right = self.scores[own] >= score, self.recalls[own, subset]
-        wrong = self.proposals[own, subset] & ~right
-        return missed.numpy(), (shown & right).numpy(), (shown & wrong).numpy()
+        parts = (column.split(self.sizes.tolist()) for column in columns)
+        images = zip(*parts, faces.tolist(), strict=True)
+        values = [plain_ap(*image) if image[-1] else np.nan for image in images]
+        return np.array(values), faces.numpy()
 
 
 def judge_records(
@@ -163,8 +139,7 @@ def judge_records(
             )
         )
         faces_before += len(faces)
-    *columns, sizes = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Verdicts._make([*columns, torch.cat([sizes.new_zeros(1), sizes]).cumsum(0)])
+    return Verdicts._make(torch.cat(column) for column in zip(*parts, strict=True))
 
 
 def plain_ap(scores: Tensor, proposals: Tensor, recalls: Tensor, faces: int) -> float:

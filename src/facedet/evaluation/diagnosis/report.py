@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facedet.evaluation.diagnosis.errors import Errors, sort_faces
+from facedet.evaluation.diagnosis.errors import price_errors, sort_faces
 from facedet.evaluation.diagnosis.matching import Verdicts
 from facedet.structures import Record
 from facedet.tables import pipe_table
@@ -25,12 +25,8 @@ MEANINGS = {
     "pose": ("typical", "atypical"),
     "invalid": ("no", "yes"),
 }
-# An AP that is a sum of recall steps misses 1 by rounding.
-SOLVED = 1 - 1e-6
-_IMAGE_BINS = (0.0, 0.25, 0.5, 0.75, 0.9)
 _EVENTS = 10
 _FATES = ("low-scored", "badly localised", "crowded out", "missed")
-
 _KINDS = """\
 Faces missed: no box reaches IoU 0.3; crowded out: boxes do, but match other faces or lie nearer to
 them; low-scored: found below the operating score. Boxes badly localised: nearest to a face at IoU
@@ -51,43 +47,44 @@ class Table(NamedTuple):
     note: str = ""  # for the reader of the page
 
 
-def table_of_subsets(verdicts: Verdicts, names: Sequence[str]) -> Table:
-    """AP of each subset, and the recall that none of its detections can exceed."""
-    faces = verdicts.in_subset.sum(dim=0).tolist()
-    rows: list[Row] = [
-        (name, verdicts.ap(place), verdicts.recall(place), faces[place])
-        for place, name in enumerate(names)
-    ]
-    return Table("subsets", "Average precision", ("subset", "AP", "ceiling recall", "faces"), rows)
-
-
-def table_of_operation(
-    verdicts: Verdicts, names: Sequence[str], score: float, chosen: str
-) -> Table:
-    """Precision, recall and F1 of each subset where detections below a score are dropped.
+def make_tables(
+    verdicts: Verdicts, records: Sequence[Record], names: Sequence[str], subset: int, score: float
+) -> list[Table]:
+    """All tables, in the order of the page.
 
     Args:
-        verdicts: of the set.
+        verdicts: of the records.
+        records: the annotated pictures.
         names: of the subsets.
+        subset: the place of the one whose faces count, in the tables that are of one only.
         score: the operating score.
-        chosen: how it was, for the title.
     """
+    ap = verdicts.ap(subset)
+    errors: list[Row] = [(*one, one.fixed - ap) for one in price_errors(verdicts, subset, score)]
+    header = ("kind", "number", "of", "at the operating score", "AP if fixed", "gain")
+    title = "Where the missing AP goes, each kind fixed alone"
+    return [
+        _subsets(verdicts, names, score),
+        Table("errors", title, header, errors, _KINDS),
+        *tables_of_recall(verdicts, records, subset, score),
+        _dropping(verdicts, names, subset),
+    ]
+
+
+def _subsets(verdicts: Verdicts, names: Sequence[str], score: float) -> Table:
+    """AP of each subset, the recall that no order exceeds, and what the operating score leaves."""
     rows: list[Row] = []
     for place, name in enumerate(names):
         precision, recall = verdicts.precision(place, score), verdicts.recall(place, score)
         f1 = 2 * recall * precision / (recall + precision) if recall + precision else 0.0
         false = verdicts.proposals[:, place] & ~verdicts.recalls[:, place]
         shown = int((false & (verdicts.scores >= score)).sum())
-        rows.append((name, precision, recall, f1, shown))
-    header = ("subset", "precision", "recall", "F1", "false boxes")
-    return Table("operating_point", f"At the operating score {score:.4g} ({chosen})", header, rows)
-
-
-def table_of_errors(errors: Sequence[Errors], ap: float) -> Table:
-    """What every kind of error costs: the AP without it, and the gain over `ap`."""
-    rows: list[Row] = [(*one, one.fixed - ap) for one in errors]
-    header = ("kind", "number", "of", "at the operating score", "AP if fixed", "gain")
-    return Table("errors", "Where the missing AP goes, each kind fixed alone", header, rows, _KINDS)
+        faces = int(verdicts.in_subset[:, place].sum())
+        known = verdicts.ap(place), verdicts.recall(place), faces
+        rows.append((name, *known, precision, recall, f1, shown))
+    header = ("subset", "AP", "ceiling recall", "faces", "precision", "recall", "F1", "false boxes")
+    title = f"Average precision; precision and recall from score {score:.4g} on"
+    return Table("subsets", title, header, rows)
 
 
 def tables_of_recall(
@@ -134,7 +131,7 @@ def tables_of_recall(
     ]
 
 
-def table_of_dropping(verdicts: Verdicts, names: Sequence[str], subset: int) -> Table:
+def _dropping(verdicts: Verdicts, names: Sequence[str], subset: int) -> Table:
     """AP, and precision and recall of one subset, where detections below a score are dropped."""
     rows: list[Row] = []
     for lowest in DROPPED:
@@ -147,82 +144,25 @@ def table_of_dropping(verdicts: Verdicts, names: Sequence[str], subset: int) -> 
     return Table("ap_by_score", title, header, rows, note)
 
 
-def table_of_images(values: np.ndarray) -> Table:
-    """How the AP of single images is distributed.
-
-    Args:
-        values: [I] in [0, 1], not a number for images that do not count.
-    """
-    values = values[~np.isnan(values)]
-    edges = [*_IMAGE_BINS, SOLVED]
-    rows: list[Row] = []
-    for low, high in zip(edges, [*edges[1:], np.inf], strict=True):
-        number = int(((values >= low) & (values < high)).sum())
-        label = "1 (solved)" if low == SOLVED else f"{low:g} - {1 if high == SOLVED else high:g}"
-        rows.append((label, number, number / len(values) if len(values) else None))
-    title = "AP of single images, scores not stretched"
-    return Table("image_ap_shares", title, ("AP", "images", "share"), rows)
-
-
-def page(title: str, made_with: Sequence[str], findings: Sequence[str], tables: list[Table]) -> str:
+def page(title: str, lines: Sequence[str], tables: Sequence[Table]) -> str:
     """The report as Markdown that is also to be read as it stands.
 
     Args:
         title: of the page.
-        made_with: what was measured with what, a line each.
-        findings: the sentences to read first.
+        lines: what was measured with what.
         tables: in their order; of the events, the first ten are shown.
     """
-    lines = [f"# {title}", "", *(f"{line}  " for line in made_with), ""]
-    lines += [f"- {text}" for text in findings]
+    text = [f"# {title}", "", *(f"{line}  " for line in lines)]
     for table in tables:
         note, rows = "", table.rows
         if table.name == "recall_events" and len(rows) > _EVENTS:
             note = f", the {_EVENTS} of {len(rows)} with the lowest recall"
             rows = rows[:_EVENTS]
-        texts = [[_text(cell) for cell in row] for row in rows]
+        cells = [[_text(cell) for cell in row] for row in rows]
         numbers = [False, *[True] * (len(table.header) - 1)]
-        lines += ["", f"## {table.title}{note}", "", *pipe_table(table.header, texts, numbers)]
-        lines += ["", table.note] if table.note else []
-    return "\n".join(lines) + "\n"
-
-
-def headline(
-    subset: str, ap: float, errors: Sequence[Errors], heights: Table, lowest: float
-) -> list[str]:
-    """The sentences that answer the question: what costs most, and at which faces.
-
-    Args:
-        subset: the faces that count.
-        ap: of the subset.
-        errors: of `price_errors`.
-        heights: of `tables_of_recall`.
-        lowest: score among all detections.
-    """
-    single = [one for one in errors if not one.kind.startswith("all ")]
-    sums = ", ".join(f"without {one.kind} {one.fixed:.3f}" for one in errors[len(single) :])
-    lines = [f"AP on {subset} faces {ap:.4f}; {sums}."]
-    costs = ", ".join(
-        f"{one.kind} ({one.number:,} {one.of}) {one.fixed - ap:+.3f}"
-        for one in sorted(single, key=lambda one: -one.fixed)[:3]
-        if one.fixed > ap
-    )
-    if costs:
-        lines.append(f"What would gain most, fixed alone: {costs}.")
-    lost = [sum(row[4:]) for row in heights.rows]  # type: ignore[arg-type]
-    if total := sum(lost):
-        number = max(lost)
-        name, faces, rate = heights.rows[lost.index(number)][:3]
-        lines.append(
-            f"Of the {total:,} faces not found at the operating score, {number:,} "
-            f"({number / total:.0%}) have a height of {name}: recall {rate:.2f} of {faces:,} faces."
-        )
-    if lowest > _CUT:
-        lines.append(
-            f"No detection has a score below {lowest:.3g}: the files were cut there, and an AP "
-            "needs scores down to 0.02 or lower."
-        )
-    return lines
+        text += ["", f"## {table.title}{note}", "", *pipe_table(table.header, cells, numbers)]
+        text += ["", table.note] if table.note else []
+    return "\n".join(text) + "\n"
 
 
 def _text(cell: Cell) -> str:

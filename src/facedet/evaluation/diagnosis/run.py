@@ -1,13 +1,11 @@
 """`facedet diagnose`: detections and annotations to the tables, the page and the pictures."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from facedet.data.images import read_rgb
 from facedet.data.readers.wider import (
     count_all_faces,
     read_ground_truth,
@@ -16,13 +14,16 @@ from facedet.data.readers.wider import (
 )
 from facedet.errors import FacedetError, UsageError
 from facedet.evaluation.benchmarks import WiderFace
+from facedet.evaluation.detect import save_sheet
 from facedet.evaluation.diagnosis import plots, report
-from facedet.evaluation.diagnosis.errors import NEAR, price_errors
+from facedet.evaluation.diagnosis.errors import NEAR
 from facedet.evaluation.diagnosis.matching import Verdicts, judge_records
-from facedet.evaluation.scoring import column_hint, presence_notes
+from facedet.evaluation.scoring import match_pictures
 from facedet.files import replacing, replacing_table
-from facedet.plots import is_drawn, save_picture, sheet
 from facedet.structures import Record
+
+# A set whose lowest score is above this was cut for pictures, not for an AP.
+_CUT = 0.1
 
 
 class Diagnosis(NamedTuple):
@@ -36,13 +37,12 @@ class Diagnosis(NamedTuple):
     tables: dict[str, report.Table]
     title: str
     made_with: list[str]  # the origin of the numbers, a line each
-    findings: list[str]
     notes: list[str]  # what is odd about the files
 
     @property
     def page(self) -> str:
         """The report as Markdown."""
-        return report.page(self.title, self.made_with, self.findings, list(self.tables.values()))
+        return report.page(self.title, self.made_with, list(self.tables.values()))
 
 
 def diagnose(
@@ -81,42 +81,38 @@ def diagnose(
     quirk = integer_quirk and iou == 0.5
     truth = _read_truth(data, split, ground_truth)
     found = WiderFace().read_detections(detections)
-    present = [record for record in truth if record.name in found]
-    if not present:
-        first = f", the first is {min(found)}" if found else ""
-        raise FacedetError(f"{detections}: none of its {len(found):,} images is in {data}{first}")
-    notes = presence_notes(WiderFace(), truth, found, only_present)
-    hint = column_hint(present, found, WiderFace.columns)
-    notes += [f"{detections}: {hint}"] if hint else []
-    records = present if only_present else truth
-    _check_scores(records, found, hint or "")
-    names, place = _find_subset(data, records, subset)
+    records, notes = match_pictures(WiderFace(), truth, found, detections, data, only_present)
+    names = subset_names(records)
+    name = subset or names[-1]
+    if name not in names:
+        raise UsageError(f"--subset {name}: the data has {', '.join(names)}")
+    place = names.index(name)
     verdicts = judge_records(records, found, iou, quirk)
-    chosen = f"best F1 on {names[place]} faces" if score is None else "as asked for"
+    if not verdicts.in_subset[:, place].any():
+        raise FacedetError(f"{data}: none of the {len(records):,} pictures has a {name} face")
+    odd = verdicts.scores[(verdicts.scores < 0) | (verdicts.scores > 1)]
+    if len(odd):
+        # Neither a threshold in 0 … 1 nor a single picture's AP suits them.
+        hint = "; ".join([f"{detections}: a score is {odd[0]:g}, expected 0 to 1", *notes])
+        raise FacedetError(hint)
+    chosen = "asked for" if score is not None else f"best F1 on {name} faces"
     score = verdicts.best_f1_score(place) if score is None else score
-    tables, findings = _tables(records, verdicts, (names, place), (score, chosen))
-    aps = {str(name): ap for name, ap, *_ in tables["subsets"].rows}
+    tables = report.make_tables(verdicts, records, names, place, score)
     rounding = "rounded as by the official toolbox" if quirk else "not rounded"
     made_with = [
-        *_origin(detections, described, aps),
+        _origin(detections, described),
         f"{len(records):,} of {len(truth):,} pictures, {len(verdicts.scores):,} detections, "
-        f"IoU {iou:g} ({rounding}); counted are the {names[place]} faces, others are ignored",
+        f"IoU {iou:g} ({rounding}); counted are the {name} faces, others are ignored",
+        f"operating score {score:.4g} ({chosen})",
     ]
-    title = f"Why the AP on {names[place]} faces is {aps[names[place]]:.4f}"
-    text = (tables, title, made_with, findings, notes)
-    return Diagnosis(records, found, place, score, verdicts, *text)
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """What an evaluation says of itself; {} where it says nothing."""
-    path = folder / "metrics.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise FacedetError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise FacedetError(f"{path} holds no report of facedet evaluate")
-    return content
+    if len(verdicts.scores) and (lowest := verdicts.scores.min().item()) > _CUT:
+        made_with.append(
+            f"no detection has a score below {lowest:.3g}: the files were cut there, and an AP "
+            "needs scores down to 0.02 or lower"
+        )
+    title = f"Why the AP on {name} faces is {verdicts.ap(place):.4f}"
+    by_name = {table.name: table for table in tables}
+    return Diagnosis(records, found, place, score, verdicts, by_name, title, made_with, notes)
 
 
 def _read_truth(data: Path, split: str, lists: Path | None) -> list[Record]:
@@ -131,71 +127,15 @@ def _read_truth(data: Path, split: str, lists: Path | None) -> list[Record]:
     return reading.records
 
 
-def _check_scores(records: Sequence[Record], found: Mapping[str, np.ndarray], hint: str) -> None:
-    """Refuses scores that neither a threshold in 0 … 1 nor a single picture's AP suits."""
-    for record in records:
-        scores = found.get(record.name, np.zeros((0, 5)))[:, 4]
-        odd = (scores < 0) | (scores > 1)
-        if odd.any():
-            said = f"{record.name} has a score of {scores[odd][0]:g}, expected 0 to 1"
-            raise FacedetError(f"{said}; {hint}" if hint else said)
-
-
-def _find_subset(
-    data: Path, records: Sequence[Record], name: str | None
-) -> tuple[tuple[str, ...], int]:
-    """The names of the subsets, and the place of the one that is asked for."""
-    names = subset_names(records)
-    name = name or names[-1]
-    if name not in names:
-        raise UsageError(f"--subset {name}: the data has {', '.join(names)}")
-    place = names.index(name)
-    if not any((record.tags["subsets"][:, place] & ~record.ignore).any() for record in records):
-        raise FacedetError(f"{data}: none of the {len(records):,} pictures has a {name} face")
-    return names, place
-
-
-def _origin(detections: Path, described: Mapping[str, Any], aps: dict[str, Any]) -> list[str]:
-    """Where the detections come from, and where their evaluation had another AP."""
+def _origin(detections: Path, described: Mapping[str, Any]) -> str:
+    """Where the detections come from."""
     if not described:
-        return [f"detections {Path(*detections.parts[-2:])}"]
-    weights, versions = described.get("weights"), described.get("versions")
-    parts = [f"protocol {described.get('protocol')}"]
-    if isinstance(weights, dict):
-        parts.append(f"weights {weights.get('file')}, sha256 {str(weights.get('sha256'))[:12]}")
-    if isinstance(versions, dict):
-        parts.append(f"facedet {versions.get('facedet')}")
-    lines = [", ".join(parts)]
-    before = {name: described.get(f"wider/{name}") for name in aps}
-    known = {name: value for name, value in before.items() if isinstance(value, float)}
-    if any(abs(value - aps[name]) > 1e-4 for name, value in known.items()):
-        values = ", ".join(f"{name} {value:.4f}" for name, value in known.items())
-        lines.append(f"metrics.json has another AP: {values} on {described.get('images')} pictures")
-    return lines
-
-
-def _tables(
-    records: Sequence[Record],
-    verdicts: Verdicts,
-    subsets: tuple[tuple[str, ...], int],
-    operation: tuple[float, str],
-) -> tuple[dict[str, report.Table], list[str]]:
-    """All tables by name, in the order of the page, and the sentences above them."""
-    (names, subset), (score, chosen) = subsets, operation
-    ap = verdicts.ap(subset)
-    errors = price_errors(verdicts, subset, score)
-    heights, *others = report.tables_of_recall(verdicts, records, subset, score)
-    tables = [
-        report.table_of_subsets(verdicts, names),
-        report.table_of_operation(verdicts, names, score, chosen),
-        report.table_of_errors(errors, ap),
-        *(heights, *others),
-        report.table_of_dropping(verdicts, names, subset),
-        report.table_of_images(verdicts.image_aps(subset)),
-    ]
-    lowest = verdicts.scores.min().item() if len(verdicts.scores) else 0.0
-    findings = report.headline(names[subset], ap, errors, heights, lowest)
-    return {table.name: table for table in tables}, findings
+        return f"detections {Path(*detections.parts[-2:])}"
+    weights, versions = (described.get(key) or {} for key in ("weights", "versions"))
+    return (
+        f"protocol {described.get('protocol')}, weights {weights.get('file')}, sha256 "
+        f"{str(weights.get('sha256'))[:12]}, facedet {versions.get('facedet')}"
+    )
 
 
 def save(output: Path, one: Diagnosis, worst: int) -> list[str]:
@@ -208,55 +148,42 @@ def save(output: Path, one: Diagnosis, worst: int) -> list[str]:
 
     Returns:
         Notes on pictures that are not on the sheet.
+
+    Raises:
+        FacedetError: a file cannot be written, or a picture of the sheet cannot be read.
     """
     for table in one.tables.values():
         with replacing_table(output / f"{table.name}.csv") as rows:
-            rows.writerow(table.header)
-            rows.writerows(table.rows)
-    values, faces = one.verdicts.image_aps(one.subset), one.verdicts.image_faces(one.subset)
+            rows.writerows([table.header, *table.rows])
+    values, faces = one.verdicts.image_aps(one.subset)
     with replacing_table(output / "image_ap.csv", errors="backslashreplace") as rows:
         rows.writerow(["name", "faces", "AP"])
         for record, number, value in zip(one.records, faces, values, strict=True):
             rows.writerow([record.name, number, f"{value:.6f}" if number else ""])
+    with replacing(output / "report.md") as aside:
+        links = "\n![the tables as bars](diagnosis.png)\n![AP of images](image_ap.png)\n"
+        aside.write_text(one.page + links, encoding="utf-8")
     caption = "\n".join([one.title, *one.made_with])
     plots.plot_diagnosis(output / "diagnosis.png", one.tables, caption)
     plots.plot_image_aps(output / "image_ap.png", values, caption)
-    pictures = {"diagnosis.png": "the tables as bars", "image_ap.png": "AP of single images"}
-    notes = _draw_worst(output / "worst.jpg", one, values, faces, worst)
-    if is_drawn(output / "worst.jpg"):
-        pictures["worst.jpg"] = "the images of lowest AP; green: found, red: missed, yellow: false"
-    with replacing(output / "report.md") as aside:
-        links = "".join(f"\n![{note}]({name})\n" for name, note in pictures.items())
-        aside.write_text(one.page + links, encoding="utf-8")
-    return notes
-
-
-def _draw_worst(
-    path: Path, one: Diagnosis, values: np.ndarray, faces: np.ndarray, count: int
-) -> list[str]:
-    """Draws the pictures of lowest AP, those with more faces first; notes what is not there."""
+    # The lowest AP first, of equal ones that of more faces.
     order = sorted(faces.nonzero()[0].tolist(), key=lambda place: (values[place], -faces[place]))
     there = [place for place in order if one.records[place].path.is_file()]
-    notes = []
-    if len(there) < len(order):
-        missing = f"{len(order) - len(there):,} of {len(order):,} pictures are not on disk"
-        notes.append(f"{missing}: {'the sheet is of the others' if there else 'there is no sheet'}")
-    drawn: list[np.ndarray] = []
-    for place in there:
-        record = one.records[place]
-        try:
-            rgb = read_rgb(record.path, record.upright)
-        except FacedetError as error:
-            notes.append(f"not on the sheet: {error}")
-            continue
-        caption = f"AP {values[place]:.2f}, {faces[place]:,} faces  {record.name}"
-        rows = one.found.get(record.name, np.zeros((0, 5)))
-        judged = one.verdicts.picture(place, one.subset, one.score)
-        drawn.append(plots.draw_verdicts(rgb, record, rows, judged, caption))
-        if len(drawn) == count:
-            break
-    if drawn:
-        save_picture(path, sheet(drawn, columns=3, cell=plots.CELL))
-    elif is_drawn(path):  # an earlier report's
-        path.unlink()
-    return notes
+    if there:
+        shown = there[:worst]
+        records = [_of_subset(one.records[place], one.subset) for place in shown]
+        captions = [
+            f"AP {values[place]:.2f}, {faces[place]:,} faces  {one.records[place].name}"
+            for place in shown
+        ]
+        path = output / "worst.jpg"
+        save_sheet(path, records, one.found, one.score, captions, columns=3, cell=640)
+    if len(there) == len(order):
+        return []
+    fate = "the sheet worst.jpg is of the others" if there else "there is no sheet worst.jpg"
+    return [f"{len(order) - len(there):,} of {len(order):,} pictures are not on disk: {fate}"]
+
+
+def _of_subset(record: Record, subset: int) -> Record:
+    """The record, of whose faces only those of a subset can be missed."""
+    return record._replace(tags={"subsets": record.tags["subsets"][:, [subset]]})
