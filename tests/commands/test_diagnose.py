@@ -91,7 +91,7 @@ def test_files_of_the_report(cli, data, found, tmp_path):
     text = (out / "report.md").read_text().split("\n![", 1)[0]
     assert result.out == f"{text}\nthe report: {out / 'report.md'}\n"
     # 2 · 4 / (5 + 8) at 0.3 is the best F1: the last box is no face.
-    assert "\noperating score 0.3 (best F1 on hard faces)" in text
+    assert "\noperating score 0.3, of the best F1 on hard faces" in text
     values = {row["name"]: (row["faces"], float(row["AP"])) for row in rows(out / "image_ap.csv")}
     # In the second picture the false box comes first: 1/2 of the faces at precision 1/2.
     assert values == {

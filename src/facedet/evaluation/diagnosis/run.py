@@ -90,29 +90,32 @@ def diagnose(
     verdicts = judge_records(records, found, iou, quirk)
     if not verdicts.in_subset[:, place].any():
         raise FacedetError(f"{data}: none of the {len(records):,} pictures has a {name} face")
-    odd = verdicts.scores[(verdicts.scores < 0) | (verdicts.scores > 1)]
-    if len(odd):
-        # Neither a threshold in 0 … 1 nor a single picture's AP suits them.
-        hint = "; ".join([f"{detections}: a score is {odd[0]:g}, expected 0 to 1", *notes])
-        raise FacedetError(hint)
-    chosen = "asked for" if score is not None else f"best F1 on {name} faces"
-    score = verdicts.best_f1_score(place) if score is None else score
-    tables = report.make_tables(verdicts, records, names, place, score)
     rounding = "rounded as by the official toolbox" if quirk else "not rounded"
     made_with = [
         _origin(detections, described),
         f"{len(records):,} of {len(truth):,} pictures, {len(verdicts.scores):,} detections, "
         f"IoU {iou:g} ({rounding}); counted are the {name} faces, others are ignored",
-        f"operating score {score:.4g} ({chosen})",
     ]
-    if len(verdicts.scores) and (lowest := verdicts.scores.min().item()) > _CUT:
-        made_with.append(
-            f"no detection has a score below {lowest:.3g}: the files were cut there, and an AP "
-            "needs scores down to 0.02 or lower"
-        )
+    if score is None:
+        score = verdicts.best_f1_score(place)
+        made_with.append(f"operating score {score:.4g}, of the best F1 on {name} faces")
+    made_with += _check_scores(verdicts.scores.numpy(), [str(detections), *notes])
+    tables = {t.name: t for t in report.make_tables(verdicts, records, names, place, score)}
     title = f"Why the AP on {name} faces is {verdicts.ap(place):.4f}"
-    by_name = {table.name: table for table in tables}
-    return Diagnosis(records, found, place, score, verdicts, by_name, title, made_with, notes)
+    return Diagnosis(records, found, place, score, verdicts, tables, title, made_with, notes)
+
+
+def _check_scores(scores: np.ndarray, where: list[str]) -> list[str]:
+    """Refuses scores that no threshold in 0 … 1 suits; notes where low ones were cut off."""
+    odd = scores[(scores < 0) | (scores > 1)]
+    if len(odd):
+        raise FacedetError(f"{'; '.join(where)}: a score is {odd[0]:g}, expected 0 to 1")
+    if not len(scores) or scores.min() <= _CUT:
+        return []
+    return [
+        f"no detection has a score below {scores.min():.3g}: the files were cut there, and an AP "
+        "needs scores down to 0.02 or lower"
+    ]
 
 
 def _read_truth(data: Path, split: str, lists: Path | None) -> list[Record]:
