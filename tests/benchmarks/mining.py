@@ -1,8 +1,7 @@
 """What hard image mining adds to a training step, as a share of the step.
 
-Added are: the weakest positive of each image, which the criterion finds in every training; its
-storage until the epoch's end; and then, once for all images, the table's new scores and the drawing
-of the next epoch. Each is timed by itself, for it is far below the spread of a step's time.
+Each part is timed by itself, for it is far below the spread of a step's time: the weakest positive
+of each image, its storage, and once an epoch the table's new scores and the next drawing.
 
     python tests/benchmarks/mining.py --preset extd_fpn_32_prelu
 """

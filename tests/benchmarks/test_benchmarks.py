@@ -10,34 +10,13 @@ from skimage import data as pictures
 from torch import nn
 
 from benchmarks import memory, mining, pipeline, training
-from benchmarks.training import LADDER, OURS, PLAIN, Loop, batches, make_step, noise_batch
+from benchmarks.training import OURS, PLAIN, batches, noise_batch
 from facedet.config import build, compose
 from facedet.models.depthwise import DepthwiseConv2d
 from facedet.models.scalar_prelu import ScalarPReLU
 from facedet.structures import Record
 
 SMALL = ("--preset", "extd_ssd_32_relu", "--size", "64", "--batch", "2", "--runs", "1")
-
-
-@pytest.fixture(scope="module")
-def config():
-    return compose("network", ["preset=extd_ssd_32_prelu"])
-
-
-@pytest.fixture
-def restored():
-    """The scripts set threads for their own process."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
-def test_each_loop_does_one_thing_more():
-    loops = list(LADDER.values())
-    assert [sum(loop) for loop in loops] == list(range(len(Loop._fields) + 1))
-    assert (loops[0], loops[-1]) == (PLAIN, OURS)
-    for before, after in zip(loops, loops[1:], strict=False):
-        assert all(one <= other for one, other in zip(before, after, strict=True))
 
 
 def test_both_ways_make_the_same_crops(tmp_path):
@@ -57,20 +36,8 @@ def test_both_ways_make_the_same_crops(tmp_path):
             assert torch.equal(one.ignore, other.ignore)
 
 
-@pytest.mark.parametrize("loop", [PLAIN, OURS])
-def test_a_loop_learns(config, loop):
-    torch.manual_seed(0)
-    net = build(config.model.net)
-    kinds = [type(module) for module in net.modules()]
-    before = {name: one.clone() for name, one in net.state_dict().items()}
-    make_step(net, build(config.criterion), lambda: noise_batch(64, 2), loop)()
-    assert [type(module) for module in net.modules()] == kinds
-    if loop.own_gradients:  # the others train a copy
-        assert any(not torch.equal(one, before[name]) for name, one in net.state_dict().items())
-
-
-def test_the_plain_loop_has_the_library_s_layers_and_the_same_weights(config):
-    net = build(config.model.net)
+def test_the_plain_loop_has_the_library_s_layers_and_the_same_weights():
+    net = build(compose("network", ["preset=extd_ssd_32_prelu"]).model.net)
     images, _ = noise_batch(64, 1)
     with torch.no_grad():
         expected = net.eval()(images).logits
@@ -82,16 +49,16 @@ def test_the_plain_loop_has_the_library_s_layers_and_the_same_weights(config):
 
 
 @pytest.mark.slow
-def test_the_scripts_run(wider, weights, capsys, monkeypatch, restored):
+def test_the_scripts_run(wider, weights, capsys, monkeypatch):
     monkeypatch.setattr(training, "LADDER", {"plain": PLAIN, "ours": OURS})
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)  # this process keeps its own
 
     def run(script, *words):
         script.main([str(word) for word in words])
         return json.loads(capsys.readouterr().out)
 
     found = run(pipeline, "--data", wider, "--size", 96, "--images", 6)
-    quotient = found["images_per_second"] / found["whole_images_per_second"]
-    assert found["speedup"] == pytest.approx(quotient)
+    assert found["speedup_low"] <= found["speedup"] <= found["speedup_high"]
     found = run(mining, *SMALL)
     share = found["added_per_step_seconds"] / found["step_seconds"]
     assert found["share"] == pytest.approx(share)

@@ -24,12 +24,11 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.pipeline import read_records
+from benchmarks.pipeline import crop_first, read_records
 from facedet.allocator import keep_freed_memory
 from facedet.config import build, compose
 from facedet.data.augmentation.pipeline import ExtdAugmentation
 from facedet.data.dataset import collate
-from facedet.data.images import read_rgb
 from facedet.models.depthwise import DepthwiseConv2d
 from facedet.models.scalar_prelu import ScalarPReLU
 from facedet.profiling.timing import compare, describe_machine
@@ -62,12 +61,12 @@ LADDER = {
 
 def noise_batch(size, batch):
     """Crops of noise, each with ten faces of a sixteenth to a quarter of its side."""
-    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
     samples = []
     for index in range(batch):
-        image = torch.randint(0, 256, (3, size, size), generator=generator, dtype=torch.uint8)
-        sides = size * (1 / 16 + 3 / 16 * torch.rand(10, 1, generator=generator))
-        corners = (size - sides) * torch.rand(10, 2, generator=generator)
+        image = torch.randint(0, 256, (3, size, size), dtype=torch.uint8)
+        sides = size * (1 / 16 + 3 / 16 * torch.rand(10, 1))
+        corners = (size - sides) * torch.rand(10, 2)
         boxes = torch.cat([corners, corners + sides], dim=1)
         samples.append((image, _target(boxes, torch.zeros(10, dtype=torch.bool), index, size)))
     return collate(samples)
@@ -76,21 +75,14 @@ def noise_batch(size, batch):
 def batches(records, draws, size, batch, crops_first=True):
     """EXTD's training crops of (record, seed) draws, cut first or, the same ones, resized first."""
     augmentation = ExtdAugmentation(size)
-
-    def augmented(number):
-        index, seed = draws[number]
-        record = records[index]
-        return augmentation(
-            read_rgb(record.path, record.upright), record.boxes, record.ignore, seed
-        )
-
+    pairs = [(records[index], seed) for index, seed in draws]
     # The slow way repeats draws: all are made with the first batch, which warms up.
-    made = [] if crops_first else [augmented(number)[2:] for number in range(len(draws))]
+    made = [] if crops_first else [crop_first(augmentation, *pair)[2:] for pair in pairs]
 
     def sample(number):
-        record = records[draws[number][0]]
+        record, seed = pairs[number]
         if crops_first:
-            image, boxes, rows, _ = augmented(number)
+            image, boxes, rows, _ = crop_first(augmentation, record, seed)
         else:
             rows, applied = made[number]
             image, boxes = whole_resize(record.path, record.boxes, applied, size)
@@ -135,11 +127,9 @@ def use_library_layers(module):
             prelu.weight = child.weight
             setattr(module, name, prelu)
         elif isinstance(child, DepthwiseConv2d):
-            channels, bias = child.in_channels, child.bias is not None
-            library = nn.Conv2d(
-                channels, channels, child.kernel_size[0], child.stride[0], int(child.padding[0]),
-                groups=channels, bias=bias,
-            )  # fmt: skip
+            sizes = child.kernel_size[0], child.stride[0], int(child.padding[0])
+            n, bias = child.in_channels, child.bias is not None
+            library = nn.Conv2d(n, n, *sizes, groups=n, bias=bias)
             library.load_state_dict(child.state_dict())
             setattr(module, name, library)
         else:
@@ -157,12 +147,11 @@ def measure_training(net, criterion, records, size=320, batch=8, runs=8):
     draws = [(int(rng.integers(len(records))), int(rng.integers(2**32))) for _ in range(crops)]
     shared = (net, criterion, records, draws, size, batch)
     plain, *others = LADDER
-    rows, plain_seconds = [], []
+    rows, plain_seconds, before = [], [], 1.0
     for name in others:
         with stepping(*shared, PLAIN) as plain_step, stepping(*shared, LADDER[name]) as step:
             compared = compare(plain_step, step, runs, WARMUP)
         plain_seconds.append(compared.a.median)
-        before = rows[-1]["to_plain"] if rows else 1.0
         rows.append(
             {
                 "loop": name,
@@ -173,6 +162,7 @@ def measure_training(net, criterion, records, size=320, batch=8, runs=8):
                 "to_before": compared.ratio / before,
             }
         )
+        before = compared.ratio
     first = {"loop": plain, "images_per_second": batch / statistics.median(plain_seconds)}
     return {"size": size, "batch": batch, "loops": [first, *rows]}
 
@@ -207,14 +197,13 @@ def _serve(pipe, threads, net, criterion, records, draws, size, batch, loop):
         keep_freed_memory()
     crops = batches(records, draws, size, batch, loop.crops_first)
     step = make_step(net, criterion, lambda: next(crops), loop)
-    pipe.send(True)
-    while True:
-        try:
+    try:
+        while True:
+            pipe.send(True)
             pipe.recv()
-        except EOFError:
-            return
-        step()
-        pipe.send(True)
+            step()
+    except EOFError:
+        return
 
 
 def main(words=None):

@@ -39,18 +39,10 @@ def picture_digest(records: Sequence[Record]) -> str:
 def provenance(
     config: DictConfig, weights: Weights, records: Sequence[Record], device: str
 ) -> dict[str, Any]:
-    """What the detections of a run depend on, for its metrics.json.
+    """What the detections of a run of `facedet evaluate` depend on, for its metrics.json.
 
-    Args:
-        config: of `facedet evaluate`.
-        weights: read from `config.weights`.
-        records: of the pictures.
-        device: that the network runs on.
-
-    Returns:
-        "weights" (where they come from, with the file's SHA-256 and place), "network" (its config,
-        from which its cost can be counted without the file), "settings" of the protocol,
-        "pictures_sha256", "limit", "folded" and "device".
+    "weights" says where they come from, with the file's SHA-256 and place; from "network", its
+    config, its cost can be counted without the file; "settings" are the protocol's.
     """
     path = Path(str(config.weights)).expanduser()
     place = str(path.resolve()) if path.is_file() else str(config.weights)

@@ -142,7 +142,7 @@ def read_records(config: DictConfig, benchmark: Benchmark) -> tuple[list[Record]
 
     Raises:
         FacedetError: there are none, or they cannot be scored.
-        UsageError: `limit` is no number of pictures.
+        UsageError: `limit` is below 1.
     """
     limit = config.limit  # null: all
     if limit is not None and limit < 1:

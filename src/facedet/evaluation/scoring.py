@@ -63,11 +63,7 @@ class Scored(NamedTuple):
 
 
 def find_protocol(name: str, config_dir: Path | None = None) -> DictConfig:
-    """The protocol of conf/protocol/NAME.yaml.
-
-    Args:
-        name: of the protocol.
-        config_dir: a folder with protocol/NAME.yaml of somebody's own.
+    """The protocol of conf/protocol/NAME.yaml, or of one's own in `config_dir`.
 
     Raises:
         UsageError: there is no such one; says the nearest.
@@ -130,17 +126,9 @@ def score_records(
     found: Mapping[str, np.ndarray],
     options: Mapping[str, Any] | None = None,
 ) -> Scored:
-    """Scores detections; a record without an entry in `found` has none.
+    """Scores detections, by record name, with the protocol's metric.
 
-    Args:
-        protocol: its metric is built.
-        benchmark: of the protocol.
-        records: annotated pictures.
-        found: by record name, as the benchmark reads them.
-        options: arguments of the metric in the place of the protocol's.
-
-    Returns:
-        A report with the numbers, and what they were computed from and with.
+    A record without an entry in `found` has no detections; `options` as for `score_files`.
     """
     arguments = benchmark.metric_arguments(records) | dict(options or {})
     metric = build(protocol.metric, **arguments)
@@ -154,11 +142,7 @@ def score_records(
         "detections": metric.detections,
         "protocol": protocol.name,
         **metric.settings(),
-        "versions": {
-            "facedet": __version__,
-            "torch": torch.__version__,
-            "opencv": cv2.__version__,
-        },
+        "versions": {"facedet": __version__, "torch": torch.__version__, "opencv": cv2.__version__},
     }
     return Scored(benchmark, metric, report)
 
@@ -175,10 +159,10 @@ def match_pictures(
 
     Args:
         benchmark: of the files.
-        records: all annotated pictures.
-        found: detections by record name.
-        detections: where they were read.
-        truth: where the records were read.
+        records: all annotated pictures, as read from `truth`.
+        found: by record name, as read from `detections`.
+        detections: a path.
+        truth: another.
         only_present: leave out pictures without detections.
 
     Raises:
@@ -208,8 +192,7 @@ def column_hint(
     Args:
         records: annotated pictures.
         found: their detections as read, [N, 5] as x, y, w, h, score.
-        expected: order of the columns in the file, one of "x y w h score" and
-            "score x1 y1 x2 y2".
+        expected: order of the columns in the file, as of `Benchmark.columns`.
     """
     shown = [one for one in records if len(one.boxes) and len(found[one.name])][:_JUDGED]
     if not shown or found[shown[0].name].shape[1] != 5:  # ellipses
