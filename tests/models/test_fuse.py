@@ -44,21 +44,6 @@ def test_enlarging_is_the_releases_transposed_convolution(size):
     torch.testing.assert_close(gradient, expected_gradient)
 
 
-def test_the_enlarged_map_comes_first():
-    neck = silent(reduce=False)
-    neck.conv5_256.bias.data[3] = 16.0
-    neck.conv4_256.bias.data[3] = 5.0
-    # Output 0 reads channel 3, output 1 channel 256 + 3, in the middle of the 3x3 kernels.
-    neck.conv4_fuse_final.weight.data[0, 3, 1, 1] = 1.0
-    neck.conv4_fuse_final.weight.data[1, 256 + 3, 1, 1] = 1.0
-    (fused,) = neck([torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 2, 2)])
-    # Constant 16 between zeros: 3/4 of it at the border, 9/16 in the corners.
-    border, inside = [9.0, 12.0, 12.0, 9.0], [12.0, 16.0, 16.0, 12.0]
-    assert fused[0, 0].tolist() == [border, inside, inside, border]
-    assert fused[0, 1].unique().tolist() == [5.0]
-    assert not fused[0, 2:].any()
-
-
 def test_the_paper_s_order_of_operations():
     neck = Fuse((6, 7), (8, 16))
     for value in neck.parameters():

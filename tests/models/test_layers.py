@@ -68,14 +68,6 @@ def test_the_input_is_added_at_stride_one(stride):
     assert torch.equal(block(x), expected)
 
 
-def test_expansion():
-    block = InvertedResidual(4, 3, 1, "relu")
-    assert block.expand.conv.weight.shape == (12, 4, 1, 1)
-    assert block.depthwise.conv.weight.shape == (12, 1, 3, 3)
-    assert block.depthwise.conv.bias.shape == (12,)
-    assert block.project.conv.weight.shape == (4, 12, 1, 1)
-
-
 @pytest.mark.parametrize(("stride", "out"), [(1, 6), (2, 6), (2, 4)])
 def test_other_channels_or_sizes_are_not_added_to(stride, out):
     block = InvertedResidual(4, 2, stride, "relu", out_channels=out, bias=False).eval()

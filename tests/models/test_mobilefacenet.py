@@ -1,7 +1,5 @@
 """MobileFaceNet as a backbone: the table of its paper, the layers behind, sizes and weights."""
 
-import math
-
 import pytest
 import torch
 
@@ -57,11 +55,3 @@ def test_each_map_is_made_of_the_one_before(net):
         for part, expected in zip((*net.body, *net.further), maps, strict=True):
             x = part(x)
             assert torch.equal(x, expected)
-
-
-def test_new_weights_are_xavier_s(net):
-    # 128 and 512 channels: |w| up to sqrt(6 / 640). Depthwise: fans of 9 and 512 * 9.
-    block = net.body[2][0]
-    for part, fans in ((block.expand, 640), (block.depthwise, 9 + 512 * 9)):
-        largest = part.conv.weight.abs().max().item()
-        assert largest == pytest.approx(math.sqrt(6 / fans), rel=0.01)

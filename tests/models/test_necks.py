@@ -39,13 +39,6 @@ def test_enlarged_by_hand():
     assert last is coarse
 
 
-def test_relu_comes_before_the_addition():
-    coarse = torch.full((1, 1, 1, 1), -3.0)
-    fine = torch.full((1, 1, 2, 2), -1.0)
-    # relu(-3) + -1: a negative fine map stays negative.
-    assert neutral()([fine, coarse])[0].flatten().tolist() == [-1.0] * 4
-
-
 def test_sums_go_on_downwards():
     maps = [
         torch.full((1, 1, 4, 4), 1.0),

@@ -24,10 +24,6 @@ def random_head(kind, *arguments, **options):
     return head
 
 
-def parameters(module):
-    return sum(value.numel() for value in module.parameters())
-
-
 def release_order(score):
     """Scores [B, 2 K, H, W] in the release's order, all backgrounds first, to [B, H * W * K, 2]."""
     batch, channels, height, width = score.shape
@@ -121,26 +117,6 @@ def test_one_anchor_is_not_dilated():
     maps = [noise(2, 4, 5, 3)]
     for ours, theirs in zip(dilated(maps), plain(maps), strict=True):
         torch.testing.assert_close(ours, theirs)
-
-
-@pytest.mark.parametrize("kind", HEADS)
-def test_levels_of_different_widths_come_one_after_another(kind):
-    head = random_head(kind, [4, 8, 8], [2, 2, 2])
-    maps = [noise(2, 4, 4, 6), noise(2, 8, 2, 3), noise(2, 8, 1, 2)]
-    logits, deltas = head(maps)
-    # 2 * (24 + 6 + 2)
-    assert (logits.shape, deltas.shape) == ((2, 64, 2), (2, 64, 4))
-    alone = [level(x) for level, x in zip(head.levels, maps, strict=True)]
-    assert torch.equal(logits, torch.cat([one[0] for one in alone], dim=1))
-    assert torch.equal(deltas, torch.cat([one[1] for one in alone], dim=1))
-
-
-def test_parameters():
-    # 3x3: 128 * 128 * 9 + 128; then 2 * 128 + 2 and 4 * 128 + 4 for each of three anchors.
-    assert parameters(DilatedHead([128], [3])) == 147_584 + 3 * (258 + 516)
-    # 512 * 128 * 9 + 128; 6 * 128 + 6 and 12 * 128 + 12.
-    assert parameters(PlainHead([512], [3])) == 589_952 + 774 + 1_548
-    assert parameters(PlainHead([128], [3])) == parameters(DilatedHead([128], [3]))
 
 
 @pytest.mark.parametrize("kind", HEADS)
