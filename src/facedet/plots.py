@@ -167,16 +167,12 @@ def plot_precision_recall(
 
 
 def plot_roc(
-    path: Path,
-    false_positives: np.ndarray,
-    rates: Mapping[str, np.ndarray],
-    limit: int,
-    title: str,
+    path: Path, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], limit: int, title: str
 ) -> None:
-    """Writes true positive rates [T], by curve, over false positives [T] up to `limit` as a PNG."""
+    """Writes curves of false positives [T] and true positive rates [T] up to `limit` as a PNG."""
     with _axes(path, (6, 5), title, "lower right") as axes:
-        for name, column in rates.items():
-            axes.plot(false_positives, column, label=name)
+        for name, points in curves.items():
+            axes.plot(*points, label=name)
         axes.set(
             xlabel="false positives", ylabel="true positive rate", xlim=(0, limit), ylim=(0, 1)
         )

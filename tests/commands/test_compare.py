@@ -90,6 +90,48 @@ def test_published_results_alone(published, capsys):
     assert len(table(capsys.readouterr().out)) == 4
 
 
+def test_fddb(own, tmp_path, capsys):
+    folder = tmp_path / "roc"
+    folder.mkdir()
+    (folder / "ADiscROC.txt").write_text("0.9 1500 0.1\n0.8 900 0.2\n0 0 1\n")
+    (folder / "B_DiscROC.txt").write_text("0.85 1999 0.1\n0.7 1000 0.2\n0.6 999 0.3\n")
+    np.savez(own / "curves.npz", threshold=[0.1, 0.2, 0.3], false_positives=[2500, 999, 3],
+             discrete=[0.95, 0.7, 0.1], precision=[0.1, 0.2, 0.9])  # fmt: skip
+    words = {"images": 2845, "similarity": 0.5, "ellipses": "masks", "protocol": "fddb"}
+    (own / "metrics.json").write_text(json.dumps(words))
+    assert call("--curves", folder, "--run", own, "--output", tmp_path / "out") == 0
+    assert table(capsys.readouterr().out) == [
+        ["method", "2,000 FP", "1,000 FP", "origin"],
+        ["A", "0.9000", "0.8000", ""],
+        ["mine", "0.7000", "0.7000", "own: fddb, 2,845 images"],
+        ["B", "0.8500", "0.6000", ""],
+    ]
+    for limit in (1000, 2000):
+        assert Image.open(tmp_path / "out" / f"roc_{limit}.png").size == (720, 600)
+    (own / "metrics.json").write_text(json.dumps(words | {"ellipses": "boxes"}))
+    with pytest.raises(UsageError, match=r"ellipses boxes \(mine\) / masks \(the published ones"):
+        call("--curves", folder, "--run", own)
+
+
+def test_precision_recall_files(own, tmp_path, capsys):
+    folder = tmp_path / "afw"
+    folder.mkdir()
+    # Precision 0.5 up to recall 0.8, in either order.
+    (folder / "Other.txt").write_text("0.5 0.8\n0.5 0.2\n")
+    np.savez(own / "curves.npz", threshold=[0.9], precision=[1.0], recall=[0.75])
+    (own / "metrics.json").write_text(json.dumps({"protocol": "afw", "images": 205}))
+    assert call("--curves", folder, "--run", own, "--output", tmp_path / "out") == 0
+    assert table(capsys.readouterr().out) == [
+        ["method", "AP", "origin"],
+        ["mine", "0.7500", "own: afw, 205 images"],
+        ["Other", "0.4000", ""],
+    ]
+    assert (tmp_path / "out" / "precision_recall_AP.png").is_file()
+    np.savez(own / "curves.npz", threshold=[0.9])
+    with pytest.raises(FacedetError, match="mine holds no curves on AFW or Pascal Faces"):
+        call("--curves", folder, "--run", own)
+
+
 def test_complaints(published, own, tmp_path):
     with pytest.raises(UsageError, match="A stands for two results"):
         call("--curves", published, "--run", f"A={own}")
@@ -98,7 +140,8 @@ def test_complaints(published, own, tmp_path):
     with pytest.raises(FacedetError, match="nowhere.metrics.json cannot be read"):
         call("--curves", published, "--run", tmp_path / "nowhere")
     np.savez(own / "curves.npz", threshold=[1.0])
-    with pytest.raises(FacedetError, match="mine holds no curves on WIDER FACE: .*easy_precision"):
+    message = "mine holds no curves on WIDER FACE val: .*easy_precision"
+    with pytest.raises(FacedetError, match=message):
         call("--curves", published, "--run", own)
 
 

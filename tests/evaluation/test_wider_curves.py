@@ -31,13 +31,13 @@ def test_one_method(tmp_path):
     write(tmp_path)
     (tmp_path / "readme.txt").write_text("no method")
     methods = read_wider_curves(tmp_path)
-    assert list(methods) == ["M"]
-    assert list(methods["M"]) == list(SUBSETS)
-    curve = methods["M"]["hard"]
+    assert list(methods) == ["A method"]
+    assert list(methods["A method"]) == list(SUBSETS)
+    curve = methods["A method"]["hard"]
     # Before the first detection the files have no precision.
     assert (curve.precision.tolist(), curve.recall.tolist()) == ([0, 0.75], [0, 0.5])
     assert curve.legend == "A method"
-    assert curve.ap == 0.375
+    assert curve.value == 0.375
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_published_values_to_every_digit():
     pytest.importorskip("h5py")
     methods = read_wider_curves(Path(SHARED) / "reference" / "wider_curves" / "val")
     values = {
-        curves["easy"].legend: tuple(round(curves[name].ap, 4) for name in SUBSETS)
-        for curves in methods.values()
+        method: tuple(round(curves[name].value, 4) for name in SUBSETS)
+        for method, curves in methods.items()
     }
     assert values == read_published()

@@ -1,4 +1,4 @@
-"""`facedet compare`: own results on WIDER FACE next to the published ones."""
+"""`facedet compare`: own results on a benchmark next to the published ones."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from pathlib import Path
 from facedet.commands.option_types import count
 from facedet.errors import UsageError
 
-HELP = """List own results on WIDER FACE next to published ones: a table of the AP on easy, medium
-and hard faces, best on hard faces first, and their precision-recall curves. Own results are output
-folders of `facedet score` and `facedet evaluate`; the published ones are curves in the official
-tools' layout, METHOD/wider_pr_info_*_SUBSET_val.mat. Own results whose network is known also get
-parameters (M) and multiply-adds (G, every use counted, 640 x 640 px).
+HELP = """List own results next to published ones: a table, best in the last column first, and
+their curves. Own results are output folders of `facedet score` and `facedet evaluate`; the
+published ones are in the folder --curves, whose files say which benchmark it is:
+  METHOD/wider_pr_info_*_SUBSET_val.mat  WIDER FACE: AP on easy, medium and hard faces
+  METHODDiscROC.txt                      FDDB, the official tool's: rates at 2,000 and 1,000 false
+                                         positives
+  METHOD.txt                             AFW or Pascal Faces: lines of precision and recall
+Own results whose network is known also get parameters (M) and multiply-adds (G, every use counted,
+640 x 640 px).
 Results that were not measured alike (protocol, scales, merging, pictures, rounding of the IoU) are
-refused; published ones are of all 3,226 pictures, and nothing is known of their scales."""
+refused; published ones are of all pictures, and nothing is known of their scales."""
 EXAMPLE = """examples:
   facedet compare --curves eval_tools/plot/baselines/val --run EXTD-64=outputs/extd64
   facedet compare --curves val --run A=outputs/a --run B=outputs/b --unlike --latency"""
@@ -49,17 +53,18 @@ def run(args: argparse.Namespace) -> int:
     from facedet.evaluation.provenance import describe
     from facedet.tables import pipe_table
 
-    methods = comparison.read_published(args.curves)
-    methods += [comparison.read_run(text, args.latency) for text in args.run]
-    differing = comparison.find_differences(methods)
+    benchmark = comparison.find_published(args.curves)
+    methods = comparison.read_published(benchmark, args.curves)
+    methods += [comparison.read_run(benchmark, text, args.latency) for text in args.run]
+    differing = comparison.find_differences(benchmark, methods)
     if differing and not args.unlike:
         raise UsageError(
             f"the results were not measured alike: {describe(differing)}; --unlike compares them "
             "all the same"
         )
-    methods.sort(key=lambda method: -method.curves["hard"].ap)
+    methods.sort(key=lambda method: -method.value)
     if args.output:
-        comparison.save_comparison(args.output, methods, args.best, differing)
+        comparison.save_comparison(args.output, benchmark, methods, args.best, differing)
     header, *rows = comparison.make_table(methods, differing, decimals=4)
     numbers = [False, *[True] * (len(header) - 2), False]
     print(*pipe_table(header, rows, numbers), sep="\n")

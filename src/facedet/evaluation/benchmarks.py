@@ -195,7 +195,8 @@ class Fddb(Benchmark):
         """Both rates over the false positives."""
         roc = metric.curves()
         rates = {"discrete": roc.discrete, "continuous": roc.continuous}
-        plot_roc(path, roc.false_positives, rates, max(metric.false_positives), title)
+        curves = {name: (roc.false_positives, rate) for name, rate in rates.items()}
+        plot_roc(path, curves, max(metric.false_positives), title)
 
 
 class RefinedVoc(Benchmark):

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 # What the published curves on WIDER FACE val were computed with, as far as it is known: the
 # official toolbox on all pictures. Test scales and merging were each author's own.
 PUBLISHED_WIDER = {"images": 3226, "iou": 0.5, "thresholds": 1000, "integer_quirk": True}
+# Likewise those on FDDB.
+PUBLISHED_FDDB = {"images": 2845, "similarity": 0.5, "ellipses": "masks"}
 
 # Keys of metrics.json, and of the protocol in its "settings", that two results must share.
-_MEASURED = ("protocol", "images", "pictures_sha256", "iou", "thresholds", "integer_quirk")
+_MEASURED = ("protocol", "images", "pictures_sha256", "iou", "thresholds", "integer_quirk",
+             "similarity", "ellipses", "rounds", "min_face")  # fmt: skip
 _DETECTED = ("scales", "merge", "postprocess", "pixel_budget", "on_large", "files")
 _DESCRIBED = 4  # differences in a message; more are counted
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from facedet.errors import FacedetError
+from facedet.evaluation.wider_curves import PublishedCurve
 from facedet.metrics.fddb import rate_below
 
 _ROC = "DiscROC"
@@ -40,6 +41,22 @@ def read_roc_curves(folder: Path, limits: tuple[int, ...]) -> dict[str, dict[str
         }
         for name, points in _read(folder, f"*{_ROC}.txt").items()
     }
+
+
+def read_precision_recall(folder: Path) -> dict[str, dict[str, PublishedCurve]]:
+    """Curves of other benchmarks: FOLDER/METHOD.txt, lines of precision and recall.
+
+    Returns:
+        By method, its curve as "AP".
+
+    Raises:
+        FacedetError: there is none, or a file holds something else.
+    """
+    curves = {}
+    for name, points in _read(folder, "*.txt").items():
+        precision, recall = points[points[:, 1].argsort(kind="stable"), :2].T
+        curves[name] = {"AP": PublishedCurve(name, precision, recall)}
+    return curves
 
 
 def _read(folder: Path, pattern: str) -> dict[str, np.ndarray]:

@@ -24,7 +24,7 @@ class PublishedCurve(NamedTuple):
     recall: np.ndarray  # [T] float64, not falling
 
     @property
-    def ap(self) -> float:
+    def value(self) -> float:
         """The average precision in [0, 1]."""
         return average_precision(*map(torch.from_numpy, (self.precision, self.recall))).item()
 
@@ -36,7 +36,7 @@ def read_wider_curves(folder: str | Path) -> dict[str, dict[str, PublishedCurve]
         folder: holds one folder per method.
 
     Returns:
-        By method (its folder's name, sorted) and subset (easy, medium, hard).
+        By method (its name in the official figures) and subset (easy, medium, hard).
 
     Raises:
         FacedetError: there is no method, a method lacks a subset or has it twice, or a file is
@@ -54,7 +54,7 @@ def read_wider_curves(folder: str | Path) -> dict[str, dict[str, PublishedCurve]
             methods[place.name][subset] = _read_curve(files[0])
     if not methods:
         raise FacedetError(f"{folder} holds no folder METHOD of published curves")
-    return methods
+    return {curves[SUBSETS[0]].legend or name: curves for name, curves in methods.items()}
 
 
 def _read_curve(path: Path) -> PublishedCurve:

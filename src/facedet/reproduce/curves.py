@@ -17,7 +17,7 @@ Methods = dict[str, dict[str, PublishedCurve]]
 
 def curves_table(run: Run) -> Outcome:
     """A: the AP of every published curve, to four digits."""
-    methods = read_methods(run.resources["curves"])
+    methods = read_wider_curves(run.resources["curves"])
     expected = {name: (_shown(one), "computed") for name, one in read_published().items()}
     values = {name: _shown(values_of(methods[name])) for name in expected if name in methods}
     return Outcome(values, _IMAGES, files=[_draw(run.folder, methods)], expected=expected)
@@ -25,7 +25,7 @@ def curves_table(run: Run) -> Outcome:
 
 def curves_compared(run: Run, hard: float, methods: Sequence[str]) -> Outcome:
     """S11: where a published AP on hard faces stands among the curves of `methods`."""
-    curves = read_methods(run.resources["curves"])
+    curves = read_wider_curves(run.resources["curves"])
     table = {name: values_of(one)[2] for name, one in curves.items()}
     values: dict[str, float | int | str] = {
         f"points above {name} on hard": 100 * (hard - table[name])
@@ -38,7 +38,7 @@ def curves_compared(run: Run, hard: float, methods: Sequence[str]) -> Outcome:
 
 def curves_drawing(run: Run) -> Outcome:
     """E10: the figure of precision over recall; own results join by `facedet compare`."""
-    methods = read_methods(run.resources["curves"])
+    methods = read_wider_curves(run.resources["curves"])
     drawn = f"{min(_DRAWN, len(methods))} of {len(methods)}"
     return Outcome({"curves drawn": drawn}, _IMAGES, files=[_draw(run.folder, methods)])
 
@@ -51,16 +51,8 @@ def fddb_rates(run: Run) -> Outcome:
 
 def values_of(curves: dict[str, PublishedCurve]) -> tuple[float, float, float]:
     """AP of one method on easy, medium and hard."""
-    easy, medium, hard = (curves[subset].ap for subset in SUBSETS)
+    easy, medium, hard = (curves[subset].value for subset in SUBSETS)
     return easy, medium, hard
-
-
-def read_methods(folder: Path) -> Methods:
-    """The methods by the name in the official figures."""
-    return {
-        curves[SUBSETS[0]].legend or folder: curves
-        for folder, curves in read_wider_curves(folder).items()
-    }
 
 
 def _draw(folder: Path, methods: Methods, subset: str = SUBSETS[-1]) -> str:

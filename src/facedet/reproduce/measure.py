@@ -11,11 +11,12 @@ from facedet.evaluation.application import evaluate_sweep
 from facedet.evaluation.contenders import contender_of_preset
 from facedet.evaluation.diagnosis.plots import SOLVED
 from facedet.evaluation.run import evaluate
+from facedet.evaluation.wider_curves import read_wider_curves
 from facedet.files import replacing_table
 from facedet.plots import Box, draw_boxes, save_picture
 from facedet.profiling.latency import measure_sizes, noise
 from facedet.reproduce.count import PARAMETERS, TRUE, costs
-from facedet.reproduce.curves import read_methods, values_of
+from facedet.reproduce.curves import values_of
 from facedet.reproduce.experiments import Outcome, Run
 
 _FACE = 0.5
@@ -61,7 +62,7 @@ def points_below(run: Run, methods: Sequence[str]) -> Outcome:
     # E4's evaluation: what it has found is not detected again.
     place = run.folder.parent / "E4" / "FPN-64"
     report = evaluate_weights(run.resources["wider"], run.resources["extd_64"], "wider", place)
-    curves = read_methods(run.resources["curves"])
+    curves = read_wider_curves(run.resources["curves"])
     values = {
         f"points below {name} on hard": 100 * (values_of(curves[name])[-1] - report["wider/hard"])
         for name in methods
