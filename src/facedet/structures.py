@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+# In place of an image's hardest positive where it has none: above every score.
+NO_POSITIVE = 2.0
 # Under this key a training checkpoint carries {"config": …, "data": …}.
 CHECKPOINT_KEY = "facedet"
 
@@ -67,4 +69,4 @@ class Losses(NamedTuple):
 
     classification: Tensor  # scalar
     box: Tensor  # scalar
-    hardest_positive: Tensor  # [B] lowest face score among an image's positive anchors (1: none)
+    hardest_positive: Tensor  # [B] lowest face score of an image's near anchors, or NO_POSITIVE

@@ -12,13 +12,15 @@ from facedet.criteria.matchers import CompensatingMatcher, TwoThresholdMatcher
 from facedet.criteria.miners import HardNegativeRatio
 from facedet.criteria.multibox import MultiBoxLoss
 from facedet.models.anchors import AnchorGenerator
-from facedet.structures import Predictions, Target
+from facedet.structures import NO_POSITIVE, Predictions, Target
 
 # One anchor on the face, five far away from it.
 ANCHORS = torch.tensor([[x, 0.0, x + 16, 16] for x in (0.0, 100, 200, 300, 400, 500)])
 # IoU with anchor 0: 12 * 12 / (256 + 256 - 144) = 0.39. Its code: (12 - 8) / (0.1 * 16) twice,
 # ln(16 / 16) / 0.2 twice: (2.5, 2.5, 0, 0).
 FACE = (4.0, 4, 20, 20)
+# IoU with anchor 0: 16 * 12 / (256 + 256 - 192) = 0.6.
+NEAR_FACE = (0.0, 4, 16, 20)
 
 
 def target(*boxes, ignore=None):
@@ -28,9 +30,9 @@ def target(*boxes, ignore=None):
     return Target(torch.tensor(boxes).reshape(-1, 4), ignored, subsets, 0, (640, 640))
 
 
-def criterion(minimum=0, box_weight=1.0, matcher=None):
-    miner = HardNegativeRatio(minimum=minimum)
-    return MultiBoxLoss(matcher or CompensatingMatcher(), miner, SsdBoxCoder(), box_weight)
+def criterion(minimum=0, box_weight=1.0, matcher=None, **settings):
+    miner, matcher = HardNegativeRatio(minimum=minimum), matcher or CompensatingMatcher()
+    return MultiBoxLoss(matcher, miner, SsdBoxCoder(), box_weight, **settings)
 
 
 def predict(logits=None, deltas=None, images=1):
@@ -48,7 +50,6 @@ def test_losses_by_hand():
     assert losses.box.item() == pytest.approx(4.0, rel=1e-5)
     # One positive and three negatives at score one half: 4 ln 2.
     assert losses.classification.item() == pytest.approx(4 * math.log(2))
-    assert losses.hardest_positive.tolist() == [0.5]
     # It tells which images are hard; nothing is learned from it.
     assert not losses.hardest_positive.requires_grad
 
@@ -105,7 +106,7 @@ def test_a_batch_without_any_face(minimum):
     assert losses.box.item() == 0.0
     # Divided by one; the minimum lets two negatives of each image count.
     assert losses.classification.item() == pytest.approx(2 * minimum * math.log(2))
-    assert losses.hardest_positive.tolist() == [1.0, 1.0]
+    assert losses.hardest_positive.tolist() == [NO_POSITIVE] * 2
     (losses.classification + losses.box).backward()
     assert predictions.deltas.grad.count_nonzero() == 0
     assert torch.isfinite(predictions.logits.grad).all()
@@ -113,10 +114,11 @@ def test_a_batch_without_any_face(minimum):
 
 
 def test_an_image_without_a_face_beside_one_with():
-    losses = criterion()(predict(images=2), [target(), target(FACE)])
-    assert losses.box.item() == pytest.approx(4.0, rel=1e-5)
+    losses = criterion()(predict(images=2), [target(), target(NEAR_FACE)])
+    # Off by 4 px in y alone.
+    assert losses.box.item() == pytest.approx(2.0, rel=1e-5)
     assert losses.classification.item() == pytest.approx(4 * math.log(2))
-    assert losses.hardest_positive.tolist() == [1.0, 0.5]
+    assert losses.hardest_positive.tolist() == [NO_POSITIVE, 0.5]
 
 
 def test_a_face_to_ignore_is_no_face():
@@ -149,16 +151,31 @@ def test_the_hardest_positive_is_the_least_certain_one():
     # Face logits ln 9 and ln(1/3): scores 0.9 and 0.25. Anchor 2 is no positive.
     logits[0, :3, 1] = torch.tensor([math.log(9), math.log(1 / 3), -9.0])
     logits[1, 0, 1] = math.log(9)
-    second = (104.0, 4, 120, 20)
-    losses = criterion()(predict(logits, images=2), [target(FACE, second), target(FACE)])
+    second = (100.0, 4, 116, 20)
+    targets = [target(NEAR_FACE, second), target(NEAR_FACE)]
+    losses = criterion()(predict(logits, images=2), targets)
     torch.testing.assert_close(losses.hardest_positive, torch.tensor([0.25, 0.9]))
+
+
+@pytest.mark.parametrize(
+    ("least", "expected"), [(0.5, 0.9), (0.6, 0.9), (0.3, 0.25), (0.0, 0.01), (0.61, NO_POSITIVE)]
+)
+def test_the_difficulty_is_that_of_anchors_well_on_their_face(least, expected):
+    # Positive are anchor 0 at IoU 0.6, anchor 1 at 0.39, and anchor 2, forced upon a face of
+    # 2 x 2 px inside it, at 4 / 256; their scores are 0.9, 0.25 and 0.01.
+    faces = target(NEAR_FACE, (104.0, 4, 120, 20), (200.0, 0, 202, 2))
+    logits = torch.zeros(1, 6, 2)
+    logits[0, :3, 1] = torch.tensor([math.log(9), math.log(1 / 3), math.log(1 / 99)])
+    loss = criterion(difficulty_iou=least)
+    assert loss.match(ANCHORS, faces).tolist() == [0, 1, 2, -1, -1, -1]
+    assert loss(predict(logits), [faces]).hardest_positive.item() == pytest.approx(expected)
 
 
 def test_order_of_the_images_does_not_matter():
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(2, 6, 2, generator=generator)
     deltas = torch.randn(2, 6, 4, generator=generator)
-    targets = [target(FACE), target((104.0, 4, 120, 20), (200.0, 0, 220, 18))]
+    targets = [target(NEAR_FACE), target((104.0, 4, 120, 20), (200.0, 0, 220, 18))]
     one = criterion()(predict(logits, deltas), targets)
     other = criterion()(predict(logits.flip(0), deltas.flip(0)), targets[::-1])
     torch.testing.assert_close(one.classification, other.classification)

@@ -12,7 +12,7 @@ from facedet.criteria.miners import OnlineHardExamples
 from facedet.criteria.sampled import SampledLoss
 from facedet.errors import UsageError
 from facedet.models.anchors import ThreeScaleAnchors
-from facedet.structures import Predictions, Target
+from facedet.structures import NO_POSITIVE, Predictions, Target
 
 # Six anchors of 16 px, far apart; coordinates are those of the first and the last pixel.
 ANCHORS = torch.tensor([[x, 0.0, x + 15, 15] for x in (0.0, 100, 200, 300, 400, 500)])
@@ -63,13 +63,13 @@ def test_an_image_without_any_face(levels):
     assert predictions.logits.grad[0, :, 1].count_nonzero() == parts * 256
     # Zero, not nothing: every parameter has its gradient on every rank.
     assert predictions.deltas.grad.count_nonzero() == 0
-    assert losses.hardest_positive.tolist() == [1.0]
+    assert losses.hardest_positive.tolist() == [NO_POSITIVE]
 
 
 def test_an_image_with_a_face_that_no_anchor_reaches():
     # 5 x 5 of 16 x 16 pixels: IoU 0.098.
     losses = criterion()(predict(), [target((2.0, 2, 6, 6))])
-    assert (losses.box.item(), losses.hardest_positive.tolist()) == (0.0, [1.0])
+    assert (losses.box.item(), losses.hardest_positive.tolist()) == (0.0, [NO_POSITIVE])
     assert losses.classification.item() == pytest.approx(math.log(2))
 
 
@@ -186,8 +186,18 @@ def test_a_face_to_ignore_is_neither_found_nor_a_false_alarm():
 
 def test_only_faces_to_ignore():
     losses = criterion()(predict(), [target(FACE, ignore=[True])])
-    assert (losses.box.item(), losses.hardest_positive.tolist()) == (0.0, [1.0])
+    assert (losses.box.item(), losses.hardest_positive.tolist()) == (0.0, [NO_POSITIVE])
     assert losses.classification.item() == pytest.approx(math.log(2))
+
+
+def test_the_difficulty_counts_whole_pixels():
+    # 8 of 16 rows: IoU 0.5; without counting whole pixels it were 7 * 15 / (15 * 15) = 0.47.
+    half = target((0.0, 0, 15, 7))
+    assert criterion()(predict([[0.25, *[0.5] * 5]]), [half]).hardest_positive.item() == 0.25
+    # Where the matcher is looser than the difficulty, its other positives do not count.
+    loose = criterion(matcher=TwoThresholdMatcher(positive=0.3))
+    losses = loose(predict([[0.75, 0.25, *[0.5] * 4]]), [target(FACE, HALF)])
+    assert losses.hardest_positive.item() == pytest.approx(0.75)
 
 
 # Levels and batches
@@ -302,5 +312,5 @@ def test_targets_and_sampling_of_the_release(golden, case):
     # The worst positive anchor; the release flags images as easy from 0.85 on.
     wpas = float(stored["wpas"])
     hardest = losses.hardest_positive.item()
-    assert hardest == pytest.approx(wpas if wpas >= 0 else 1.0, rel=1e-5)
+    assert hardest == pytest.approx(wpas if wpas >= 0 else NO_POSITIVE, rel=1e-5)
     assert (hardest >= 0.85) == (float(stored["flag_prob"]) == 0.7)

@@ -6,7 +6,7 @@ import torch
 
 from facedet.data.difficulty import DifficultyRule, DifficultyTable, fingerprint
 from facedet.errors import FacedetError, UsageError
-from facedet.structures import Record
+from facedet.structures import NO_POSITIVE, Record
 
 NAN = float("nan")
 
@@ -22,6 +22,12 @@ def record(given, visits):
     return given.record(torch.tensor(entries, dtype=torch.long), torch.tensor(scores))
 
 
+def counts_of(**given):
+    """The counts of an epoch, those not given being 0."""
+    names = ("visited", "easy", "no_positive", "became_easy", "became_hard")
+    return dict.fromkeys(names, 0) | given
+
+
 def test_nothing_is_easy_before_it_was_seen():
     given = table()
     assert len(given) == 5
@@ -32,12 +38,26 @@ def test_nothing_is_easy_before_it_was_seen():
 
 
 def test_the_rule_by_hand():
-    # Easy from 0.85 on, itself included; 1 is the score of an image without positive anchors.
+    # Easy from 0.85 on, itself included.
     given = table()
     counts = record(given, {0: 0.85, 1: 0.8499, 2: 1.0, 3: 0.0})
     assert given.easy.tolist() == [True, False, True, False, False]
-    assert counts == {"visited": 4, "easy": 2, "became_easy": 2, "became_hard": 0}
+    assert counts == counts_of(visited=4, easy=2, became_easy=2)
     assert given.scores[4].isnan()
+
+
+def test_an_image_without_a_positive_is_left_out_like_an_easy_one_but_counted_apart():
+    given = table(6)
+    record(given, {0: 0.9, 1: 0.9, 2: 0.1})
+    counts = record(given, {0: NO_POSITIVE, 2: NO_POSITIVE, 3: NO_POSITIVE, 4: 0.95})
+    assert given.easy.tolist() == [True, True, True, True, True, False]
+    # Easy by a score are 1 and 4, and only 4 became so.
+    assert counts == counts_of(visited=4, easy=2, no_positive=3, became_easy=1)
+    assert given.histogram(2).tolist() == [0, 2]
+    assert [entry for entry, _ in given.hardest(9)] == [1, 4]
+    # A later crop that shows a face decides again.
+    counts = record(given, {0: 0.1, 3: 0.9})
+    assert counts == counts_of(visited=2, easy=3, no_positive=1, became_hard=1)
 
 
 def test_refresh_goes_by_the_latest_visit():
@@ -46,7 +66,7 @@ def test_refresh_goes_by_the_latest_visit():
     # 0 becomes hard, 2 easy; 1 was left out and keeps its flag and score.
     counts = record(given, {0: 0.5, 2: 0.95, 3: 0.2})
     assert given.easy.tolist() == [False, True, True, False, False]
-    assert counts == {"visited": 3, "easy": 2, "became_easy": 1, "became_hard": 1}
+    assert counts == counts_of(visited=3, easy=2, became_easy=1, became_hard=1)
     torch.testing.assert_close(
         given.scores, torch.tensor([0.5, 0.9, 0.95, 0.2, NAN]), equal_nan=True
     )
@@ -57,7 +77,7 @@ def test_sticky_never_takes_a_flag_back():
     record(given, {0: 0.9, 1: 0.3})
     counts = record(given, {0: 0.1, 1: 0.9})
     assert given.easy.tolist() == [True, True, False, False, False]
-    assert counts == {"visited": 2, "easy": 2, "became_easy": 1, "became_hard": 0}
+    assert counts == counts_of(visited=2, easy=2, became_easy=1)
     assert given.scores[0] == pytest.approx(0.1)
 
 
@@ -72,7 +92,7 @@ def test_the_worst_of_several_visits_counts():
 def test_an_epoch_without_visits_changes_nothing():
     given = table()
     record(given, {0: 0.9})
-    assert record(given, {}) == {"visited": 0, "easy": 1, "became_easy": 0, "became_hard": 0}
+    assert record(given, {}) == counts_of(easy=1)
     assert given.easy.tolist() == [True, False, False, False, False]
 
 

@@ -27,7 +27,7 @@ _BINS = 20
 _NUM_SHEET = 12  # pictures on the sheet
 _NUM_TABLE = 24  # pictures in a logger's table
 _SIDE = 1024  # longest side of these pictures in pixels
-_LOGGED = ("easy_share", "became_hard", "left_out", "filled_up", "drawn")
+_LOGGED = ("easy_share", "no_positive", "became_hard", "left_out", "filled_up", "drawn")
 
 
 class HardImageMining(pl.Callback):
@@ -183,7 +183,7 @@ def _record(
         name = trainer.datamodule.name_of(int(wrong[0]))  # type: ignore[attr-defined]
         raise FacedetError(
             f"{name}: its difficulty is {float(scores[(entries == wrong[0]).nonzero()[0]])}, "
-            f"expected a score in 0 … 1; so for {len(wrong)} images of the epoch: resume from the "
+            f"expected 0 to 1; so for {len(wrong)} images of the epoch: resume from the "
             "last checkpoint with a lower optimizer.lr"
         )
     counts = table.record(entries, scores)
@@ -205,8 +205,9 @@ def _difficulties(trainer: pl.Trainer, table: DifficultyTable) -> list[dict[str,
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with replacing_table(path, errors="surrogateescape") as table:
-        table.writerow(rows[0])
-        table.writerows(row.values() for row in rows)
+        # Rows that an older version began lack the newer columns.
+        table.writerow(rows[-1])
+        table.writerows([row.get(name, "") for name in rows[-1]] for row in rows)
 
 
 def _picture(data: Any, entry: int) -> Picture:  # noqa: ANN401

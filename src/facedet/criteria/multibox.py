@@ -9,7 +9,7 @@ from facedet.box_coder import FasterRcnnBoxCoder, SsdBoxCoder
 from facedet.boxes import iou
 from facedet.criteria.box_losses import OverlapLoss, SmoothL1
 from facedet.criteria.classification_losses import CrossEntropy, Focal
-from facedet.criteria.difficulty import hardest_positive
+from facedet.criteria.difficulty import hardest_positive, near_anchors
 from facedet.criteria.matchers import BACKGROUND
 from facedet.structures import Losses, Predictions, Target
 
@@ -29,6 +29,7 @@ class MultiBoxLoss:
             ranks by them.
         box_loss: codes, boxes and anchors [P, 4] of the P positives of an image and the box coder
             to losses [P].
+        difficulty_iou: an image's difficulty is that of the positives whose IoU reaches this.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class MultiBoxLoss:
         box_weight: float = 1.0,
         classification_loss: CrossEntropy | Focal = CrossEntropy(),  # noqa: B008, frozen
         box_loss: SmoothL1 | OverlapLoss = SmoothL1(),  # noqa: B008, frozen
+        difficulty_iou: float = 0.5,
     ) -> None:
         self.matcher = matcher
         self.miner = miner
@@ -46,6 +48,7 @@ class MultiBoxLoss:
         self.box_weight = box_weight
         self.classification_loss = classification_loss
         self.box_loss = box_loss
+        self.difficulty_iou = difficulty_iou
 
     def __call__(self, predictions: Predictions, targets: Sequence[Target]) -> Losses:
         """Losses of a batch of B images.
@@ -56,13 +59,14 @@ class MultiBoxLoss:
         """
         with torch.no_grad():
             matches = torch.stack([self.match(predictions.anchors, t) for t in targets])
+            near = near_anchors(matches, targets, predictions.anchors, self.difficulty_iou)
         positive = matches >= 0
         total = positive.sum().clamp(min=1)
         anchor_losses = self.classification_loss(predictions.logits, positive)
         counted = self.miner(anchor_losses, positive, matches == BACKGROUND)
         classification = anchor_losses[counted].sum() / total
         box = self._box_loss(predictions, targets, matches) / total
-        hardest = hardest_positive(predictions.logits, positive)
+        hardest = hardest_positive(predictions.logits, near)
         return Losses(classification, self.box_weight * box, hardest)
 
     def match(self, anchors: Tensor, target: Target) -> Tensor:

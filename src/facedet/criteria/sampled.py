@@ -8,7 +8,7 @@ from torch import Tensor
 
 from facedet.box_coder import FasterRcnnBoxCoder, SsdBoxCoder
 from facedet.boxes import iou
-from facedet.criteria.difficulty import hardest_positive
+from facedet.criteria.difficulty import hardest_positive, near_anchors
 from facedet.criteria.matchers import BACKGROUND, NEITHER
 from facedet.errors import UsageError
 from facedet.structures import Losses, Predictions, Target
@@ -33,6 +33,7 @@ class SampledLoss:
         box_threshold: IoU from which an anchor learns the box of its best face, sampled or not.
         sigma: the smooth-L1 is 0.5 (sigma x)² below 1 / sigma² and |x| - 0.5 / sigma² above.
         box_weight: factor of the box loss.
+        difficulty_iou: an image's difficulty is that of the positives whose IoU reaches this.
 
     Raises:
         UsageError: `sigma` is not above 0.
@@ -46,6 +47,7 @@ class SampledLoss:
         box_threshold: float = 0.3,
         sigma: float = 3.0,
         box_weight: float = 1.0,
+        difficulty_iou: float = 0.5,
     ) -> None:
         if not sigma > 0:
             raise UsageError(f"criterion.sigma={sigma}: wanted above 0")
@@ -55,6 +57,7 @@ class SampledLoss:
         self.box_threshold = box_threshold
         self.beta = sigma**-2
         self.box_weight = box_weight
+        self.difficulty_iou = difficulty_iou
 
     def __call__(self, predictions: Predictions, targets: Sequence[Target]) -> Losses:
         """Losses of a batch of B images, in float32 or better.
@@ -68,17 +71,19 @@ class SampledLoss:
         logits, deltas = predictions.logits.to(precision), predictions.deltas.to(precision)
         levels = list(predictions.levels) or [len(predictions.anchors)]
         with torch.no_grad():
-            assigned = [self.assign(predictions.anchors, levels, target) for target in targets]
-        matches, boxed = (torch.stack(parts) for parts in zip(*assigned, strict=True))
+            anchors = predictions.anchors
+            assigned = [self.assign(anchors, levels, target) for target in targets]
+            matches, boxed = (torch.stack(parts) for parts in zip(*assigned, strict=True))
+            near = near_anchors(matches, targets, anchors, self.difficulty_iou, plus_one=1.0)
         positive = matches >= 0
         anchor_losses = F.cross_entropy(logits.transpose(1, 2), positive.long(), reduction="none")
         roles = (anchor_losses, positive, matches == BACKGROUND)
         by_level = zip(*(role.split(levels, dim=1) for role in roles), strict=True)
         counted = torch.cat([self.miner(*level) for level in by_level], dim=1)
         classification = _mean_by_level(anchor_losses, counted, levels)
-        box_losses = self._box_losses(deltas, predictions.anchors, targets, boxed)
+        box_losses = self._box_losses(deltas, anchors, targets, boxed)
         box = _mean_by_level(box_losses, boxed >= 0, levels)
-        return Losses(classification, self.box_weight * box, hardest_positive(logits, positive))
+        return Losses(classification, self.box_weight * box, hardest_positive(logits, near))
 
     def assign(
         self, anchors: Tensor, levels: Sequence[int], target: Target

@@ -1,7 +1,8 @@
 """Which training images are still hard: SmallHardFace's hard image mining (arXiv 1811.11662).
 
 An image's difficulty is the lowest face score among its positive anchors at its latest visit. The
-images whose score reaches a threshold are easy, and the sampler leaves most of them out.
+images whose score reaches a threshold are easy, and the sampler leaves most of them out; so it does
+with the images that had no positive anchor, as in the release, but they are counted apart.
 """
 
 import hashlib
@@ -13,9 +14,10 @@ import torch
 from torch import Tensor
 
 from facedet.errors import FacedetError, UsageError
-from facedet.structures import Record
+from facedet.structures import NO_POSITIVE, Record
 
 _RULES = ("refresh", "sticky")
+_COUNTS = ("visited", "easy", "no_positive", "became_easy", "became_hard")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class DifficultyRule:
 
 
 class DifficultyTable:
-    """The latest score of every entry of a training set, and which entries are easy.
+    """The latest score of every entry of a training set, and which entries may be left out.
 
     Several processes each hold a table; given the same records they stay equal.
 
@@ -59,9 +61,10 @@ class DifficultyTable:
     def __init__(self, num_entries: int, rule: DifficultyRule, fingerprint: str = "") -> None:
         self.rule = rule
         self.fingerprint = fingerprint
-        self.scores = torch.full((num_entries,), torch.nan)  # [N] float32; NaN: not visited
-        self.easy = torch.zeros(num_entries, dtype=torch.bool)  # [N]
-        self.counts = dict.fromkeys(("visited", "easy", "became_easy", "became_hard"), 0)
+        # [N] float32 in [0, 1]; NO_POSITIVE: none at the latest visit; NaN: not visited
+        self.scores = torch.full((num_entries,), torch.nan)
+        self.easy = torch.zeros(num_entries, dtype=torch.bool)  # [N], without a positive too
+        self.counts = dict.fromkeys(_COUNTS, 0)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -69,15 +72,14 @@ class DifficultyTable:
     def record(self, indices: Tensor, scores: Tensor) -> dict[str, int]:
         """Takes over one epoch's visits; entries that were not visited keep what they have.
 
-        An image without positive anchors has score 1 and so becomes easy, as in the release.
-
         Args:
             indices: [K] entries; the lowest score counts where one comes several times.
-            scores: [K] in [0, 1].
+            scores: [K] in [0, 1], or `NO_POSITIVE`.
 
         Returns:
-            Counts of entries: `visited` in this epoch, `easy` from now on, `became_easy` and
-            `became_hard` by this epoch.
+            Counts of entries: `visited` in this epoch; from now on `easy` by their score, and
+            with `no_positive` anchor at their latest visit; `became_easy` by their score and
+            `became_hard` in this epoch.
 
         Raises:
             FacedetError: a score or an entry is out of its range; the table stays as it was.
@@ -93,22 +95,25 @@ class DifficultyTable:
         kept = before if self.rule.rule == "sticky" else before & ~visited
         self.easy = kept | reached
         self.scores = torch.where(visited, worst, self.scores)
-        self.counts = {
-            "visited": int(visited.sum()),
-            "easy": int(self.easy.sum()),
-            "became_easy": int((self.easy & ~before).sum()),
-            "became_hard": int((before & ~self.easy).sum()),
-        }
+        empty = self.scores == NO_POSITIVE
+        sets = (
+            visited,
+            self.easy & ~empty,
+            empty,
+            self.easy & ~before & ~empty,
+            before & ~self.easy,
+        )
+        self.counts = {name: int(one.sum()) for name, one in zip(_COUNTS, sets, strict=True)}
         return dict(self.counts)
 
     def histogram(self, bins: int) -> Tensor:
-        """Numbers [bins] of visited entries by their score, in equal parts of [0, 1]."""
-        return self.scores[~self.scores.isnan()].histc(bins, 0, 1).long()
+        """Numbers [bins] of the entries that have a score, in equal parts of [0, 1]."""
+        return self.scores[self.scores <= 1].histc(bins, 0, 1).long()
 
     def hardest(self, count: int) -> list[tuple[int, float]]:
-        """(entry, score) of the visited entries with the lowest scores, hardest first."""
-        visited = (~self.scores.isnan()).nonzero().flatten()
-        order = visited[self.scores[visited].argsort(stable=True)][:count]
+        """(entry, score) of the entries with the lowest scores, hardest first."""
+        scored = (self.scores <= 1).nonzero().flatten()
+        order = scored[self.scores[scored].argsort(stable=True)][:count]
         return list(zip(order.tolist(), self.scores[order].tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
@@ -156,8 +161,8 @@ class DifficultyTable:
 
 
 def is_score(scores: Tensor) -> Tensor:
-    """Which values lie in [0, 1]; NaN does not."""
-    return (scores >= 0) & (scores <= 1)
+    """Which values lie in [0, 1] or are `NO_POSITIVE`; NaN does not."""
+    return (scores >= 0) & (scores <= 1) | (scores == NO_POSITIVE)
 
 
 def fingerprint(records: Sequence[Record], mirrored_copies: bool) -> str:
