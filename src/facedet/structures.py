@@ -69,4 +69,5 @@ class Losses(NamedTuple):
 
     classification: Tensor  # scalar
     box: Tensor  # scalar
+    total: Tensor  # scalar, what both are divided by where it is 1 or more: positives or images
     hardest_positive: Tensor  # [B] lowest face score of an image's near anchors, or NO_POSITIVE

@@ -13,6 +13,7 @@ class Distilled(NamedTuple):
 
     classification: Tensor  # scalar
     box: Tensor  # scalar
+    total: Tensor  # scalar, the confident anchors that both are divided by
 
 
 def distillation_losses(
@@ -36,8 +37,9 @@ def distillation_losses(
     divergence = (wanted.exp() * (wanted - own)).sum(dim=2)
     distance = (wanted[..., 1].exp() - own[..., 1].detach().exp()).abs()
     chosen = wanted[..., 1].exp() >= confident
-    total = chosen.sum().clamp(min=1)
+    total = chosen.sum()
+    divisor = total.clamp(min=1)
     box = F.smooth_l1_loss(
         predictions.deltas[chosen].float(), taught.deltas[chosen].float(), reduction="sum"
     )
-    return Distilled((distance * divergence).sum() / total, box / total)
+    return Distilled((distance * divergence).sum() / divisor, box / divisor, total)

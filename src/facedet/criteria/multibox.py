@@ -18,7 +18,8 @@ class MultiBoxLoss:
     """A box loss on the positives and a classification loss on positives and mined negatives.
 
     Both are sums over the batch divided by the number of its positive anchors (at least 1), so a
-    batch without any face gives a finite loss.
+    batch without any face gives a finite loss. EXTD divides by the positives of an update's whole
+    batch (§3): that number travels along as `total`, for the module to put the parts together.
 
     Args:
         matcher: IoU [G, A] to the face index [A] of each anchor, or a code below 0.
@@ -61,13 +62,14 @@ class MultiBoxLoss:
             matches = torch.stack([self.match(predictions.anchors, t) for t in targets])
             near = near_anchors(matches, targets, predictions.anchors, self.difficulty_iou)
         positive = matches >= 0
-        total = positive.sum().clamp(min=1)
+        total = positive.sum()
+        divisor = total.clamp(min=1)
         anchor_losses = self.classification_loss(predictions.logits, positive)
         counted = self.miner(anchor_losses, positive, matches == BACKGROUND)
-        classification = anchor_losses[counted].sum() / total
-        box = self._box_loss(predictions, targets, matches) / total
+        classification = anchor_losses[counted].sum() / divisor
+        box = self._box_loss(predictions, targets, matches) / divisor
         hardest = hardest_positive(predictions.logits, near)
-        return Losses(classification, self.box_weight * box, hardest)
+        return Losses(classification, self.box_weight * box, total, hardest)
 
     def match(self, anchors: Tensor, target: Target) -> Tensor:
         """The face index [A] that each anchor [A, 4] serves; faces to ignore are background."""

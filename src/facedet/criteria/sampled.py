@@ -83,7 +83,8 @@ class SampledLoss:
         classification = _mean_by_level(anchor_losses, counted, levels)
         box_losses = self._box_losses(deltas, anchors, targets, boxed)
         box = _mean_by_level(box_losses, boxed >= 0, levels)
-        return Losses(classification, self.box_weight * box, hardest_positive(logits, near))
+        images = torch.tensor(len(targets), device=logits.device)
+        return Losses(classification, self.box_weight * box, images, hardest_positive(logits, near))
 
     def assign(
         self, anchors: Tensor, levels: Sequence[int], target: Target

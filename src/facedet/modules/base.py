@@ -5,6 +5,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -16,6 +17,10 @@ Batch = tuple[Tensor, list[Target]]
 
 class DetectionModule(pl.LightningModule):
     """Ties a network to its criterion, decoding, optimiser and metric.
+
+    An update's loss is the sum over all its images, of all processes and accumulated batches,
+    divided by the sum of the criterion's totals: whichever way the images are dealt out, the
+    gradient is the same.
 
     Args:
         net: images [B, 3, H, W] in 0 … 255 to predictions.
@@ -46,6 +51,7 @@ class DetectionModule(pl.LightningModule):
         self.scheduler = scheduler
         self.metric = metric
         self.config: dict[str, Any] | None = None  # of the training, resolved, as plain data
+        self._totals: list[Tensor] = []  # of the batches since the last update, all processes
 
     def forward(self, images: Tensor) -> Predictions:
         """RGB images [B, 3, H, W] in 0 … 255 to predictions."""
@@ -56,17 +62,37 @@ class DetectionModule(pl.LightningModule):
         images, targets = batch
         losses = self.criterion(self(images), targets)
         loss = losses.classification + losses.box
-        self.log("loss", loss.detach(), prog_bar=True, logger=False)
+        summed, total = losses.total.clamp(min=1), _over_processes(losses.total)
+        self._totals.append(total)
+        # What makes the mean over the processes the sum over their images, divided by the total.
+        share = summed / total.clamp(min=1) * _num_processes()
+        self.log("loss", loss.detach() * share, prog_bar=True, logger=False)
         self.log_dict(
             {
-                "train/loss": loss.detach(),
-                "train/classification": losses.classification.detach(),
-                "train/box": losses.box.detach(),
+                "train/loss": loss.detach() * share,
+                "train/classification": losses.classification.detach() * share,
+                "train/box": losses.box.detach() * share,
             },
             batch_size=len(targets),
             sync_dist=True,  # the mean over the processes
         )
-        return {"loss": loss, "hardest_positive": losses.hardest_positive}
+        # The totals of the batches to come are not known: all are divided by the first one's, and
+        # the gradient is put right before the update.
+        weight = share * total.clamp(min=1) / self._totals[0].clamp(min=1)
+        return {"loss": loss * weight, "hardest_positive": losses.hardest_positive}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Divides the gradient of accumulated batches by the total of all of them."""
+        accumulated = self.trainer.accumulate_grad_batches
+        first, total = self._totals[0], torch.stack(self._totals).sum()
+        self._totals = []
+        if accumulated == 1:
+            return
+        # Lightning has divided by the number of batches that it meant to accumulate.
+        factor = accumulated * first.clamp(min=1) / total.clamp(min=1)
+        for parameter in self.net.parameters():
+            if parameter.grad is not None:
+                parameter.grad.mul_(factor)
 
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, list[Detections]]:
         """Adds the detections of a batch to the metric, and its loss to the mean `val/loss`."""
@@ -121,3 +147,15 @@ class DetectionModule(pl.LightningModule):
             group["lr"] *= group.get("rate", 1.0)
         scheduler = {"scheduler": self.scheduler(optimizer), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+
+def _num_processes() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _over_processes(value: Tensor) -> Tensor:
+    """The sum of a number over all processes."""
+    total = value.detach().clone()
+    if _num_processes() > 1:
+        dist.all_reduce(total)
+    return total
