@@ -10,20 +10,24 @@ from skimage import data as pictures
 from facedet.data.augmentation.hsv_distortion import HsvDistortion, Tone, retouch
 
 
-def slow(image, tone, contrast_first):
-    """The distortion in Python floats, contrast before or after the HSV part as the coin says."""
+def slow(image, tone):
+    """The distortion in Python floats, step by step."""
+
+    def contrasted(levels):
+        return [min(v * tone.contrast, 255) for v in levels]
+
     out = np.empty_like(image)
     for place in np.ndindex(image.shape[:2]):
         levels = [min(max(float(v) + tone.brightness, 0), 255) for v in image[place]]
-        if contrast_first:
-            levels = [v * tone.contrast for v in levels]
+        if not tone.contrast_last:
+            levels = contrasted(levels)
         hue, saturation, value = colorsys.rgb_to_hsv(*levels)
         hue = (hue * 360 + tone.hue) % 360
         saturation = min(saturation * tone.saturation, 1)
         levels = colorsys.hsv_to_rgb(hue / 360, saturation, value)
-        if not contrast_first:
-            levels = [v * tone.contrast for v in levels]
-        out[place] = [min(max(round(v), 0), 255) for v in levels]
+        if tone.contrast_last:
+            levels = contrasted(levels)
+        out[place] = [round(v) for v in levels]
     return out
 
 
@@ -44,13 +48,11 @@ def difference(a, b):
 
 @pytest.mark.parametrize("brightness", [0.0, -31.7, 20.3])
 @pytest.mark.parametrize("hue", [0.0, -17.9, 17.9])
-def test_within_one_level_of_the_slow_one_in_either_order(image, brightness, hue):
+@pytest.mark.parametrize("last", [False, True])
+def test_within_one_level_of_the_slow_one_in_either_order(image, brightness, hue, last):
     for contrast, saturation in itertools.product([1.0, 0.5, 1.5], [1.0, 0.5, 1.5]):
-        tone = Tone(brightness, contrast, saturation, hue)
-        expected = slow(image, tone, True)
-        assert difference(retouch(image, tone), expected) <= 1
-        # Contrast before and after the HSV part give the same, but for rounding.
-        assert difference(slow(image, tone, False), expected) <= 1
+        tone = Tone(brightness, contrast, saturation, hue, last)
+        assert difference(retouch(image, tone), slow(image, tone)) <= 1
 
 
 def one(*levels):
@@ -72,9 +74,11 @@ def one(*levels):
         # Red turned by 12 of 60 degrees towards yellow: 255 * 12 / 60 = 51; back: towards magenta.
         ((255, 0, 0), Tone(hue=12), (255, 51, 0)),
         ((255, 0, 0), Tone(hue=-12), (255, 0, 51)),
-        # Nothing is cut off after the contrast: (360, 180, 0) at half the saturation is
-        # (360, 270, 180), so green keeps 255 where a cut at 255 would have left 217.5.
-        ((240, 120, 0), Tone(contrast=1.5, saturation=0.5), (255, 255, 180)),
+        # Contrast cuts off at 255: (360, 180, 0) is (255, 180, 0), at 0.6 of the saturation
+        # (255, 255 - 0.6 * 75, 255 - 0.6 * 255).
+        ((240, 120, 0), Tone(contrast=1.5, saturation=0.6), (255, 210, 102)),
+        # After the HSV part: (240, 168, 96) times 1.5.
+        ((240, 120, 0), Tone(0, 1.5, 0.6, 0, contrast_last=True), (255, 252, 144)),
         ((90, 90, 90), Tone(saturation=1.5, hue=18), (90, 90, 90)),
         ((0, 0, 0), Tone(contrast=1.5, saturation=1.5, hue=18), (0, 0, 0)),
     ],
@@ -85,6 +89,7 @@ def test_by_hand(levels, tone, expected):
 
 def test_nothing_drawn_is_nothing_done(image):
     assert retouch(image, Tone()) is image
+    assert retouch(image, Tone(contrast_last=True)) is image
     before = image.copy()
     retouch(image, Tone(10, 1.2, 1.3, 5))
     np.testing.assert_array_equal(image, before)
@@ -103,14 +108,16 @@ def test_draws():
     rng, distortion = np.random.default_rng(5), HsvDistortion()
     drawn = np.array([distortion.draw(rng) for _ in range(4000)])
     limits = [(-32, 32), (0.5, 1.5), (0.5, 1.5), (-18, 18)]
-    for column, neutral, (low, high) in zip(drawn.T, Tone(), limits, strict=True):
+    coin = drawn[:, 4]
+    assert abs(coin.sum() - 2000) < 130
+    for column, neutral, (low, high) in zip(drawn.T[:4], Tone()[:4], limits, strict=True):
         happened = column[column != neutral]
         # p = 0.5 of 4000: the standard deviation is 32.
         assert abs(len(happened) - 2000) < 130
         assert low <= happened.min() < low + 0.01 * (high - low)
         assert high - 0.01 * (high - low) < happened.max() <= high
         assert happened.mean() == pytest.approx((low + high) / 2, abs=0.03 * (high - low))
-    # Each of the four by itself.
+    # Each of the four by itself, and the coin.
     happens = drawn != np.array(Tone())
-    assert np.abs(np.corrcoef(happens.T) - np.eye(4)).max() < 0.08
+    assert np.abs(np.corrcoef(happens.T) - np.eye(5)).max() < 0.08
     assert HsvDistortion(p=0.0).draw_or_not(rng) == Tone()
