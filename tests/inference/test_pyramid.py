@@ -60,12 +60,23 @@ def test_a_mirrored_pass_gives_pixels_of_the_picture(scale):
     check_boxes(found, (10, 4, 30, 24))
 
 
-def test_mirroring_uses_the_width_of_the_picture():
+def test_mirroring_uses_the_width_of_the_network():
     net = Echo()
     one = Pyramid(net, always((10.0, 5, 30, 25)), lambda size: [Pass(0.5, flip=True)], NmsMerge())
-    # In the file's pixels (20, 10, 60, 50); mirrored in 101 px: 101 - 60 and 101 - 20.
-    check_boxes(one(picture(60, 101)), (41, 10, 81, 50))
+    # Mirrored in 50 px: 50 - 30 and 50 - 10; twice that in the file's pixels.
+    check_boxes(one(picture(60, 101)), (40, 10, 80, 50))
     assert net.batches == [(1, 3, 30, 50)]
+
+
+def test_plain_and_mirrored_boxes_of_a_symmetric_picture_agree():
+    # The middle of 1,013 px lies at 506.5, in a pass of 100 px (101.3, so 101) at 50.5: a box of
+    # 20 … 81 of that pass is its own mirror image.
+    found = [
+        Pyramid(Echo(), always((20.0, 5, 81, 25)), lambda size, f=flip: [Pass(0.1, f)], NmsMerge())
+        for flip in (False, True)
+    ]
+    plain, mirrored = (one(picture(300, 1013)).boxes for one in found)
+    assert plain.tolist() == mirrored.tolist() == [[200, 50, 810, 250]]
 
 
 def test_size_filters_are_strict_and_count_whole_pixels_of_the_file():

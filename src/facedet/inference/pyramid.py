@@ -152,7 +152,6 @@ class Pyramid:
         self, images: list[np.ndarray], scale: float, flip: bool, filtering: int = cv2.INTER_LINEAR
     ) -> list[Detections]:
         """One network call; boxes in the pixels of `images`."""
-        width = images[0].shape[1]
         images = [_resize(image, scale, filtering) for image in images]
         if flip:
             images = [image[:, ::-1] for image in images]
@@ -160,9 +159,11 @@ class Pyramid:
         device = next(self.net.parameters()).device
         results = []
         for found in self.postprocess(self.net(batch.to(device))):
-            boxes = found.boxes.cpu() / scale
-            boxes = flip_boxes(boxes, width) if flip else boxes
-            results.append(Detections(boxes, found.scores.cpu()))
+            boxes = found.boxes.cpu()
+            # Here, where the width is a whole number, as in SmallHardFace's release: the picture's
+            # own, times the scale, is up to half a pixel of the network away.
+            boxes = flip_boxes(boxes, images[0].shape[1]) if flip else boxes
+            results.append(Detections(boxes / scale, found.scores.cpu()))
         return results
 
 
