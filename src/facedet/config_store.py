@@ -24,7 +24,10 @@ class TrainSchema:
     weights: str | None = MISSING
     widen: bool = MISSING
     backbone_weights: str | None = MISSING
+    total_batch_size: int | None = MISSING
+    lr_batch_size: int | None = MISSING
     objective: str = MISSING
+    export: str = MISSING
     threads: int | str = MISSING
     estimate: str = MISSING
 
@@ -58,6 +61,7 @@ class DataSchema:
     root: str = MISSING
     images: str = MISSING
     batch_size: int = MISSING
+    drop_last: bool = MISSING
     num_workers: int = MISSING
     seed: int = MISSING
     mirrored_copies: bool = MISSING

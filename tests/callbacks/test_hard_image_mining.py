@@ -10,10 +10,10 @@ import torch
 from facedet.callbacks.hard_image_mining import KEY, HardImageMining
 from facedet.data.difficulty import DifficultyRule, DifficultyTable
 from facedet.data.loader import ResumableLoader
-from facedet.data.samplers import DifficultySampler
+from facedet.data.samplers import DifficultySampler, PerRankSampler
 from facedet.errors import FacedetError, UsageError
 from facedet.plots import save_picture
-from facedet.structures import Record
+from facedet.structures import NO_POSITIVE, Record
 
 IMAGES, BATCH = 200, 10
 
@@ -29,13 +29,18 @@ class Entries(torch.utils.data.Dataset):
 class Panels:
     """A logger that takes panels and keeps the tables of hardest pictures."""
 
-    def log_pictures(self, *_):
+    def log_curves(self, *_):
         raise AssertionError
 
-    log_curves = log_histogram = log_pictures
+    log_histogram = log_curves
 
-    def __init__(self, taken):
+    def __init__(self, taken, pictures=None):
         self.taken = taken
+        self.pictures = pictures
+
+    def log_pictures(self, name, pictures, step):
+        assert len(pictures) == 1
+        self.pictures.append(name)
 
     def log_hardest(self, name, pictures, step):
         self.taken.append(pictures)
@@ -45,11 +50,16 @@ def record_of(entry):
     return SimpleNamespace(path=f"/data/{entry}.jpg"), False
 
 
-def make_trainer(folder, rule=None, **data):
+def make_trainer(folder, rule=None, tables=1, limit=1.0, **data):
     """As much of a trainer as the callback looks at, over 200 images in batches of 10."""
-    table = DifficultyTable(IMAGES, rule or DifficultyRule())
-    given = {"difficulty": table, "name_of": lambda entry: f"E/{entry}", "record_of": record_of}
-    loader = ResumableLoader(Entries(), DifficultySampler(table, batch_size=BATCH), BATCH)
+    tables = [DifficultyTable(IMAGES, rule or DifficultyRule()) for _ in range(tables)]
+    given = {"difficulties": tables, "name_of": lambda entry: f"E/{entry}", "record_of": record_of}
+    sampler = (
+        DifficultySampler(tables[0], batch_size=BATCH)
+        if len(tables) == 1
+        else PerRankSampler(tables, 0, 0, BATCH)
+    )
+    loader = ResumableLoader(Entries(), sampler, BATCH, limit=limit)
     epoch_loop = SimpleNamespace(_batches_that_stepped=0)
     logged = []
     logger = SimpleNamespace(log_metrics=lambda values, step: logged.append(values))
@@ -123,7 +133,98 @@ def test_an_epoch_cut_short_counts_too(tmp_path):
     batch = (None, [SimpleNamespace(index=7)])
     callback.on_train_batch_end(trainer, None, {"hardest_positive": torch.tensor([0.9])}, batch, 0)
     callback.on_train_epoch_end(trainer, None)
-    assert trainer.datamodule.difficulty.easy.nonzero().flatten().tolist() == [7]
+    assert trainer.datamodule.difficulties[0].easy.nonzero().flatten().tolist() == [7]
+
+
+def test_an_epoch_ends_with_the_last_batch_of_its_limit(tmp_path):
+    """Otherwise a checkpoint of that batch would resume in the middle of an epoch that is over."""
+    callback, trainer = HardImageMining(), make_trainer(tmp_path, limit=3)
+    for count, entries in enumerate(trainer.train_dataloader):
+        batch = (None, [SimpleNamespace(index=entry) for entry in entries.tolist()])
+        outputs = {"hardest_positive": torch.ones(BATCH)}
+        callback.on_train_batch_end(trainer, None, outputs, batch, count)
+        assert len(callback.history) == (count == 2)
+        assert trainer.train_dataloader.state_dict() == {"images": [10, 20, 0][count]}
+        if count == 2:
+            break
+    assert callback.history[0]["drawn"] == 30
+    # A share of the batches, as Lightning counts it.
+    assert make_trainer(tmp_path, limit=0.27).train_dataloader.epoch_length == 5
+
+
+def test_images_without_a_positive_have_a_column(tmp_path):
+    callback, trainer = HardImageMining(), make_trainer(tmp_path)
+    run_epoch(callback, trainer, 0, lambda i: NO_POSITIVE if i < 60 else 0.9 if i < 100 else 0.5)
+    (row,) = callback.history
+    assert (row["no_positive"], row["easy"], row["easy_share"]) == (60, 40, 0.2)
+    assert sum(row[name] for name in row if name.startswith("bin_")) == 140
+    assert trainer.logged[0]["mining/no_positive"] == 60
+    assert len((tmp_path / "hardest.csv").read_text().splitlines()) == 141
+
+
+def test_the_scores_of_every_epoch_are_kept_and_drawn(tmp_path):
+    pictures = []
+    callback, trainer = HardImageMining(), make_trainer(tmp_path)
+    run_epoch(callback, trainer, 0, lambda i: 0.75)
+    content = {}
+    callback.on_save_checkpoint(trainer, None, content)
+    run_epoch(callback, trainer, 1, lambda i: 0.875)
+    trainer.datamodule.difficulties[0].record(torch.arange(IMAGES), torch.ones(IMAGES))
+    drawn = run_epoch(callback, trainer, 2, lambda i: 0.25 if i % 2 else NO_POSITIVE)
+    scores = np.load(tmp_path / "mining.npy")
+    assert (scores.dtype, scores.shape) == (np.float16, (3, IMAGES))
+    assert set(scores[0]) == {0.75}
+    left_out = sorted(set(range(IMAGES)) - set(drawn))
+    assert left_out
+    assert np.isnan(scores[2]).nonzero()[0].tolist() == left_out
+    assert set(scores[2][drawn]) == {0.25, NO_POSITIVE}
+    # No picture has a score that could be drawn: their files do not exist.
+    trainer.datamodule.difficulties[0].scores[:] = NO_POSITIVE
+    trainer.loggers = [Panels([], pictures)]
+    callback.on_train_end(trainer, None)
+    assert (tmp_path / "mining.png").stat().st_size > 1000
+    assert pictures == ["mining/course"]
+    trainer.loggers = []
+    # Resumed after the first epoch: what followed is replaced.
+    other = HardImageMining()
+    other.on_load_checkpoint(trainer, None, content)
+    run_epoch(other, trainer, 1, lambda i: 0.5)
+    scores = np.load(tmp_path / "mining.npy")
+    assert [set(row) for row in scores] == [{0.75}, {0.5}]
+    # Without the file, which may lie elsewhere, the rows before are open.
+    (tmp_path / "mining.npy").unlink()
+    run_epoch(other, trainer, 2, lambda i: 0.5)
+    assert np.isnan(np.load(tmp_path / "mining.npy")).all(axis=1).tolist() == [True, True, False]
+
+
+def test_each_process_has_a_table_of_its_own(tmp_path, monkeypatch):
+    """Two processes that saw the same images with other scores."""
+    callback, trainer = HardImageMining(), make_trainer(tmp_path, tables=2)
+
+    def gather(_, mine):
+        entries, scores = mine
+        return [mine, (entries, 1 - scores)]
+
+    monkeypatch.setattr("facedet.callbacks.hard_image_mining.all_gather", gather)
+    run_epoch(callback, trainer, 0, lambda i: 0.875 if i < 50 else 0.125 if i < 150 else 0.5)
+    first, second = trainer.datamodule.difficulties
+    assert first.easy.nonzero().flatten().tolist() == list(range(50))
+    assert second.easy.nonzero().flatten().tolist() == list(range(50, 150))
+    (row,) = callback.history
+    assert (row["drawn"], row["easy"], row["easy_share"]) == (400, 150, 150 / 400)
+    # The files go by the lower score.
+    assert (tmp_path / "hardest.csv").read_text().splitlines()[1].startswith("0.125000,0,/data/0.")
+    assert set(np.load(tmp_path / "mining.npy")[0]) == {0.125, 0.5}
+    content = {}
+    callback.on_save_checkpoint(trainer, None, content)
+    torch.save(content, tmp_path / "a.ckpt")
+    content = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    fresh = make_trainer(tmp_path, tables=2)
+    HardImageMining().on_load_checkpoint(fresh, None, content)
+    for one, other in zip(fresh.datamodule.difficulties, (first, second), strict=True):
+        assert torch.equal(one.easy, other.easy)
+    with pytest.raises(FacedetError, match="has 2 tables of difficulties, expected 1"):
+        HardImageMining().on_load_checkpoint(make_trainer(tmp_path), None, content)
 
 
 def test_table_and_visits_go_through_a_checkpoint(tmp_path):
@@ -140,9 +241,10 @@ def test_table_and_visits_go_through_a_checkpoint(tmp_path):
     other, fresh = HardImageMining(), make_trainer(tmp_path / "other")
     (tmp_path / "other").mkdir()
     other.on_load_checkpoint(fresh, None, read)
-    assert torch.equal(fresh.datamodule.difficulty.easy, trainer.datamodule.difficulty.easy)
+    (table,), (same,) = trainer.datamodule.difficulties, fresh.datamodule.difficulties
+    assert torch.equal(same.easy, table.easy)
     other.on_train_epoch_end(fresh, None)
-    assert float(fresh.datamodule.difficulty.scores[3]) == 0.25
+    assert float(same.scores[3]) == 0.25
     assert len(other.history) == 2
 
 
@@ -165,12 +267,12 @@ def test_a_score_that_is_none_names_its_image_and_spoils_nothing(tmp_path, bad):
     callback, trainer = HardImageMining(), make_trainer(tmp_path)
     with pytest.raises(FacedetError, match=r"E/7: its difficulty"):
         run_epoch(callback, trainer, 0, lambda i: bad if i == 7 else 0.9)
-    assert trainer.datamodule.difficulty.scores.isnan().all()
+    assert trainer.datamodule.difficulties[0].scores.isnan().all()
     assert not (tmp_path / "mining.csv").exists()
 
 
 def test_without_a_table_there_is_nothing_to_mine():
-    trainer = SimpleNamespace(datamodule=SimpleNamespace(difficulty=None))
+    trainer = SimpleNamespace(datamodule=SimpleNamespace(difficulties=[]))
     with pytest.raises(UsageError, match="take mining=him instead"):
         HardImageMining().setup(trainer, None, "fit")
 
@@ -187,7 +289,7 @@ def test_the_hardest_pictures_are_drawn_and_logged_at_the_end(tmp_path):
     callback = HardImageMining()
     callback.on_train_end(trainer, None)
     assert not (tmp_path / "hardest.png").exists()  # nothing was visited
-    trainer.datamodule.difficulty.record(torch.tensor([0, 1]), torch.tensor([0.5, 0.25]))
+    trainer.datamodule.difficulties[0].record(torch.tensor([0, 1]), torch.tensor([0.5, 0.25]))
     callback.on_train_end(trainer, None)
     assert (tmp_path / "hardest.png").stat().st_size > 1000
     (pictures,) = logged

@@ -36,10 +36,16 @@ def reader(tmp_path):
     return SimpleNamespace(read=read, calls=calls)
 
 
-def make(reader, tmp_path, rank=0, world=1, epoch=0, **changes):
+def make(reader, tmp_path, rank=0, world=1, epoch=0, accumulated=1, **changes):
     settings = {"images": "all", "augmentation": ExtdAugmentation(32), "batch_size": 2, "seed": 3}
     data = FaceDataModule(reader.read, tmp_path, **{**settings, **changes})
-    data.trainer = SimpleNamespace(global_rank=rank, world_size=world, current_epoch=epoch)
+    data.trainer = SimpleNamespace(
+        global_rank=rank,
+        world_size=world,
+        current_epoch=epoch,
+        accumulate_grad_batches=accumulated,
+        limit_train_batches=1.0,
+    )
     return data
 
 
@@ -120,10 +126,35 @@ def test_mirrored_copies_double_the_entries(reader, tmp_path):
     assert data.fingerprint() != make(reader, tmp_path).fingerprint()
 
 
+def test_a_table_for_each_process_and_other_crops_in_each(reader, tmp_path):
+    rule = DifficultyRule(table="per_rank")
+    seen = []
+    for rank in range(2):
+        data = make(reader, tmp_path, rank=rank, world=2, batch_size=1, mining=rule)
+        loader = data.train_dataloader()
+        assert len(data.difficulties) == 2
+        assert loader.batch_sampler.sampler.own.table is data.difficulties[rank]
+        images = {target[0].index: image for image, target in loader}
+        assert sorted(images) == list(range(5))
+        seen.append(images)
+    assert not all(torch.equal(seen[0][entry], seen[1][entry]) for entry in range(5))
+
+
+def test_the_last_step_of_an_epoch_and_accumulated_batches(reader, tmp_path):
+    data = make(reader, tmp_path, drop_last=False)
+    assert [len(targets) for _, targets in data.train_dataloader()] == [2, 2, 1]
+    data = make(reader, tmp_path, accumulated=2, batch_size=1, drop_last=True)
+    assert [len(targets) for _, targets in data.train_dataloader()] == [1] * 4
+    with pytest.raises(FacedetError, match=r"do not fill one batch of 2 3 times in each of 1 pro"):
+        make(reader, tmp_path, accumulated=3).setup("fit")
+    # Five pictures are less than a step of eight; where it may be smaller, they are one.
+    make(reader, tmp_path, batch_size=8, drop_last=False).setup("fit")
+
+
 def test_without_mining_there_is_no_table(reader, tmp_path):
     data = make(reader, tmp_path)
     data.setup("fit")
-    assert data.difficulty is None
+    assert data.difficulties == []
     assert type(sampler_of(data)) is ShuffleSampler
 
 
@@ -132,9 +163,9 @@ def test_one_table_for_all_loaders(reader, tmp_path):
     data.setup("fit")
     first = sampler_of(data)
     assert type(first) is DifficultySampler
-    assert first.table is data.difficulty
-    assert len(data.difficulty) == 10
-    assert data.difficulty.fingerprint == data.fingerprint()
+    assert first.table is data.difficulties[0]
+    assert len(data.difficulties[0]) == 10
+    assert data.difficulties[0].fingerprint == data.fingerprint()
     data.setup("fit")
     assert sampler_of(data).table is first.table
 
@@ -143,7 +174,7 @@ def test_a_loader_that_is_built_late_has_the_length_of_its_epoch(reader, tmp_pat
     def built(epoch):
         rule = DifficultyRule(probability=0.7)
         data = make(reader, tmp_path, epoch=epoch, batch_size=1, mining=rule, mirrored_copies=True)
-        data.difficulty.record(torch.arange(10), torch.ones(10))
+        data.difficulties[0].record(torch.arange(10), torch.ones(10))
         return data.train_dataloader()
 
     lengths = set()

@@ -177,6 +177,8 @@ def test_rules_out_of_range_are_named(key, value):
 def test_an_unknown_rule_is_named():
     with pytest.raises(UsageError, match=r"mining\.rule=soft is none of refresh, sticky"):
         DifficultyRule(rule="soft")
+    with pytest.raises(UsageError, match=r"mining\.table=own is none of shared, per_rank"):
+        DifficultyRule(table="own")
 
 
 def test_the_fingerprint_knows_what_the_entries_are():

@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from facedet.data.difficulty import DifficultyRule, DifficultyTable
-from facedet.data.samplers import DifficultySampler, Draw, ShuffleSampler
+from facedet.data.loader import StepBatchSampler
+from facedet.data.samplers import (
+    DifficultySampler,
+    Draw,
+    PerRankSampler,
+    ShuffleSampler,
+    rank_seed,
+)
 
 
 def drawn(num_images, epoch, seed=0, rank=0, world=1):
@@ -286,3 +293,78 @@ def test_mining_gives_whole_batches_and_spares_no_image(world, batch_size):
         left += [i for i in range(61) if hard[i] and i not in together]
     # Hard images that filled no batch: others each time.
     assert not left or max(left.count(image) for image in left) < 6
+
+
+def tail_of(num_images, world, batch_size, accumulated, make=ShuffleSampler, epoch=1):
+    """Each rank's batches, as a loader makes them of a sampler that keeps the last step."""
+    batches = []
+    for rank in range(world):
+        sampler = make(num_images, 4, rank, world, batch_size, None, accumulated, drop_last=False)
+        sampler.set_epoch(epoch)
+        own = StepBatchSampler(sampler, batch_size, False, accumulated)
+        batches.append([[draw.index for draw in batch] for batch in own])
+        assert len(own) == len(batches[-1])
+    return batches
+
+
+def mined_table(num_images, *place, **settings):
+    return DifficultySampler(DifficultyTable(num_images, DifficultyRule()), *place, **settings)
+
+
+@pytest.mark.parametrize("make", [ShuffleSampler, mined_table])
+@pytest.mark.parametrize(
+    ("world", "batch_size", "accumulated"), [(1, 8, 1), (2, 4, 1), (1, 4, 2), (2, 2, 2)]
+)
+@pytest.mark.parametrize("num_images", [16, 20, 21, 23])
+def test_a_smaller_last_step_has_the_same_images_however_it_is_dealt_out(
+    make, num_images, world, batch_size, accumulated
+):
+    # 16 images are two steps of eight, 20 leave four: one for each batch of 2 x 2.
+    shares = tail_of(num_images, world, batch_size, accumulated, make)
+    numbers = {len(batches) for batches in shares}
+    assert numbers == {-(-num_images // 8) * accumulated}
+    assert all(batch for batches in shares for batch in batches)
+    steps = [
+        {i for own in shares for batch in own[k : k + accumulated] for i in batch}
+        for k in range(0, numbers.pop(), accumulated)
+    ]
+    order = sampled(ShuffleSampler(num_images, 4), 1)
+    assert steps == [set(order[k : k + 8]) for k in range(0, num_images, 8)]
+
+
+def test_a_last_step_with_an_empty_batch_is_left_out():
+    # Three images are left of 19, and four batches want one each.
+    assert [len(batches) for batches in tail_of(19, 2, 2, 2)] == [4, 4]
+    assert sum(map(len, tail_of(19, 1, 4, 2)[0])) == 19
+
+
+def test_dropping_leaves_whole_steps_of_accumulated_batches():
+    sampler = ShuffleSampler(23, 4, batch_size=2, accumulated=3)
+    assert len(sampler) == len(list(sampler)) == 18
+    batches = StepBatchSampler(sampler, 2, True, 3)
+    assert [len(batch) for batch in batches] == [2] * 9
+    assert len(batches) == 9
+
+
+def test_each_process_with_a_table_of_its_own_draws_all_images():
+    tables = [DifficultyTable(60, DifficultyRule()) for _ in range(3)]
+    samplers = [PerRankSampler(tables, 4, rank, batch_size=2) for rank in range(3)]
+    drawn = [sampled(sampler, 2) for sampler in samplers]
+    assert [sorted(one) for one in drawn] == [list(range(60))] * 3
+    assert len({tuple(one) for one in drawn}) == 3
+    # The second process finds half of the images easy, the third none of these.
+    tables[1].record(torch.arange(30), torch.ones(30))
+    tables[2].record(torch.arange(60), torch.zeros(60))
+    drawn = [sampled(sampler, 3) for sampler in samplers]
+    alone = DifficultySampler(tables[1], rank_seed(4, 1, 3), batch_size=2)
+    expected = sampled(alone, 3)
+    assert 15 <= alone.left_out <= 27  # 0.7 of 30: 21, deviation 2.5
+    # An epoch ends for all with the process that has the fewest.
+    assert drawn[1] == expected
+    assert {len(one) for one in drawn} == {len(one) for one in samplers} == {len(expected)}
+    assert {one.left_out for one in samplers} == {alone.left_out}
+
+
+def test_no_two_processes_share_a_seed():
+    seeds = [rank_seed(seed, rank, 4) for seed in range(5) for rank in range(4)]
+    assert len(set(seeds)) == 20

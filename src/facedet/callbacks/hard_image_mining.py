@@ -4,41 +4,48 @@ The criterion reports each image's weakest positive score, the module returns it
 collects it, and the sampler draws the next epoch by it. None of them knows the detector's family.
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from facedet.callbacks.all_gather import all_gather
-from facedet.callbacks.image_log import NOTHING, Picture, draw_sheet, panel_loggers, shrunk
-from facedet.data.dataset import mirror
-from facedet.data.difficulty import DifficultyTable, is_score
+from facedet.callbacks.image_log import NOTHING, Picture, draw_sheet, panel_loggers
+from facedet.callbacks.mining_files import (
+    BINS,
+    append_scores,
+    bin_name,
+    difficulties,
+    draw_course,
+    picture_of,
+    write_csv,
+)
+from facedet.data.difficulty import DifficultyTable, is_score, merged
 from facedet.data.images import read_rgb
-from facedet.data.samplers import DifficultySampler
+from facedet.data.samplers import DifficultySampler, PerRankSampler
 from facedet.errors import FacedetError, UsageError
-from facedet.files import replacing_table
 
-# Under this key a checkpoint carries the table, the visits since the epoch's start, and history.
+# Under this key a checkpoint carries the tables, the visits since the epoch's start, and history.
 KEY = "facedet_mining"
-_BINS = 20
 _NUM_SHEET = 12  # pictures on the sheet
 _NUM_TABLE = 24  # pictures in a logger's table
-_SIDE = 1024  # longest side of these pictures in pixels
 _LOGGED = ("easy_share", "no_positive", "became_hard", "left_out", "filled_up", "drawn")
 
 
 class HardImageMining(pl.Callback):
-    """Writes difficulties to the data module's table, and files about them to the run's folder.
+    """Writes difficulties to the data module's tables, and files about them to the run's folder.
 
-    `mining.csv` has counts and a histogram per epoch, `hardest.csv` the latest score of every
-    visited training picture (hardest first), `hardest.png` the hardest ones at the end.
+    `mining.csv` has counts and a histogram per epoch; `mining.npy` the score of every image in
+    every epoch (float16 [epochs, N], NaN where it was not drawn); `hardest.csv` the latest score of
+    every training picture that has one (hardest first). At the end `mining.png` draws the course of
+    the histogram, `hardest.png` the hardest pictures.
 
-    The table changes between epochs only, so that a run resumed in the middle of one draws the
-    same images; with several processes all visits are gathered first, and all tables stay the
-    same.
+    The tables change between epochs only, so that a run resumed in the middle of one draws the
+    same images; with several processes all visits are gathered first, and the tables are the same
+    in all of them: one of all visits, or one for each process's.
     """
 
     def __init__(self) -> None:
@@ -47,7 +54,7 @@ class HardImageMining(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuses a training whose sampler has no table."""
-        if stage == "fit" and self._table(trainer) is None:
+        if stage == "fit" and not self._tables(trainer):
             raise UsageError("callbacks=hard_image_mining needs a table: take mining=him instead")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -72,7 +79,7 @@ class HardImageMining(pl.Callback):
         batch_idx: int,
     ) -> None:
         """Gives it again: a run resumed in the middle of an epoch has no epoch start."""
-        trainer.fit_loop.max_batches = len(trainer.train_dataloader)  # type: ignore[arg-type]
+        trainer.fit_loop.max_batches = trainer.train_dataloader.epoch_length  # type: ignore[union-attr]
 
     def on_train_batch_end(
         self,
@@ -91,82 +98,108 @@ class HardImageMining(pl.Callback):
             self._end_epoch(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Ends an epoch that `limit_train_batches` cut short."""
+        """Ends an epoch that was cut short."""
         if self._visits:
             self._end_epoch(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draws the hardest pictures, and passes them to the loggers that take pictures."""
-        loggers = panel_loggers(trainer)
-        count = _NUM_TABLE if loggers else _NUM_SHEET
-        hardest = self._table(trainer).hardest(count)
-        if not trainer.is_global_zero or not hardest:
+        """Draws the course and the hardest pictures; loggers that take pictures get both."""
+        if not trainer.is_global_zero:
+            return
+        loggers, tables = panel_loggers(trainer), self._tables(trainer)
+        folder, step = Path(trainer.default_root_dir), trainer.global_step
+        if self.history:
+            course = folder / "mining.png"
+            draw_course(course, self.history, len(tables) * len(tables[0]))
+            drawn = Picture("mining", read_rgb(course), torch.zeros(0, 4), NOTHING)
+            for logger in loggers:
+                logger.log_pictures("mining/course", [drawn], step)
+        hardest = merged(tables).hardest(_NUM_TABLE if loggers else _NUM_SHEET)
+        if not hardest:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
-        pictures = [(_picture(data, entry), score) for entry, score in hardest]
-        path = Path(trainer.default_root_dir) / "hardest.png"
-        draw_sheet(path, *zip(*pictures[:_NUM_SHEET], strict=True))
+        pictures = [(picture_of(data, entry), score) for entry, score in hardest]
+        draw_sheet(folder / "hardest.png", *zip(*pictures[:_NUM_SHEET], strict=True))
         for logger in loggers:
-            logger.log_hardest("mining/hardest", pictures, trainer.global_step)
+            logger.log_hardest("mining/hardest", pictures, step)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Adds the table as of the epoch's start, and the visits since."""
-        entries, scores = self._gathered(trainer)
-        table = self._table(trainer).state_dict()
-        visits = {"entries": entries, "scores": scores}
-        checkpoint[KEY] = {"table": table, **visits, "history": self.history}
+        """Adds the tables as of the epoch's start, and the visits since, by table."""
+        checkpoint[KEY] = {
+            "tables": [table.state_dict() for table in self._tables(trainer)],
+            "visits": self._gathered(trainer),
+            "history": list(self.history),
+        }
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Restores table and visits; every process its own part of the visits."""
+        """Restores tables and visits; every process its own part of the visits.
+
+        Raises:
+            FacedetError: the checkpoint has another number of tables.
+        """
         state = checkpoint[KEY]
-        self._table(trainer).load_state_dict(state["table"])
-        self.history = state["history"]
-        own = slice(trainer.global_rank, None, trainer.world_size)
-        visits = (state["entries"][own], state["scores"][own])
-        self._visits = [visits] if len(state["entries"]) else []
+        # Earlier checkpoints have the one shared table.
+        states = state.get("tables") or [state["table"]]
+        visits = state.get("visits") or [(state["entries"], state["scores"])]
+        tables = self._tables(trainer)
+        if len(states) != len(tables):
+            raise FacedetError(
+                f"the checkpoint has {len(states)} tables of difficulties, expected {len(tables)}: "
+                "resume with the mining.table and the number of processes that it was made with"
+            )
+        for table, one in zip(tables, states, strict=True):
+            table.load_state_dict(one)
+        self.history = list(state["history"])
+        rank, world = trainer.global_rank, trainer.world_size
+        entries, scores = visits[rank] if len(visits) > 1 else (v[rank::world] for v in visits[0])
+        self._visits = [(entries, scores)] if len(entries) else []
 
     def _end_epoch(self, trainer: pl.Trainer) -> None:
-        """Updates the table and writes the files."""
-        entries, scores = self._gathered(trainer)
-        self._visits = []
-        table = self._table(trainer)
-        row = _record(table, entries, scores, trainer)
+        """Updates the tables and writes the files."""
+        visits, self._visits = self._gathered(trainer), []
+        tables = self._tables(trainer)
+        row, drawn = _record(tables, visits, trainer)
         self.history.append(row)
         step = trainer.fit_loop.epoch_loop._batches_that_stepped
         for logger in trainer.loggers:
             logger.log_metrics({f"mining/{name}": row[name] for name in _LOGGED}, step=step)
         if trainer.is_global_zero:
-            folder = Path(trainer.default_root_dir)
-            _write_csv(folder / "mining.csv", self.history)
-            _write_csv(folder / "hardest.csv", _difficulties(trainer, table))
-            counts, edges = table.histogram(_BINS).numpy(), torch.linspace(0, 1, _BINS + 1).numpy()
+            folder, data = Path(trainer.default_root_dir), trainer.datamodule  # type: ignore[attr-defined]
+            write_csv(folder / "mining.csv", self.history)
+            if rows := difficulties(data, merged(tables)):
+                write_csv(folder / "hardest.csv", rows)
+            append_scores(folder / "mining.npy", len(self.history) - 1, drawn.numpy())
+            counts = np.array([row[bin_name(k)] for k in range(BINS)])
             for panels in panel_loggers(trainer):
+                edges = np.linspace(0, 1, BINS + 1)
                 panels.log_histogram("mining/difficulty", counts, edges, step)
 
     @staticmethod
-    def _table(trainer: pl.Trainer) -> DifficultyTable:
-        return trainer.datamodule.difficulty  # type: ignore[attr-defined]
+    def _tables(trainer: pl.Trainer) -> list[DifficultyTable]:
+        return trainer.datamodule.difficulties  # type: ignore[attr-defined]
 
-    def _gathered(self, trainer: pl.Trainer) -> tuple[Tensor, Tensor]:
-        """Entries and scores of this epoch's visits, of all processes."""
+    def _gathered(self, trainer: pl.Trainer) -> list[tuple[Tensor, Tensor]]:
+        """Entries and scores of this epoch's visits in all processes, for each table."""
         entries = torch.cat([torch.zeros(0, dtype=torch.long), *(e for e, _ in self._visits)])
         scores = torch.cat([torch.zeros(0), *(s.cpu() for _, s in self._visits)])
         parts = all_gather(trainer, (entries, scores))
-        entries, scores = (torch.cat(part) for part in zip(*parts, strict=True))
-        return entries, scores
+        if len(self._tables(trainer)) > 1:
+            return parts
+        together = [torch.cat(part) for part in zip(*parts, strict=True)]
+        return [(together[0], together[1])]
 
 
-def _sampler(trainer: pl.Trainer) -> DifficultySampler:
+def _sampler(trainer: pl.Trainer) -> DifficultySampler | PerRankSampler:
     return trainer.train_dataloader.batch_sampler.sampler  # type: ignore[union-attr]
 
 
 def _update_length(trainer: pl.Trainer) -> None:
     """Sets an epoch's length in the three places where Lightning keeps it."""
-    loop, length = trainer.fit_loop, len(trainer.train_dataloader)  # type: ignore[arg-type]
+    loop, length = trainer.fit_loop, trainer.train_dataloader.epoch_length  # type: ignore[union-attr]
     assert loop._combined_loader is not None
     assert loop._data_fetcher is not None
     loop._combined_loader.limits = [length]
@@ -175,9 +208,27 @@ def _update_length(trainer: pl.Trainer) -> None:
 
 
 def _record(
-    table: DifficultyTable, entries: Tensor, scores: Tensor, trainer: pl.Trainer
-) -> dict[str, float]:
-    """Ends an epoch of the table; its row of `mining.csv`."""
+    tables: list[DifficultyTable], visits: list[tuple[Tensor, Tensor]], trainer: pl.Trainer
+) -> tuple[dict[str, float], Tensor]:
+    """Ends an epoch of the tables; its row of `mining.csv`, and the scores [N] of its visits."""
+    sampler, number = _sampler(trainer), len(tables[0])
+    row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+    row["drawn"] = sum(len(entries) for entries, _ in visits)
+    row |= {"left_out": sampler.left_out, "filled_up": sampler.filled_up}
+    for entries, scores in visits:
+        _check(entries, scores, trainer)
+    drawn = torch.full((number,), torch.nan)
+    for table, (entries, scores) in zip(tables, visits, strict=True):
+        for name, count in table.record(entries, scores).items():
+            row[name] = row.get(name, 0) + count
+        drawn[entries] = torch.fmin(drawn[entries], table.scores[entries])
+    row["easy_share"] = row["easy"] / max(1, number * len(tables))
+    counts = torch.stack([table.histogram(BINS) for table in tables]).sum(dim=0)
+    return row | {bin_name(k): n for k, n in enumerate(counts.tolist())}, drawn
+
+
+def _check(entries: Tensor, scores: Tensor, trainer: pl.Trainer) -> None:
+    """Refuses scores of a training that has diverged."""
     wrong = entries[~is_score(scores)]
     if len(wrong):
         name = trainer.datamodule.name_of(int(wrong[0]))  # type: ignore[attr-defined]
@@ -186,34 +237,3 @@ def _record(
             f"expected 0 to 1; so for {len(wrong)} images of the epoch: resume from the "
             "last checkpoint with a lower optimizer.lr"
         )
-    counts = table.record(entries, scores)
-    bins = {f"bin_{k / _BINS:.2f}": n for k, n in enumerate(table.histogram(_BINS).tolist())}
-    sampler = _sampler(trainer)
-    row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "drawn": len(entries)}
-    row |= {"left_out": sampler.left_out, "filled_up": sampler.filled_up}
-    return {**row, **counts, "easy_share": counts["easy"] / max(1, len(table)), **bins}
-
-
-def _difficulties(trainer: pl.Trainer, table: DifficultyTable) -> list[dict[str, Any]]:
-    """Score and path of every visited entry, hardest first."""
-    rows = []
-    for entry, score in table.hardest(len(table)):
-        record, is_mirrored = trainer.datamodule.record_of(entry)  # type: ignore[attr-defined]
-        rows.append({"score": f"{score:.6f}", "mirrored": int(is_mirrored), "path": record.path})
-    return rows
-
-
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with replacing_table(path, errors="surrogateescape") as table:
-        # Rows that an older version began lack the newer columns.
-        table.writerow(rows[-1])
-        table.writerows([row.get(name, "") for name in rows[-1]] for row in rows)
-
-
-def _picture(data: Any, entry: int) -> Picture:  # noqa: ANN401
-    """A training entry with its faces, none of them found."""
-    record, is_mirrored = data.record_of(entry)
-    rgb, boxes = read_rgb(record.path, record.upright), record.boxes
-    if is_mirrored:
-        rgb, boxes = mirror(rgb, boxes)
-    return shrunk(Picture(data.name_of(entry), rgb, torch.tensor(boxes), NOTHING), _SIDE)

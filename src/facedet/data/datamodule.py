@@ -16,7 +16,7 @@ from facedet.data.dataset import FaceDataset, collate
 from facedet.data.difficulty import DifficultyRule, DifficultyTable, fingerprint
 from facedet.data.images import read_size
 from facedet.data.loader import ResumableLoader, fitting_workers, init_worker
-from facedet.data.samplers import DifficultySampler, ShuffleSampler
+from facedet.data.samplers import DifficultySampler, PerRankSampler, ShuffleSampler, rank_seed
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import Reading, Record
 
@@ -33,7 +33,7 @@ class FaceDataModule(pl.LightningDataModule):
         root: folder of the data set.
         images: `all`, or `present` to use what is there if pictures are missing.
         augmentation: transform of the training images.
-        batch_size: training images per process and step.
+        batch_size: training images per process and batch.
         num_workers: processes that load training images; 0: none.
         seed: with epoch and entry it decides order and augmentation.
         prepare: called with (root) by one process per machine before anything is read.
@@ -45,6 +45,8 @@ class FaceDataModule(pl.LightningDataModule):
             tools show them; false: of the raster as stored, as in the official benchmarks.
         val_share: the part of the training pictures that is for validation, where the data set has
             no such part; see `facedet.data.readers.own.Format.read`.
+        drop_last: leave out the images of an epoch that fill no step; false: they are a smaller
+            one, unless it had a batch without an image or images are grouped by aspect.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class FaceDataModule(pl.LightningDataModule):
         faceless: str = "drop",
         upright: bool = True,
         val_share: float = 0.0,
+        drop_last: bool = True,
     ) -> None:
         super().__init__()
         if batch_size < 1 or num_workers < 0:
@@ -86,7 +89,9 @@ class FaceDataModule(pl.LightningDataModule):
         self.faceless = faceless
         self.upright = upright
         self.val_share = val_share
+        self.drop_last = drop_last
         self._readings: dict[str, Reading] = {}
+        self._tables: list[DifficultyTable] = []
 
     def prepare_data(self) -> None:
         """Makes the data set where it makes itself."""
@@ -133,12 +138,16 @@ class FaceDataModule(pl.LightningDataModule):
         records = [record._replace(upright=self.upright) for record in reading.records]
         return reading._replace(records=records)
 
-    @cached_property
-    def difficulty(self) -> DifficultyTable | None:
-        """The difficulties of the training entries, one table for all loaders; None: no mining."""
+    @property
+    def difficulties(self) -> list[DifficultyTable]:
+        """The difficulties of the training entries: one table, or one per process; [] of none."""
         if self.mining is None:
-            return None
-        return DifficultyTable(len(self._entries), self.mining, self.fingerprint())
+            return []
+        count = self._world() if self.mining.table == "per_rank" else 1
+        if len(self._tables) != count:  # now that the processes are known
+            settings = (len(self._entries), self.mining, self.fingerprint())
+            self._tables = [DifficultyTable(*settings) for _ in range(count)]
+        return self._tables
 
     def fingerprint(self) -> str:
         """SHA-256 of what the training entries are; see `difficulty.fingerprint`."""
@@ -160,21 +169,28 @@ class FaceDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Batches (images uint8 [B, 3, H, W], list of B targets) of augmented pictures."""
-        place = (self.seed, self._rank(), self._world(), self.batch_size, self._wide)
-        entries = self._entries
-        sampler = (
-            ShuffleSampler(len(entries), *place)
-            if self.difficulty is None
-            else DifficultySampler(self.difficulty, *place)
-        )
+        rank, world, tables, entries = self._rank(), self._world(), self.difficulties, self._entries
+        step = (self.batch_size, self._wide, self._accumulated(), self.drop_last)
+        sampler: ShuffleSampler | PerRankSampler
+        if len(tables) > 1:
+            sampler = PerRankSampler(tables, self.seed, rank, *step)
+            # Two processes that draw one picture see different crops of it.
+            entries.seed = rank_seed(self.seed, rank, world)
+        elif tables:
+            sampler = DifficultySampler(tables[0], self.seed, rank, world, *step)
+        else:
+            sampler = ShuffleSampler(len(entries), self.seed, rank, world, *step)
         # Lightning asks for the length before it sets the epoch of a run that goes on.
         sampler.set_epoch(self.trainer.current_epoch if self.trainer else 0)
-        workers = fitting_workers(entries, self.batch_size, self.num_workers, self._world())
+        workers = fitting_workers(entries, self.batch_size, self.num_workers, world)
         return ResumableLoader(
             entries,
             sampler,
             self.batch_size,
-            world=self._world(),
+            drop_last=self.drop_last,
+            world=world,
+            accumulated=self._accumulated(),
+            limit=self.trainer.limit_train_batches if self.trainer else 1.0,
             num_workers=workers,
             persistent_workers=workers > 0,
             collate_fn=collate,
@@ -226,13 +242,16 @@ class FaceDataModule(pl.LightningDataModule):
         entries = len(self._entries)
         what = "training pictures" + " and mirrored copies" * self.mirrored_copies
         wide = entries if self._wide is None else int(self._wide.sum())
-        step = self.batch_size * self._world()
+        step = self.batch_size * self._world() * self._accumulated()
+        if not self.drop_last and self.mining is None and self._wide is None:
+            step = self._world() * self._accumulated()
         few, many = sorted((wide, entries - wide))
         if many < step:
             kinds = "" if self._wide is None else f" ({wide} wide, {entries - wide} tall)"
+            several = f" {self._accumulated()} times" if self._accumulated() > 1 else ""
             raise FacedetError(
-                f"{self.root}: {entries} {what}{kinds} do not fill one batch of "
-                f"{self.batch_size} in each of {self._world()} processes; lower data.batch_size"
+                f"{self.root}: {entries} {what}{kinds} do not fill one batch of {self.batch_size}"
+                f"{several} in each of {self._world()} processes; lower data.batch_size"
             )
         if 0 < few < step:
             kind = "wide" if wide == few else "tall"
@@ -247,3 +266,6 @@ class FaceDataModule(pl.LightningDataModule):
 
     def _world(self) -> int:
         return self.trainer.world_size if self.trainer else 1
+
+    def _accumulated(self) -> int:
+        return self.trainer.accumulate_grad_batches if self.trainer else 1

@@ -16,7 +16,7 @@ from torch import Tensor
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import NO_POSITIVE, Record
 
-_RULES = ("refresh", "sticky")
+_RULES = {"rule": ("refresh", "sticky"), "table": ("shared", "per_rank")}
 _COUNTS = ("visited", "easy", "no_positive", "became_easy", "became_hard")
 
 
@@ -29,6 +29,8 @@ class DifficultyRule:
         probability: of leaving an easy image out of an epoch.
         rule: `refresh`: the latest visit decides, as the paper's dynamic scores want; `sticky`:
             once easy, always easy, as in the release.
+        table: `shared`: one for all processes, each of which draws a part of the images;
+            `per_rank`: one for each process, which draws all images by itself, as in the release.
 
     Raises:
         UsageError: a value is out of its range.
@@ -37,14 +39,17 @@ class DifficultyRule:
     threshold: float = 0.85
     probability: float = 0.7
     rule: str = "refresh"
+    table: str = "shared"
 
     def __post_init__(self) -> None:
         for name in ("threshold", "probability"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise UsageError(f"mining.{name}={value}: a number from 0 to 1 is wanted")
-        if self.rule not in _RULES:
-            raise UsageError(f"mining.rule={self.rule} is none of {', '.join(_RULES)}")
+        for name, choices in _RULES.items():
+            if getattr(self, name) not in choices:
+                value = getattr(self, name)
+                raise UsageError(f"mining.{name}={value} is none of {', '.join(choices)}")
 
 
 class DifficultyTable:
@@ -158,6 +163,16 @@ class DifficultyTable:
                 f"{float(scores[bad][0])}, {int(bad.sum())} of {len(scores)} are no number from "
                 "0 to 1: the training has diverged"
             )
+
+
+def merged(tables: Sequence[DifficultyTable]) -> DifficultyTable:
+    """The lowest score that any of several tables of the same entries has of each."""
+    if len(tables) == 1:
+        return tables[0]
+    joined = DifficultyTable(len(tables[0]), tables[0].rule, tables[0].fingerprint)
+    for table in tables:
+        joined.scores = torch.fmin(joined.scores, table.scores)
+    return joined
 
 
 def is_score(scores: Tensor) -> Tensor:

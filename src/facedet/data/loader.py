@@ -22,14 +22,33 @@ _PAGE = 4096
 _BATCHES_AHEAD, _BATCHES_BESIDE = 2, 2
 
 
-class SkippingBatchSampler(BatchSampler):
-    """Batches of a sampler; the first `skip` of an iteration are left out, unread."""
+class StepBatchSampler(BatchSampler):
+    """Batches of a sampler, so many to a step; the first `skip` of an iteration are left out.
+
+    With `drop_last` false what fills no step is dealt out to as many batches as a step has.
+    """
 
     skip = 0
 
+    def __init__(
+        self, sampler: Sampler, batch_size: int, drop_last: bool, accumulated: int = 1
+    ) -> None:
+        super().__init__(sampler, batch_size, drop_last)
+        self.accumulated = accumulated
+
     def __iter__(self) -> Iterator[list]:
         """Batches of drawings."""
-        return islice(super().__iter__(), self.skip, None)
+        draws = list(self.sampler)
+        whole = len(draws) - len(draws) % (self.batch_size * self.accumulated)
+        batches = [draws[k : k + self.batch_size] for k in range(0, whole, self.batch_size)]
+        batches += [draws[whole:][k :: self.accumulated] for k in range(self.accumulated)]
+        return islice(batches, self.skip, len(self))
+
+    def __len__(self) -> int:
+        """Batches of the epoch that the sampler is set to."""
+        steps, rest = divmod(len(self.sampler), self.batch_size * self.accumulated)  # type: ignore[arg-type]
+        has_last = not self.drop_last and rest >= self.accumulated
+        return (steps + has_last) * self.accumulated
 
 
 class ResumableLoader(DataLoader):
@@ -38,14 +57,17 @@ class ResumableLoader(DataLoader):
     Lightning saves it in the checkpoint and loads it when a run goes on; without it, a run
     that stopped in the middle of an epoch would see the epoch's first batches twice. Images are
     counted, not batches, so that batch size and number of processes may change in between. The
-    length is that of the epoch which the sampler is set to.
+    length is that of the epoch which the sampler is set to. A run resumes with a whole step.
 
     Args:
         dataset: map-style.
         sampler: yields the drawings.
         batch_size: images per batch.
-        drop_last: leave out an incomplete last batch.
+        drop_last: leave out an incomplete last step.
         world: processes that each have such a loader.
+        accumulated: batches of a step.
+        limit: batches of an epoch at the most, or a float: the share of them that is used; as
+            Lightning's `limit_train_batches`, which ends an epoch without a word to its loader.
         **kwargs: of `torch.utils.data.DataLoader`.
     """
 
@@ -56,14 +78,25 @@ class ResumableLoader(DataLoader):
         batch_size: int,
         drop_last: bool = True,
         world: int = 1,
+        accumulated: int = 1,
+        limit: int | float = 1.0,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        batches = SkippingBatchSampler(sampler, batch_size, drop_last)
+        batches = StepBatchSampler(sampler, batch_size, drop_last, accumulated)
         super().__init__(dataset, batch_sampler=batches, **kwargs)
         self._step = batch_size * world
+        self._accumulated = accumulated
+        self._limit = limit
         self._yielded = 0
         self._skip = 0
         self._length: int | None = None  # of the epoch whose batches are handed out
+
+    @property
+    def epoch_length(self) -> int:
+        """Batches of the epoch that are used."""
+        if isinstance(self._limit, float):
+            return int(len(self) * self._limit)
+        return min(len(self), self._limit)
 
     @property
     def is_exhausted(self) -> bool:
@@ -74,7 +107,7 @@ class ResumableLoader(DataLoader):
         """Batches, from the restored position on the first time."""
         self._yielded, self._skip = self._skip, 0
         # The sampler may be set to the next epoch before this one's last state is asked for.
-        self._length = len(self)
+        self._length = self.epoch_length
         # Set anew each time, not consumed: with workers the batch sampler is iterated twice.
         self.batch_sampler.skip = self._yielded  # type: ignore[union-attr]
         for batch in super().__iter__():
@@ -89,7 +122,7 @@ class ResumableLoader(DataLoader):
         """Sets the position at which the next iteration begins, to the end of a batch."""
         # Earlier checkpoints counted batches.
         images = state["images"] if "images" in state else state["batches"] * self._step
-        self._skip = -(-images // self._step)
+        self._skip = -(-images // (self._step * self._accumulated)) * self._accumulated
         self._yielded, self._length = self._skip, None
         unseen = self._skip * self._step - images
         if unseen:

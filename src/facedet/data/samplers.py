@@ -1,6 +1,7 @@
 """Samplers: which images are drawn, and in which order."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -22,19 +23,21 @@ class ShuffleSampler(Sampler[Draw]):
     """Every image once per epoch, in an order that is a function of (seed, epoch) alone.
 
     Shards itself over `world` processes (Lightning's own wrapper would shuffle again): the ranks
-    draw disjoint images; what does not divide evenly is left out of that epoch, other images
-    each time. All ranks together draw in each step what one process with batches `world` times
-    as large would draw.
+    draw disjoint images. All ranks together draw in each step, whose batches may be accumulated,
+    what one process with one large batch would draw. What fills no step is left out of that epoch,
+    other images each time; or it is a smaller last step, if every batch of it has an image.
 
     Args:
         num_images: size of the data set.
         seed: of the order.
         rank: of this process.
         world: number of processes.
-        batch_size: images per process and step.
+        batch_size: images per process and batch.
         wide: [num_images] bool. Where it is given and a batch holds several images, the images of
             one step are all wide or all tall, and what fills no step of its kind is left out of
             that epoch.
+        accumulated: batches of a process that make one step.
+        drop_last: leave out what fills no step.
     """
 
     def __init__(
@@ -45,12 +48,16 @@ class ShuffleSampler(Sampler[Draw]):
         world: int = 1,
         batch_size: int = 1,
         wide: np.ndarray | None = None,
+        accumulated: int = 1,
+        drop_last: bool = True,
     ) -> None:
         self.num_images = num_images
         self.seed = seed
         self.rank = rank
         self.world = world
-        self.step = batch_size * world
+        self.step = batch_size * world * accumulated
+        # Images of the smallest last step.
+        self.least = self.step if drop_last else world * accumulated
         self.wide = None if wide is None or batch_size == 1 else torch.from_numpy(wide)
         self.set_epoch(0)
 
@@ -59,16 +66,17 @@ class ShuffleSampler(Sampler[Draw]):
         self.epoch = epoch
         generator = torch.Generator().manual_seed(self._number())
         order = torch.randperm(self.num_images, generator=generator)
-        self._order = self._arranged(order, generator).tolist()
+        order = self._arranged(order, generator)
+        rest = len(order) % self.step
+        self._order = order[: len(order) - rest * (rest < self.least)].tolist()
 
     def __iter__(self) -> Iterator[Draw]:
         """This rank's drawings of the epoch."""
-        mine = self._order[self.rank : len(self) * self.world : self.world]
-        return iter([Draw(self.epoch, index) for index in mine])
+        return iter([Draw(self.epoch, index) for index in self._order[self.rank :: self.world]])
 
     def __len__(self) -> int:
         """Drawings of this rank in the epoch."""
-        return len(self._order) // self.world
+        return len(range(self.rank, len(self._order), self.world))
 
     def _number(self) -> int:
         """The generator's seed: two odd multipliers keep (seed, epoch) apart without a hash."""
@@ -86,12 +94,12 @@ class ShuffleSampler(Sampler[Draw]):
         return [order[is_wide], order[~is_wide]]
 
     def _in_steps(self, groups: Sequence[Tensor], generator: torch.Generator) -> Tensor:
-        """Whole steps, of one group each, in random order."""
+        """Steps of one group each: whole ones in random order, of one group alone all it has."""
+        if len(groups) == 1:
+            return groups[0]
         whole = [group[: len(group) // self.step * self.step] for group in groups]
         steps = torch.cat([group.view(-1, self.step) for group in whole])
-        if len(groups) > 1:
-            steps = steps[torch.randperm(len(steps), generator=generator)]
-        return steps.flatten()
+        return steps[torch.randperm(len(steps), generator=generator)].flatten()
 
 
 class DifficultySampler(ShuffleSampler):
@@ -99,8 +107,7 @@ class DifficultySampler(ShuffleSampler):
 
     What is left out is drawn by a generator of its own, also a function of (seed, epoch): an image
     stays or goes whatever becomes of the others, and as long as none is easy the order is that of
-    `ShuffleSampler`. The table is read in `set_epoch` only. Every rank gets the same number of
-    whole batches; what fills none on every rank is left out of that epoch, other images each time.
+    `ShuffleSampler`. The table is read in `set_epoch` only.
 
     After `set_epoch`, `left_out` is the number of easy images that were left out, and `filled_up`
     of those that were taken in again because the others filled no batch on every rank.
@@ -110,8 +117,10 @@ class DifficultySampler(ShuffleSampler):
         seed: of the order and of what is left out.
         rank: of this process.
         world: number of processes.
-        batch_size: images per process and step.
+        batch_size: images per process and batch.
         wide: see `ShuffleSampler`.
+        accumulated: see `ShuffleSampler`.
+        drop_last: see `ShuffleSampler`.
     """
 
     def __init__(
@@ -122,11 +131,14 @@ class DifficultySampler(ShuffleSampler):
         world: int = 1,
         batch_size: int = 1,
         wide: np.ndarray | None = None,
+        accumulated: int = 1,
+        drop_last: bool = True,
     ) -> None:
         self.table = table
         self.left_out = 0
         self.filled_up = 0
-        super().__init__(len(table), seed, rank, world, batch_size, wide)
+        place = (seed, rank, world, batch_size, wide, accumulated, drop_last)
+        super().__init__(len(table), *place)
 
     def _arranged(self, order: Tensor, generator: torch.Generator) -> Tensor:
         """Whole steps of the images that are not left out."""
@@ -150,3 +162,62 @@ class DifficultySampler(ShuffleSampler):
         step = chosen[is_out[chosen].int().argsort(stable=True)][: self.step]
         self.filled_up = int(is_out[step].sum())
         return step
+
+
+class PerRankSampler(Sampler[Draw]):
+    """Each process draws all images by itself and has difficulties of its own, as in the release.
+
+    An epoch ends for all where the first process has no step left, so that none waits for another.
+    `left_out` and `filled_up` are the sums over the processes.
+
+    Args:
+        tables: one for each process, equal in all of them.
+        seed: of the orders, which differ between the processes.
+        rank: of this process.
+        batch_size: images per process and batch.
+        wide: see `ShuffleSampler`.
+        accumulated: see `ShuffleSampler`.
+        drop_last: see `ShuffleSampler`; an epoch that another process ends has no smaller step.
+    """
+
+    def __init__(
+        self,
+        tables: Sequence[DifficultyTable],
+        seed: int,
+        rank: int,
+        batch_size: int = 1,
+        wide: np.ndarray | None = None,
+        accumulated: int = 1,
+        drop_last: bool = True,
+    ) -> None:
+        settings = (0, 1, batch_size, wide, accumulated, drop_last)
+        self.samplers = [
+            DifficultySampler(table, rank_seed(seed, number, len(tables)), *settings)
+            for number, table in enumerate(tables)
+        ]
+        self.own = self.samplers[rank]
+        self.step = batch_size * accumulated
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draws the orders of the next iterations."""
+        for sampler in self.samplers:
+            sampler.set_epoch(epoch)
+        self.left_out = sum(sampler.left_out for sampler in self.samplers)
+        self.filled_up = sum(sampler.filled_up for sampler in self.samplers)
+        lengths = {len(sampler) for sampler in self.samplers}
+        shortest = min(lengths)
+        self._length = shortest if len(lengths) == 1 else shortest // self.step * self.step
+
+    def __iter__(self) -> Iterator[Draw]:
+        """This rank's drawings of the epoch."""
+        return islice(self.own, self._length)
+
+    def __len__(self) -> int:
+        """Drawings of this rank in the epoch."""
+        return self._length
+
+
+def rank_seed(seed: int, rank: int, world: int) -> int:
+    """A seed of each process that no other (seed, rank) of as many processes has."""
+    return seed * world + rank

@@ -14,5 +14,6 @@ class ExtdModule(DetectionModule):
         if count == 1 and max(height, width) <= coarsest:
             raise UsageError(
                 f"data.batch_size=1 with crops of {height} x {width} px leaves one cell at stride "
-                f"{coarsest}, too few to normalise: raise data.batch_size or augmentation.size"
+                f"{coarsest}, too few to normalise: raise data.batch_size or augmentation.size; "
+                "of an epoch's last batch, data.drop_last=true leaves it out"
             )

@@ -30,7 +30,9 @@ def effort_of(config: Mapping[str, Any]) -> Effort:
     """What a job of this resolved config takes; of drawn crop sizes, the middle one at 3 : 2."""
     trainer, augmentation = config["trainer"], config["augmentation"]
     devices = trainer["devices"] if isinstance(trainer["devices"], int) else 1
-    batch = config["data"]["batch_size"] * trainer["accumulate_grad_batches"] * max(devices, 1)
+    batch = config.get("total_batch_size") or (
+        config["data"]["batch_size"] * trainer["accumulate_grad_batches"] * max(devices, 1)
+    )
     if "size" in augmentation:
         size = (int(augmentation["size"]), int(augmentation["size"]))
     else:

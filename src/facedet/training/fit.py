@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from facedet.config import build, plain
 from facedet.errors import FacedetError, InterruptedTrainingError, UsageError
+from facedet.training.batches import share_total_batch
 from facedet.training.objective import best_row, goal_of, measured
 from facedet.training.run_folder import (
     is_further_process,
@@ -51,6 +52,7 @@ def train(config: DictConfig) -> float | None:
         UsageError: it does not fit into the memory; or the first validation is over, and nothing
             of the objective's name was logged.
     """
+    share_total_batch(config)
     values = plain(config)
     from facedet.allocator import keep_freed_memory
     from facedet.training.resume import find_checkpoint
@@ -101,7 +103,7 @@ def _train(
         fit(trainer, module, datamodule, resume)
         if not trainer.is_global_zero:
             return None
-        report(trainer, module, output)
+        report(trainer, module, output, config.get("export", "best"))
     # Without a logger a history that lies there is that of an earlier run.
     if trainer.loggers and (rows := measured(output, config.objective)):
         goal = goal_of(config, config.objective)
@@ -208,11 +210,18 @@ def _signals_restored() -> Iterator[None]:
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
-def report(trainer: Any, module: Any, output: Path) -> None:  # noqa: ANN401
-    """Exports the best checkpoint's weights, else the last, and says where they lie."""
+def report(trainer: Any, module: Any, output: Path, export: str) -> None:  # noqa: ANN401
+    """Exports the weights of the best checkpoint or of the last, and says where they lie.
+
+    Args:
+        trainer: after the training.
+        module: that it has trained.
+        output: the run's folder.
+        export: `best`, the last where there is no best one; or `last`.
+    """
     from facedet.weights.store import Weights, model_config, read_weights, save_weights
 
-    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "") if export == "best" else ""
     chosen = Path(best) if best else output / "checkpoints" / "last.ckpt"
     if best or (chosen.is_file() and not trainer.fast_dev_run):
         weights, name = read_weights(chosen), chosen.name

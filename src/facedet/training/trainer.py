@@ -24,7 +24,12 @@ def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
 
     from facedet.callbacks.checkpoint_io import DurableCheckpointIO
 
-    settings = OmegaConf.merge(config.trainer, {"precision": precision(config.trainer)})
+    changes = {"precision": precision(config.trainer)}
+    if isinstance(config.trainer.val_check_interval, int):
+        # Lightning counts batches.
+        accumulated = config.trainer.accumulate_grad_batches
+        changes["val_check_interval"] = config.trainer.val_check_interval * accumulated
+    settings = OmegaConf.merge(config.trainer, changes)
     logger = build_loggers(config.get("logger"))
     plugins: list[Any] = [DurableCheckpointIO()]
     if SLURMEnvironment.detect():
@@ -47,7 +52,8 @@ def build_callbacks(config: DictConfig) -> list:
             raise UsageError(f"callbacks.{name} has no _target_: callbacks={name} adds one")
     callbacks = list(build(config.callbacks).values())
     if config.weights is not None:
-        callbacks.append(StartingPoint(config.objective, goal_of(config, config.objective)))
+        judged = (config.callbacks.get("best") or {}).get("monitor") or config.objective
+        callbacks.append(StartingPoint(judged, goal_of(config, judged)))
     # Its file holds the others' states, that of the best checkpoint too.
     return sorted(callbacks, key=lambda callback: isinstance(callback, LastCheckpoint))
 
