@@ -9,6 +9,7 @@ from facedet.config import compose
 from facedet.errors import UsageError
 from facedet.metrics.wider import WiderAP
 from facedet.training.fit import train
+from facedet.weights.store import read_weights
 
 SMALL = ("preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.batch_size=2",
          "data.num_workers=0", "trainer=cpu", "trainer.num_sanity_val_steps=0",
@@ -71,8 +72,40 @@ def test_without_a_history_the_last(run, tmp_path):
     assert run(4, "~logger", callbacks, "objective=wider/hard") == pytest.approx(0.4)
 
 
+def test_the_last_weights_are_validated_where_no_validation_is_due(run, tmp_path):
+    assert run(3, "objective=wider/medium") == pytest.approx(0.9)
+    assert len(run.validations) == 2
+    assert step_of_best(tmp_path / "out") == 3
+    assert (tmp_path / "out" / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_the_lowest_validation_loss(run, tmp_path):
+    value = run(4, "objective=val/loss")
+    with (tmp_path / "out" / "logs" / "metrics.csv").open(encoding="utf-8") as stream:
+        losses = [float(row["val/loss"]) for row in csv.DictReader(stream) if row["val/loss"]]
+    assert len(losses) == 2
+    assert value == min(losses)
+    assert step_of_best(tmp_path / "out") == (2 if losses[0] == value else 4)
+
+
+@pytest.mark.parametrize(("export", "step"), [("best", 2), ("last", 4)])
+def test_the_weights_exported(run, tmp_path, export, step):
+    run(4, "objective=wider/hard", f"export={export}")
+    assert read_weights(tmp_path / "out" / "weights.safetensors").info["steps"] == step
+
+
 def test_what_was_never_measured(run):
-    assert run(1, "objective=wider/hard") is None
+    assert run(1, "objective=wider/hard", "trainer.limit_val_batches=0") is None
+
+
+def test_an_epoch_that_fills_no_step_ends_with_a_smaller_one_and_leaves_a_checkpoint(run, tmp_path):
+    # Eight pictures in steps of six: one of six and one of two.
+    words = ["total_batch_size=6", "data.batch_size=6", "callbacks.epochs.save_top_k=-1"]
+    run(2, *words, "data.drop_last=false")
+    names = sorted(path.name for path in (tmp_path / "out" / "checkpoints").glob("epoch_*"))
+    assert names == ["epoch_000.ckpt"]
+    first = torch.load(tmp_path / "out" / "checkpoints" / names[0], weights_only=True)
+    assert (first["global_step"], first["epoch"]) == (2, 0)
 
 
 def test_what_is_not_logged_is_said_at_the_first_validation(run):
