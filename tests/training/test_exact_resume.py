@@ -131,3 +131,18 @@ def test_a_training_cut_off_anywhere_goes_on_to_the_same_end(run, tmp_path, word
         run(output, *words, "ckpt_path=auto", at=8 + at % 11)
         run(output, *words, "ckpt_path=auto")
         assert_same(result(output), expected, f"{at} {places[at]}")
+
+
+@pytest.mark.slow
+def test_the_checkpoint_of_an_epochs_end_resumes_with_the_next_epoch(run, tmp_path):
+    words = (*MINING, "callbacks.epochs.save_top_k=-1")
+    run(tmp_path / "whole", *words)
+    expected = result(tmp_path / "whole")
+    first = tmp_path / "whole" / "checkpoints" / "epoch_000.ckpt"
+    run(tmp_path / "part", *words, f"ckpt_path={first}")
+    found = result(tmp_path / "part")
+    # Its history begins there.
+    rows = found.pop("metrics.csv")[1:]
+    assert rows
+    assert expected.pop("metrics.csv")[-len(rows) :] == rows
+    assert_same(found, expected)

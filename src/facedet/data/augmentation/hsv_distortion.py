@@ -57,7 +57,7 @@ class HsvDistortion(Distortion):
         happens = rng.random(4) < 0.5
         half = np.array(list(self.ranges.values()))
         amounts = np.array(Tone()[:4]) + np.where(happens, rng.uniform(-half, half), 0)
-        return Tone(*amounts.tolist(), contrast_last=bool(rng.random() < 0.5))
+        return Tone(*amounts.tolist())._replace(contrast_last=bool(rng.random() < 0.5))
 
     def alter(self, piece: np.ndarray, drawn: Tone, picture: np.ndarray) -> np.ndarray:
         """A part uint8 [h, w, 3] of a picture, changed as drawn; every pixel goes by itself."""
