@@ -57,13 +57,8 @@ def test_steps_of_a_picture_by_hand(similarity, scores, expected):
 @pytest.fixture
 def roc():
     """Two pictures, four faces, of which the fourth has no detection."""
-    rows = np.vstack(
-        [
-            steps([[0.8, 0.0], [0.0, 0.6]], [0.9, 0.5]),
-            steps([[0.0, 0.4]], [0.9, 0.3]),
-        ]
-    )
-    return merge_steps(rows, 4)
+    one, two = steps([[0.8, 0.0], [0.0, 0.6]], [0.9, 0.5]), steps([[0.0, 0.4]], [0.9, 0.3])
+    return merge_steps(np.vstack([one, two]), 4)
 
 
 def test_curves_of_a_set_by_hand(roc):
@@ -101,14 +96,9 @@ def test_values_by_hand():
     metric.update([found([5, 5, 9, 5, 0.9], [0, 0, 2, 2, 0.5])], [target()])
     metric.update([found()], [target(1)])
     values = {name: value.item() for name, value in metric.compute().items()}
-    assert values == pytest.approx(
-        {
-            "fddb/discrete_1": 1 / 2,
-            "fddb/continuous_1": 5 / 7 / 2,
-            "fddb/discrete_2": 1 / 2,
-            "fddb/continuous_2": 5 / 7 / 2,
-        }
-    )
+    rates = {"discrete": 1 / 2, "continuous": 5 / 7 / 2}
+    expected = {f"fddb/{name}_{n}": rate for name, rate in rates.items() for n in (1, 2)}
+    assert values == pytest.approx(expected)
     assert (metric.images, metric.detections, metric.curves().faces) == (2, 2, 2)
 
 
@@ -129,14 +119,11 @@ def test_a_picture_seen_twice_counts_once():
 def test_the_size_of_a_picture_cuts_its_regions():
     # To the right of x = 7 there is nothing: both are 3 px, instead of 7 and 15.
     detection = found([5, 5, 19, 5, 0.9])
-    for size, expected in (((20, 8), 1.0), (None, 7 / 15)):
-        metric = FddbRoc()
+    for size, side, expected in (((20, 8), 450, 1.0), (None, 450, 7 / 15), (None, 8, 1.0)):
+        metric = FddbRoc(side=side)
         metric.update([detection], [target(size=size)])
         assert metric.compute()["fddb/continuous_1000"].item() == pytest.approx(expected)
-    narrow = FddbRoc(side=8)
-    narrow.update([detection], [target()])
-    assert narrow.compute()["fddb/continuous_1000"].item() == 1.0
-    assert narrow.settings()["border"] == "0 pictures' own, 1 at 8 px"
+    assert metric.settings()["border"] == "0 pictures' own, 1 at 8 px"
 
 
 def test_boxes_in_place_of_ellipses_are_labelled():
@@ -150,6 +137,8 @@ def test_boxes_in_place_of_ellipses_are_labelled():
     # A disc fills about 0.785 of its square.
     assert 0.6 < masks.compute()["fddb/continuous_1000"].item() < 0.8
     assert (masks.settings()["ellipses"], quick.settings()["ellipses"]) == ("masks", "boxes")
+    with pytest.raises(UsageError, match="ellipses='box' is none of masks, boxes"):
+        FddbRoc(ellipses="box")
 
 
 def test_detections_may_be_ellipses():
@@ -157,11 +146,6 @@ def test_detections_may_be_ellipses():
     ellipse = EllipseDetections(AROUND, torch.tensor([0.9]), LINE)
     metric.update([ellipse], [target()])
     assert metric.compute()["fddb/continuous_1000"].item() == 1.0
-
-
-def test_misspelt_mode():
-    with pytest.raises(UsageError, match="ellipses='box' is none of masks, boxes"):
-        FddbRoc(ellipses="box")
 
 
 FOLDER = Path(SHARED) / "reference" / "fddb"
@@ -219,6 +203,7 @@ def test_every_row_is_the_tools(stored):
 
 @needs_shared
 @pytest.mark.data
+@pytest.mark.slow  # the whole set once more
 def test_without_the_pictures_sizes(stored):
     metric = score({})
     roc = metric.curves()

@@ -54,13 +54,10 @@ def test_similarity_by_hand():
     expected = [[1.0, 3 / 9, 0.0]]
     np.testing.assert_allclose(similarities(line, boxes, SIZE), expected)
     np.testing.assert_allclose(similarities(boxes, line, SIZE), np.transpose(expected))
-
-
-def test_what_lies_beyond_the_border_counts_for_nothing():
+    # What lies beyond the border counts for nothing: inside both are x from 16 to 19; in a wider
+    # picture the line ends at 22, the box at 30: 7 of 15.
     line, box = ellipse(3, 0, 0, 19, 5), np.array([[16, 5, 30, 5]], float)
-    # Inside the picture both are x from 16 to 19.
     assert similarities(line, box, SIZE).item() == 1.0
-    # In a wider one the line ends at 22, the box at 30: 7 of 15.
     assert similarities(line, box, (12, 99)).item() == pytest.approx(7 / 15)
 
 

@@ -90,7 +90,7 @@ def merge_steps(steps: np.ndarray, faces: int) -> Roc:
 
 
 def rate_below(false_positives: np.ndarray, rates: np.ndarray, limit: int) -> Tensor:
-    """The rate, of `rates` [T], at the lowest threshold that leaves fewer false positives.
+    """The rate, of `rates` [T], at the lowest threshold with fewer false positives than `limit`.
 
     A float64 scalar; 0 if no threshold leaves so few.
     """

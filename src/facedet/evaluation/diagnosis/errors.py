@@ -15,6 +15,11 @@ from facedet.metrics.functional import judge_detections, normalise_scores
 
 # IoU from which a box that matches no face counts as badly localised, not as background.
 NEAR = 0.3
+KINDS = """\
+Faces missed: no box reaches IoU 0.3; crowded out: boxes do, but match other faces or lie nearer to
+them; low-scored: found below the operating score. Boxes badly localised: nearest to a face at IoU
+0.3 or more, but too far to match it; near an ignored face: likewise, to a face that does not count;
+duplicate: the face has a better-scored one; background: IoU below 0.3 with every face."""
 
 
 class Errors(NamedTuple):
@@ -31,14 +36,8 @@ def sort_faces(verdicts: Verdicts, subset: int, score: float) -> dict[str, Tenso
     """Says what became of every face of a subset, where `score` is the operating score.
 
     Returns:
-        Masks [F] bool that share out the subset's faces:
-        `found`: a detection with at least the operating score matches it.
-        `low-scored`: one matches it, but none with that score.
-        `badly localised`: none matches it, but it is the nearest face of one that matches no
-        face, at an IoU of 0.3 or more.
-        `crowded out`: a detection has IoU 0.3 or more with it, but each such one matches another
-        face or lies nearer to it.
-        `missed`: every detection has IoU below 0.3 with it.
+        Masks [F] bool that share out the subset's faces: found, and the kinds of `KINDS`. Badly
+        localised are those that nothing matches and to which such a box is nearest.
     """
     faces, matched, found = verdicts.in_subset[:, subset], verdicts.found(), verdicts.found(score)
     unmatched = faces & ~matched
@@ -58,12 +57,7 @@ def sort_boxes(verdicts: Verdicts, subset: int) -> dict[str, Tensor]:
     """Says why detections count in a subset and recall no face, whatever their score.
 
     Returns:
-        Masks [D] bool that share out these detections:
-        `badly localised`: matches no face; the nearest one is in the subset, at IoU 0.3 or more.
-        `duplicate`: matches a face that a better-scored one matches.
-        `near an ignored face`: the nearest face is outside the subset, at IoU 0.3 or more but too
-        far to be matched, and so for the detection to be ignored.
-        `background`: IoU below 0.3 with every face.
+        Masks [D] bool that share out these detections among the kinds of `KINDS`.
     """
     false = verdicts.proposals[:, subset] & ~verdicts.recalls[:, subset]
     near = ~verdicts.matched & (verdicts.overlap >= NEAR)
@@ -89,8 +83,8 @@ def price_errors(verdicts: Verdicts, subset: int, score: float) -> list[Errors]:
     up to what is missing: recall gained is worth more at a higher precision.
 
     Returns:
-        The seven kinds, then `all unfound faces` (missed, crowded out and badly localised: not
-        counted) and `all false boxes` (the four kinds of boxes: vanish).
+        The seven kinds, then `all unfound faces` (missed, crowded out, badly localised) and `all
+        false boxes`.
     """
     faces, boxes = sort_faces(verdicts, subset, score), sort_boxes(verdicts, subset)
     shown = verdicts.scores >= score
@@ -108,26 +102,22 @@ def price_errors(verdicts: Verdicts, subset: int, score: float) -> list[Errors]:
     leads = judge_detections(target, verdicts.scores, unfound[:, None])[1][:, 0]
     moved = proposals & ~loose | leads, recalls | leads
 
-    def of_faces(kind: str, which: Tensor, ap: float) -> Errors:
-        return Errors(kind, int(which.sum()), "faces", int(which.sum()), ap)
+    def of_faces(kind: str, which: Tensor, ap: float | None = None) -> Errors:
+        number = int(which.sum())
+        ap = plain_ap(scores, proposals, recalls, total - number) if ap is None else ap
+        return Errors(kind, number, "faces", number, ap)
 
-    def of_boxes(kind: str, which: Tensor, ap: float) -> Errors:
+    def of_boxes(kind: str, which: Tensor, ap: float | None = None) -> Errors:
+        ap = plain_ap(scores, proposals & ~which, recalls, total) if ap is None else ap
         return Errors(kind, int(which.sum()), "boxes", int((which & shown).sum()), ap)
 
-    def without_faces(kind: str, which: Tensor) -> Errors:
-        left = total - int(which.sum())
-        return of_faces(kind, which, plain_ap(scores, proposals, recalls, left))
-
-    def without_boxes(kind: str, which: Tensor) -> Errors:
-        return of_boxes(kind, which, plain_ap(scores, proposals & ~which, recalls, total))
-
     return [
-        *(without_faces(kind, faces[kind]) for kind in ("missed", "crowded out")),
+        *(of_faces(kind, faces[kind]) for kind in ("missed", "crowded out")),
         of_faces("low-scored", low, plain_ap(raised, proposals, recalls, total)),
         of_boxes("badly localised", loose, plain_ap(scores, *moved, total)),
-        *(without_boxes(kind, boxes[kind]) for kind in list(boxes)[1:]),
-        without_faces("all unfound faces", faces["missed"] | faces["crowded out"] | unfound),
-        without_boxes("all false boxes", proposals & ~recalls),
+        *(of_boxes(kind, boxes[kind]) for kind in list(boxes)[1:]),
+        of_faces("all unfound faces", faces["missed"] | faces["crowded out"] | unfound),
+        of_boxes("all false boxes", proposals & ~recalls),
     ]
 
 

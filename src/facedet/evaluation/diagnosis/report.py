@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facedet.evaluation.diagnosis.errors import price_errors, sort_faces
+from facedet.evaluation.diagnosis.errors import KINDS, price_errors, sort_faces
 from facedet.evaluation.diagnosis.matching import Verdicts
 from facedet.structures import Record
 from facedet.tables import pipe_table
@@ -27,11 +27,6 @@ MEANINGS = {
 }
 _EVENTS = 10
 _FATES = ("low-scored", "badly localised", "crowded out", "missed")
-_KINDS = """\
-Faces missed: no box reaches IoU 0.3; crowded out: boxes do, but match other faces or lie nearer to
-them; low-scored: found below the operating score. Boxes badly localised: nearest to a face at IoU
-0.3 or more, but too far to match it; near an ignored face: likewise, to a face that does not count;
-duplicate: the face has a better-scored one; background: IoU below 0.3 with every face."""
 
 Cell = str | int | float | None
 Row = tuple[Cell, ...]
@@ -56,7 +51,7 @@ def make_tables(
         verdicts: of the records.
         records: the annotated pictures.
         names: of the subsets.
-        subset: the place of the one whose faces count, in the tables that are of one only.
+        subset: the place of the one whose faces count, where a table is of one only.
         score: the operating score.
     """
     ap = verdicts.ap(subset)
@@ -65,7 +60,7 @@ def make_tables(
     title = "Where the missing AP goes, each kind fixed alone"
     return [
         _subsets(verdicts, names, score),
-        Table("errors", title, header, errors, _KINDS),
+        Table("errors", title, header, errors, KINDS),
         *tables_of_recall(verdicts, records, subset, score),
         _dropping(verdicts, names, subset),
     ]
@@ -116,9 +111,11 @@ def tables_of_recall(
     for key, meanings in MEANINGS.items():
         if all(key in record.tags for record in records):
             values = np.concatenate([record.tags[key] for record in records])
-            odd = sorted(set(values.tolist()) - set(range(len(meanings))))
-            named = [*enumerate(meanings), *((value, str(value)) for value in odd)]
-            by_attribute += [row(f"{key}: {text}", values == value) for value, text in named]
+            named = dict(enumerate(meanings))
+            by_attribute += [
+                row(f"{key}: {named.get(value, value)}", values == value)
+                for value in sorted({*named, *values.tolist()})
+            ]
     events = [record.tags.get("event", "") for record in records]
     of_face = np.array(events)[verdicts.image.numpy()]
     by_event = [row(event, of_face == event) for event in sorted(set(events))]

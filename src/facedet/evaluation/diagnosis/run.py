@@ -60,17 +60,8 @@ def diagnose(
 ) -> Diagnosis:
     """Judges every face and every box, and makes the tables.
 
-    Args:
-        data: the WIDER FACE folder.
-        detections: folder, zip or .npz.
-        described: metrics.json of the run that wrote them; {} if not known.
-        only_present: leave out pictures without detections; otherwise their faces are missed.
-        split: of the data.
-        ground_truth: folder of the lists; None: ground_truth in the data.
-        subset: of the faces that count; None: the last, hard.
-        iou: from which a box matches a face.
-        integer_quirk: round the IoU to 0 or 1; only where `iou` is 0.5.
-        score: the operating score; None: that of the best F1 on the subset.
+    The arguments are those of `facedet diagnose`; `described` is the metrics.json of the run that
+    wrote the detections, {} if not known. The IoU is rounded (`integer_quirk`) where it is 0.5.
 
     Raises:
         FacedetError: a file cannot be read, or there is nothing to judge.
