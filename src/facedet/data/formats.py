@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
-from facedet.data.images import read_size
 from facedet.data.readers.coco import Coco
 from facedet.data.readers.csv import Csv
-from facedet.data.readers.listing import Listed, Listing
-from facedet.data.readers.own import Format, require_sound, select_faces
+from facedet.data.readers.own import Format, Listed, require_sound, select_faces
 from facedet.data.readers.selection import present
 from facedet.data.readers.voc import Voc
 from facedet.data.readers.wider import Wider
@@ -24,7 +21,6 @@ from facedet.files import new_folder
 FORMATS: dict[str, Format] = {
     "wider": Wider(), "coco": Coco(), "yolo": Yolo(), "voc": Voc(), "csv": Csv(),
 }  # fmt: skip
-_BAR_AFTER = 2.0  # seconds
 
 
 class Converted(NamedTuple):
@@ -49,24 +45,25 @@ def find_format(root: Path, name: str | None) -> tuple[str, list[str]]:
     """
     if not root.is_dir():
         raise FacedetError(f"{root}: no such folder")
-    found, broken = {}, []
-    for key in FORMATS if name is None else [name]:
+    keys = list(FORMATS) if name is None else [name]
+    fitting, broken = {}, []
+    for key in keys:
         try:
-            found[key] = FORMATS[key].splits(root)
+            fitting[key] = FORMATS[key].splits(root)
         except FacedetError as error:  # of this format perhaps, but something is wrong with it
             broken.append(error)
-    fitting = [key for key, splits in found.items() if splits]
+    fitting = {key: splits for key, splits in fitting.items() if splits}
     if not fitting and broken:
         raise broken[0]
     if not fitting:
-        marks = ", ".join(f"{FORMATS[key].mark} ({key})" for key in found)
+        marks = ", ".join(f"{FORMATS[key].mark} ({key})" for key in keys)
         there = sorted(path.name for path in root.glob("[!.]*"))
         names = f"it holds {', '.join(there[:5])}{' …' * (len(there) > 5)}" if there else "is empty"
         title = "a known format" if name is None else FORMATS[name].title
         raise FacedetError(f"{root}: is no data set of {title}; looked for {marks}; {names}")
     if len(fitting) > 1:
         raise UsageError(f"{root}: may be {' or '.join(fitting)}; --format says which")
-    return fitting[0], found[fitting[0]]
+    return fitting.popitem()
 
 
 def convert(
@@ -97,7 +94,6 @@ def convert(
 
     Raises:
         FacedetError: something is malformed or missing, or the target cannot be written.
-        UsageError: `images` is none of its choices.
     """
     reader, writer = FORMATS[format], FORMATS[new_format]
     left_out = {"missing pictures": 0, "boxes of other classes": 0}
@@ -106,44 +102,36 @@ def convert(
     with new_folder(target) as folder:
         notes = [f"without {reader.loses}"] if reader.loses else []
         for split in splits:
-            listing = reader.list_pictures(source, split)
-            paths = [one.path for one in listing.pictures]
-            is_there = present(paths, listing.folder, images, "--images present")
-            kept = [listing.pictures[row] for row in np.flatnonzero(is_there)]
-            listing, others = select_faces(listing._replace(pictures=kept), classes)
-            require_sound(listing, split)
-            left_out["missing pictures"] += len(paths) - len(kept)
+            whole = reader.list_pictures(source, split)
+            is_there = present([one.path for one in whole.pictures], whole.folder, images)
+            kept = [one for one, there in zip(whole.pictures, is_there, strict=True) if there]
+            listing, others = select_faces(whole._replace(pictures=kept), classes)
+            left_out["missing pictures"] += is_there.count(False)
             left_out["boxes of other classes"] += others
             notes += listing.notes
-            written[split] = _with_sizes(listing) if writer.needs_sizes else listing.pictures
-            for one in written[split]:
+            written[split] = require_sound(listing, split).pictures
+            for one in kept:
                 places[folder / writer.picture_place(split, one.file)] = one.path
         notes += writer.write(folder, written)
-        for place, path in tqdm(places.items(), "pictures", delay=_BAR_AFTER, disable=None):
+        for place, path in tqdm(places.items(), "pictures", delay=2, disable=None):
+            place.parent.mkdir(parents=True, exist_ok=True)
             _place(path, place, copy)
     return Converted(
         {split: len(pictures) for split, pictures in written.items()},
-        {split: sum(len(one.boxes) for one in pictures) for split, pictures in written.items()},
+        {split: sum(len(one.rows) for one in pictures) for split, pictures in written.items()},
         {reason: count for reason, count in left_out.items() if count},
         notes,
     )
 
 
-def _with_sizes(listing: Listing) -> list[Listed]:
-    """The pictures with the sizes that their own headers say, which annotations may not."""
-    bar = tqdm(listing.pictures, "picture sizes", delay=_BAR_AFTER, disable=None)
-    return [one._replace(size=read_size(one.path)) for one in bar]
-
-
 def _place(path: Path, place: Path, copy: bool) -> None:
     """Puts a picture at a new place."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if not copy:
-        try:
+    try:
+        if not copy:
             os.link(path.resolve(), place)
             return
-        except OSError:  # another disk, or one without links
-            pass
+    except OSError:  # another disk, or one without links
+        pass
     try:
         shutil.copy2(path, place)
     except OSError as error:

@@ -47,25 +47,15 @@ def read_image(
     Raises:
         FacedetError: the file is missing, empty, a folder, no picture, damaged or too large.
     """
-    path = _regular_file(path)
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise FacedetError(f"{path}: cannot be opened ({error.strerror})") from error
-    with stream:
-        return decode_image(stream, str(path), upright, pixel_limit)
+    return decode_image(io.BytesIO(_read(path)), str(path), upright, pixel_limit)
 
 
 def decode_image(
     stream: BinaryIO, name: str, upright: bool = True, pixel_limit: int = PIXEL_LIMIT
 ) -> LoadedImage:
-    """Decodes a picture from an open file or from memory; arguments and errors as `read_image`.
+    """Decodes a picture from an open file or from memory, whose place is set at will.
 
-    Args:
-        stream: can be read from any place.
-        name: of the picture, for messages.
-        upright: turn the picture as its EXIF orientation asks.
-        pixel_limit: refuse pictures of more pixels.
+    `name` is for messages; other arguments and errors are those of `read_image`.
     """
     image = _open(name, stream, pixel_limit)
     try:
@@ -78,24 +68,12 @@ def decode_image(
 
 
 def read_rgb(path: str | Path, upright: bool = True, pixel_limit: int = PIXEL_LIMIT) -> np.ndarray:
-    """Decodes a file of a data set to RGB uint8 [H, W, 3].
+    """Decodes a file of a data set to RGB uint8 [H, W, 3]; arguments and errors as `read_image`.
 
     A sound RGB or grey JPEG goes through OpenCV, about a third faster than Pillow; everything else
-    is left to `read_image`.
-
-    Args:
-        path: the file.
-        upright: turn the picture as its EXIF orientation asks; else the raster as stored.
-        pixel_limit: refuse pictures of more pixels, from the header, before decoding.
-
-    Raises:
-        FacedetError: as `read_image`.
+    is decoded as by `read_image`.
     """
-    path = _regular_file(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FacedetError(f"{path}: cannot be opened ({error.strerror})") from error
+    data = _read(path)
     header = _open(str(path), io.BytesIO(data), pixel_limit)
     is_turned = upright and exif_orientation(header) != 1
     plain = header.format == "JPEG" and header.mode in ("RGB", "L") and not is_turned
@@ -108,47 +86,53 @@ def read_rgb(path: str | Path, upright: bool = True, pixel_limit: int = PIXEL_LI
             bgr = None
         if bgr is not None:
             return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
-    return read_image(path, upright, pixel_limit).rgb
+    return decode_image(io.BytesIO(data), str(path), upright, pixel_limit).rgb
 
 
 def read_size(path: str | Path, upright: bool = True) -> tuple[int, int]:
-    """(height, width) of a picture, from the header of its file; `upright` as for `read_rgb`.
+    """(height, width) of a picture, from the header of its file; `upright` as for `read_image`.
 
     Raises:
         FacedetError: the file is missing or is no picture.
     """
-    path = _regular_file(path)
-    try:
-        with path.open("rb") as stream:
-            image = _open(str(path), stream, PIXEL_LIMIT)
-            is_sideways = upright and exif_orientation(image) >= 5
-    except OSError as error:
-        raise FacedetError(f"{path}: cannot be opened ({error.strerror})") from error
-    width, height = image.size
+    (width, height), orientation = _read_header(path)
     if not (height and width):
         raise FacedetError(f"{path}: the picture has no pixels ({width} x {height})")
-    return (width, height) if is_sideways else (height, width)
+    return (width, height) if upright and orientation >= 5 else (height, width)
 
 
 def read_orientation(path: str | Path) -> int:
     """The EXIF orientation of a picture, 1 (upright) … 8; raises as `read_size`."""
-    path = _regular_file(path)
-    with path.open("rb") as stream:
-        return exif_orientation(_open(str(path), stream, PIXEL_LIMIT))
+    return _read_header(path)[1]
 
 
-def _regular_file(path: str | Path) -> Path:
-    """The path, where it leads to a file that is not empty."""
+def _read_header(path: str | Path) -> tuple[tuple[int, int], int]:
+    """(width, height) as stored and EXIF orientation of a picture."""
+    with _opened(path) as stream:
+        image = _open(str(path), stream, PIXEL_LIMIT)
+        return image.size, exif_orientation(image)
+
+
+def _read(path: str | Path) -> bytes:
+    with _opened(path) as stream:
+        return stream.read()
+
+
+def _opened(path: str | Path) -> BinaryIO:
+    """The opened file, where the path leads to one that is not empty."""
     path = Path(path)
     if path.is_dir():
-        raise FacedetError(f"{path}: is a folder, a picture file is wanted")
+        raise FacedetError(f"{path}: is a folder, expected a picture file")
     if not path.exists():
         raise FacedetError(f"{path}: no such file")
     if not path.is_file():
         raise FacedetError(f"{path}: is not a regular file")
     if path.stat().st_size == 0:
         raise FacedetError(f"{path}: the file is empty (0 bytes)")
-    return path
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise FacedetError(f"{path}: cannot be opened ({error.strerror})") from error
 
 
 def _open(name: str, stream: BinaryIO, pixel_limit: int) -> Image.Image:
@@ -188,18 +172,14 @@ def _identify(stream: BinaryIO) -> Image.Image:
             except (SyntaxError, IndexError, TypeError, struct.error):
                 continue
     if prefix[4:8] == b"ftyp" and prefix[8:12] in _HEIF_BRANDS:
-        return _open_heif(stream)
+        # Without registering its plug-in, which would change Pillow for the whole process.
+        try:
+            plugin = import_module("pillow_heif")
+        except ImportError as error:
+            raise FacedetError("HEIC pictures need a plug-in: pip install pillow-heif") from error
+        stream.seek(0)
+        return plugin.HeifImageFile(stream)
     raise FacedetError("not a picture of a format that Pillow reads")
-
-
-def _open_heif(stream: BinaryIO) -> Image.Image:
-    # Without registering its plug-in, which would change Pillow for the whole process.
-    try:
-        plugin = import_module("pillow_heif")
-    except ImportError as error:
-        raise FacedetError("HEIC pictures need a plug-in: pip install pillow-heif") from error
-    stream.seek(0)
-    return plugin.HeifImageFile(stream)
 
 
 def _one_line(error: Exception) -> str:

@@ -1,8 +1,8 @@
-"""What is found out about pictures by opening them: damage, orientation, and which are alike."""
+"""What is found out about pictures by opening them: damage, orientation, and how they look."""
 
 import hashlib
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -16,19 +16,17 @@ from facedet.data.images import read_orientation, read_rgb
 from facedet.errors import FacedetError
 
 UPRIGHT = 1  # EXIF's number for a picture that is stored as it is to be seen
+# Of 128 bits. Recompressed, resized and brightened copies differ in 0 to 10, the two most alike of
+# 1,531 pictures of WIDER FACE in 20.
+NEAR = 10
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF's numbers for pictures that are turned by 90 degrees
 _FACE = np.log(1.25)  # how much higher than wide a face's box is
 _SURE = 0.1  # by so much one reading must be nearer to it than the other
 _SLACK = 1.0  # px: rounding, and tools that count pixels from 1
 _SIDE = 8  # of the grid of differences, in each direction
-FINGERPRINT_BITS = 2 * _SIDE * _SIDE
-# Of 128 bits. Recompressed, resized and brightened copies differ in 0 to 10, the two most alike of
-# 1,531 pictures of WIDER FACE in 20.
-NEAR = 10
 _MARGIN = 1  # grey levels: smaller steps are noise of the compression
 _FLAT = 8  # grey levels between the lightest and the darkest cell, below which all are alike
 _FEW = 64  # pictures that are not worth starting processes for
-_BLOCK = 1024  # pictures compared at once with all others
 
 
 class PictureFacts(NamedTuple):
@@ -44,41 +42,31 @@ class PictureFacts(NamedTuple):
 def examine(path: Path) -> PictureFacts:
     """Decodes a picture completely, so that a truncated one is noticed."""
     try:
-        rgb = read_rgb(path)
-        orientation = read_orientation(path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        rgb, orientation = read_rgb(path), read_orientation(path)
     except FacedetError as error:
         return PictureFacts(problem=str(error).removeprefix(f"{path}: "))
-    except OSError as error:  # it went away, or the disk is broken
-        return PictureFacts(problem=error.strerror or str(error))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return PictureFacts("", rgb.shape[:2], orientation, digest, fingerprint(rgb))
 
 
 def examine_all(paths: Sequence[Path], workers: int) -> list[PictureFacts]:
-    """`examine` for many pictures, by several processes, with a progress bar.
-
-    Args:
-        paths: of the pictures.
-        workers: processes; few pictures are examined by this one.
-    """
+    """`examine` for many pictures, with a progress bar; for few no processes are started."""
     bar = {"total": len(paths), "desc": "pictures", "unit": "picture", "disable": None}
     if workers < 2 or len(paths) < _FEW:
         return [examine(path) for path in tqdm(paths, **bar)]
-    with ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
-        try:
-            return list(tqdm(pool.map(examine, paths, chunksize=16), **bar))
-        except BrokenProcessPool as error:
-            raise FacedetError(
-                "a process died while it opened pictures; --workers 1 opens them in this one"
-            ) from error
-        except BaseException:
-            # Ctrl-C must not wait for the thousands that are queued.
-            pool.shutdown(cancel_futures=True)
-            raise
+    pool = ProcessPoolExecutor(workers, initializer=_start_worker)
+    try:
+        return list(tqdm(pool.map(examine, paths, chunksize=16), **bar))
+    except BrokenProcessPool as error:
+        raise FacedetError(
+            "a process died while it opened pictures; --workers 1 opens them in this one"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C must not wait for the thousands in the queue
 
 
 def fitting_reading(
-    fact: PictureFacts, boxes: np.ndarray, size: tuple[int, int] | None, in_parts: bool
+    fact: PictureFacts, boxes: np.ndarray, size: tuple[int, int] | None, is_relative: bool
 ) -> str:
     """Which reading of a picture that EXIF turns by 90 degrees its annotations fit.
 
@@ -86,7 +74,7 @@ def fitting_reading(
         fact: of the picture.
         boxes: [G, 4] xyxy pixels, as of the picture turned upright.
         size: (height, width) that the annotations say, which decides.
-        in_parts: the annotations are parts of the picture's sides. Then the shape of the boxes
+        is_relative: the annotations are parts of the picture's sides. Then the shape of the boxes
             decides, for faces are higher than wide; otherwise which reading has room for them.
 
     Returns:
@@ -95,16 +83,16 @@ def fitting_reading(
     height, width = fact.size
     if fact.orientation not in _SIDEWAYS or height == width:
         return ""
-    is_upright, is_stored = size == (height, width), size == (width, height)
     sides = boxes[:, 2:] - boxes[:, :2]
-    if not (is_upright or is_stored) and in_parts:
-        shapes = np.log(sides[(sides > 0).all(axis=1)])
-        shape = np.median(shapes[:, 1] - shapes[:, 0]) if len(shapes) else np.nan
+    sides = sides[(sides > 0).all(axis=1)]
+    if size in ((height, width), (width, height)):
+        is_upright, is_stored = size == (height, width), size == (width, height)
+    elif is_relative:
+        shape = np.median(np.log(sides[:, 1] / sides[:, 0])) if len(sides) else np.nan
         # Both sides change with the raster's: h / H * W by w / W * H.
-        other = shape + 2 * np.log(width / height)
-        nearer = abs(other - _FACE) - abs(shape - _FACE)
+        nearer = abs(shape + 2 * np.log(width / height) - _FACE) - abs(shape - _FACE)
         is_upright, is_stored = bool(nearer > _SURE), bool(nearer < -_SURE)
-    elif not (is_upright or is_stored):
+    else:
         right, low = boxes[:, 2:].max(axis=0, initial=0) - _SLACK
         is_upright = bool(right <= width and low <= height)
         is_stored = bool(right <= height and low <= width)
@@ -132,37 +120,13 @@ def fingerprint(rgb: np.ndarray) -> bytes:
     return np.packbits(np.stack([right, down])).tobytes()
 
 
-def nearest_before(
-    fingerprints: Sequence[bytes], groups: Sequence[int], limit: int = NEAR
-) -> Iterator[tuple[int, int, int]]:
-    """Finds for each picture the one most like it among those before it, within and across groups.
-
-    Args:
-        fingerprints: of N pictures, all of one length above 0.
-        groups: [N] which group (split) a picture is in.
-        limit: bits in which two that are alike may differ.
-
-    Yields:
-        (picture, earlier picture, bits in which they differ): for each picture at most one of its
-        own group and one of another.
-    """
-    if not fingerprints:
-        return
-    packed = np.frombuffer(b"".join(fingerprints), dtype=np.uint8).reshape(len(fingerprints), -1)
-    signs = np.unpackbits(packed, axis=1).astype(np.float32) * 2 - 1
-    member = np.asarray(groups)
-    for start in range(0, len(signs), _BLOCK):
-        block = signs[start : start + _BLOCK]
-        earlier = signs[: start + len(block)]
-        # Of two vectors of +1 and -1 the product counts equal places minus different ones.
-        apart = (signs.shape[1] - block @ earlier.T) / 2
-        is_before = np.arange(len(earlier)) < start + np.arange(len(block))[:, None]
-        is_same = member[start : start + len(block), None] == member[: len(earlier)]
-        for allowed in (is_before & is_same, is_before & ~is_same):
-            bits = np.where(allowed, apart, np.inf)
-            best = bits.argmin(axis=1)
-            for row in np.flatnonzero(bits[np.arange(len(block)), best] <= limit).tolist():
-                yield start + row, int(best[row]), int(bits[row, best[row]])
+def signs_of(fingerprints: Sequence[bytes]) -> np.ndarray:
+    """Fingerprints as float32 [N, 128] of +1 and -1; of zeros for a picture without contrast."""
+    signs = np.zeros((len(fingerprints), 2 * _SIDE * _SIDE), np.float32)
+    for row, code in zip(signs, fingerprints, strict=True):
+        if code:
+            row[:] = np.unpackbits(np.frombuffer(code, np.uint8)) * 2.0 - 1
+    return signs
 
 
 def _start_worker() -> None:

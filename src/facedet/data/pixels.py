@@ -35,22 +35,15 @@ def to_rgb_array(image: np.ndarray | Image.Image) -> np.ndarray:
         raise FacedetError(f"an image must be a NumPy array or a Pillow image, not {kind}")
     if image.dtype != np.uint8:
         raise FacedetError(f"an image array must be uint8 in 0..255, not {image.dtype}")
-    if image.ndim == 2:
-        image = image[:, :, None]
-    if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
+    full = image[:, :, None] if image.ndim == 2 else image
+    if full.ndim != 3 or full.shape[2] not in (1, 3) or 0 in full.shape:
         shape = list(image.shape)
         raise FacedetError(f"an image array must be [H, W, 3] RGB or [H, W] grey, not {shape}")
-    if image.shape[2] == 1:
-        image = np.repeat(image, 3, axis=2)
-    return np.ascontiguousarray(image)
+    return np.ascontiguousarray(np.broadcast_to(full, (*full.shape[:2], 3)))
 
 
 def to_rgb(image: Image.Image, upright: bool) -> LoadedImage:
-    """Decodes, turns and converts an opened image.
-
-    Args:
-        image: of any mode.
-        upright: turn it as its EXIF orientation asks.
+    """Decodes, turns (as EXIF asks, if `upright`) and converts an opened image of any mode.
 
     Raises:
         FacedetError: it has no pixels, or grey values beyond 16 bits.
@@ -61,15 +54,18 @@ def to_rgb(image: Image.Image, upright: bool) -> LoadedImage:
     image.load()
     if frames > 1:
         notes.append(f"first of {frames} frames")
-    if upright:
-        image, turned = _turn_upright(image)
-        notes += turned
+    orientation = exif_orientation(image) if upright else 1
+    if orientation != 1:
+        try:
+            image = ImageOps.exif_transpose(image)
+            notes.append(f"turned upright (EXIF orientation {orientation})")
+        except Exception:  # the rest of the block is broken
+            notes.append("EXIF unreadable, not turned")
     image, converted = _drop_mode(image)
-    notes += converted
     rgb = np.array(image)  # asarray would be read-only
     if 0 in rgb.shape:
         raise FacedetError(f"the picture has no pixels ({rgb.shape[1]} x {rgb.shape[0]})")
-    return LoadedImage(rgb, "; ".join(notes))
+    return LoadedImage(rgb, "; ".join([*notes, *converted]))
 
 
 def exif_orientation(image: Image.Image) -> int:
@@ -82,18 +78,6 @@ def exif_orientation(image: Image.Image) -> int:
     except Exception:  # Pillow raises almost anything on it
         return 1
     return orientation if orientation in range(2, 9) else 1
-
-
-def _turn_upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """The image as its EXIF orientation asks, and a note where that changed it."""
-    orientation = exif_orientation(image)
-    if orientation == 1:
-        return image, []
-    try:
-        turned = ImageOps.exif_transpose(image)
-    except Exception:  # the rest of the block is broken
-        return image, ["EXIF unreadable, not turned"]
-    return turned, [f"turned upright (EXIF orientation {orientation})"]
 
 
 def _drop_mode(image: Image.Image) -> tuple[Image.Image, list[str]]:

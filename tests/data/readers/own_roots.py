@@ -10,6 +10,7 @@ import json
 import numpy as np
 import pytest
 
+from facedet.data.formats import FORMATS
 from facedet.data.readers.own import select_faces
 from facedet.errors import FacedetError
 from reference.one_face import save_picture
@@ -108,6 +109,7 @@ ROOTS = {"coco": coco_root, "yolo": yolo_root, "voc": voc_root, "csv": csv_root}
 def check_listed(listing, split):
     """The listing holds what this module's first lines say, whatever order the form gives."""
     found = {one.file: one for one in select_faces(listing, "face")[0].pictures}
+    assert not listing.problems
     if split == "train":
         assert set(found) == {"a.jpg", "sub/b.png"}
         np.testing.assert_allclose(found["a.jpg"].boxes, TRAIN_BOXES, atol=1e-9)
@@ -119,12 +121,19 @@ def check_listed(listing, split):
         assert found["c.jpg"].ignore.tolist() == [False]
 
 
-def check_malformed(list_pictures, root, file, message, split="train"):
-    """A malformed entry is an error of one line; who listens instead gets the rest of the set."""
+def check_problem(form, root, file, message, split="train"):
+    """A malformed entry is named in one line and left out; a reading is refused with that line."""
+    listing = FORMATS[form].list_pictures(root, split)
+    assert listing.problems[0] == f"{root / file}{message}"
     with pytest.raises(FacedetError) as caught:
-        list_pictures(root, split)
-    assert str(caught.value) == f"{root / file}{message}"
-    said = []
-    listing = list_pictures(root, split, said.append)
-    assert said[0] == str(caught.value)
+        FORMATS[form].read(root, split)
+    assert str(caught.value) == listing.problems[0]
     return listing
+
+
+def check_refused(form, root, message, split="train"):
+    """A file that cannot be read at all is an error of one line that begins so."""
+    with pytest.raises(FacedetError) as caught:
+        FORMATS[form].list_pictures(root, split)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)

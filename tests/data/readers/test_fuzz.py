@@ -1,6 +1,6 @@
 """Files of any bytes: every parser gives a clean result, or one line that names the file.
 
-FACEDET_FUZZ=10000 pytest tests/data/test_fuzz.py     tries so many files for each parser
+FACEDET_FUZZ=10000 pytest tests/data/readers/test_fuzz.py     tries so many files for each parser
 """
 
 import io
@@ -100,7 +100,7 @@ PARSERS = {
     ),
     "wider_text": Parser(
         "wider_face_split/wider_face_val_bbx_gt.txt", TEXT.encode(), text_root,
-        lambda root: read_wider_annotations(root, "val", annotations="txt"), LINE,
+        lambda root: read_wider_annotations(root, "val"), LINE,
     ),
     "afw_text": Parser(
         "list.txt", b"img/a.jpg 1 2 30.5 40\nb.png\n\nimg/a.jpg 5 6 7 8 1\nc 1 2 3 4 0\n", same,

@@ -4,43 +4,25 @@ import json
 
 import numpy as np
 import pytest
-from own_roots import (
-    COCO,
-    OBJECT,
-    ROOTS,
-    TRAIN_BOXES,
-    VAL_BOXES,
-    check_listed,
-    csv_root,
-    put,
-)
+from own_roots import COCO, OBJECT, ROOTS, TRAIN_BOXES, VAL_BOXES, check_listed, csv_root, put
 
 from facedet.data.formats import FORMATS
 from facedet.data.readers.layout import clean_path, name_of
-from facedet.data.readers.listing import Listing, Row, decimal
-from facedet.data.readers.listing import listed as listed_rows
-from facedet.data.readers.own import select_faces, to_reading
+from facedet.data.readers.own import decimal, select_faces
 from facedet.errors import FacedetError, UsageError
 
 
-def listed(file="a.jpg", boxes=((0, 0, 9, 9),), ignored=(), kinds=None, path=None):
-    kinds = kinds or [""] * len(boxes)
-    rows = [
-        Row(box, row + 1, kind, row in ignored)
-        for row, (box, kind) in enumerate(zip(boxes, kinds, strict=True))
-    ]
-    return listed_rows(file, path, rows)
-
-
 @pytest.fixture
-def listing(tmp_path):
-    """Makes a listing of pictures, each of which is an empty file."""
+def table(tmp_path):
+    """Reads a table of these rows as the split "all"; each picture in it is an empty file."""
 
-    def make(*pictures, classes=()):
-        there = [one._replace(path=put(tmp_path / one.file, "")) for one in pictures]
-        return Listing(there, tmp_path / "boxes.txt", tmp_path, "line {}", classes)
+    def read(rows, header="image,x1,y1,x2,y2,ignore", **choices):
+        put(tmp_path / "boxes.csv", "\n".join([header, *rows]))
+        for row in rows:
+            put(tmp_path / row.split(",")[0], "")
+        return FORMATS["csv"].read(tmp_path, "all", **choices)
 
-    return make
+    return read
 
 
 @pytest.mark.parametrize("form", ROOTS)
@@ -60,16 +42,13 @@ def test_every_form_reads_the_same(tmp_path, form):
     assert record.tags["subsets"].tolist() == [[True] * 3, [False] * 3]
     assert record.tags["event"] == "train"
     assert counts == {
-        "images": 1,
-        "faces": 1,
-        "ignored_boxes": 1,
-        "zero_size_boxes": 0,
-        "other_class_boxes": 0,
-        "faceless_images": 1,
-        "missing_images": 0,
-    }
+        "images": 1, "faces": 1, "ignored_boxes": 1, "zero_size_boxes": 0,
+        "other_class_boxes": 0, "faceless_images": 1, "missing_images": 0,
+    }  # fmt: skip
     ((record,), _) = FORMATS[form].read(root, "val", zero_size="keep", faceless="keep")
     np.testing.assert_allclose(record.boxes, VAL_BOXES, rtol=1e-6)
+    with pytest.raises(FacedetError, match=f"{root}: no annotations of test; looked for"):
+        FORMATS[form].read(root, "test")
 
 
 @pytest.mark.parametrize("form", ROOTS)
@@ -80,8 +59,8 @@ def test_missing_pictures(tmp_path, form):
     with pytest.raises(FacedetError) as caught:
         FORMATS[form].read(root, "train")
     assert str(caught.value) == (
-        f"{folder}: 1 of 2 pictures are missing, the first is a.jpg; "
-        "data.images=present uses the rest"
+        f"{folder}: 1 of 2 pictures are missing, the first is a.jpg; data.images=present "
+        "(--images present) uses the rest"
     )
     records, counts = FORMATS[form].read(root, "train", images="present", faceless="keep")
     assert [record.name for record in records] == ["sub/b"]
@@ -93,84 +72,70 @@ def test_missing_pictures(tmp_path, form):
     assert "data.images" not in str(caught.value)
 
 
-@pytest.mark.parametrize("form", ROOTS)
-def test_a_split_that_is_not_there(tmp_path, form):
-    root = ROOTS[form](tmp_path)
-    with pytest.raises(FacedetError, match=f"{root}: no (annotations|labels) of test"):
-        FORMATS[form].read(root, "test")
-
-
-def test_counts_and_choices(listing):
+def test_counts_and_choices(table):
     # A face, a box without width, one with its corners swapped; only ignored; nothing.
-    a = listed("a.jpg", [[0, 0, 9, 9], [5, 5, 5, 9], [9, 9, 3, 3]])
-    given = listing(a, listed("b.jpg", ignored=[0]), listed("c.jpg", ()))
-    records, counts = to_reading(given, "val")
-    assert [record.name for record in records] == ["val/a"]
+    rows = [
+        "a.jpg,0,0,9,9,0",
+        "a.jpg,5,5,5,9,0",
+        "a.jpg,9,9,3,3,0",
+        "b.jpg,0,0,9,9,1",
+        "c.jpg,,,,,",
+    ]
+    records, counts = table(rows)
+    assert [record.name for record in records] == ["all/a"]
     assert (counts["faces"], counts["zero_size_boxes"], counts["faceless_images"]) == (1, 2, 2)
-    records, counts = to_reading(given, "val", zero_size="keep", faceless="keep")
+    records, counts = table(rows, zero_size="keep", faceless="keep")
     assert [len(record.boxes) for record in records] == [3, 1, 0]
     assert (counts["faces"], counts["ignored_boxes"], counts["zero_size_boxes"]) == (3, 1, 0)
     # No detection can find a box without a size: it counts in no subset.
     assert records[0].tags["subsets"].tolist() == [[True] * 3, [False] * 3, [False] * 3]
     assert records[2].tags["subsets"].shape == (0, 3)
-    for key in ("images", "zero_size", "faceless"):
-        with pytest.raises(UsageError, match=f"{key}=dorp is none of"):
-            to_reading(given, "val", **{key: "dorp"})
+    with pytest.raises(UsageError, match="images=dorp is none of all, present"):
+        table(rows, images="dorp")
 
 
-def test_classes(listing):
-    boxes = [[0, 0, 9, 9], [1, 1, 9, 9], [2, 2, 9, 9], [3, 3, 9, 9]]
-    given = listing(
-        listed("a.jpg", boxes, kinds=["car", "FACE", "Ignore", "FACE"]),
-        classes=("car", "FACE", "Ignore"),
-    )
-    chosen, others = select_faces(given, "face")
+def test_classes(table, tmp_path):
+    kinds = ("car", "FACE", "Ignore", "FACE")
+    rows = [f"a.jpg,{x},0,9,9,{kind}" for x, kind in enumerate(kinds)]
+    header = "image,x1,y1,x2,y2,class"
     # The class "ignore" is taken along, and marks.
-    assert chosen.pictures[0].boxes[:, 0].tolist() == [1, 2, 3]
-    assert chosen.pictures[0].ignore.tolist() == [False, True, False]
-    assert chosen.pictures[0].places.tolist() == [2, 3, 4]
-    assert others == 1
-    assert select_faces(given, ["car", "face"])[1] == 0
-    assert select_faces(given, "all")[0].pictures[0].ignore.tolist() == [False, False, True, False]
-    assert to_reading(given, "val", "car").counts["other_class_boxes"] == 2
+    (record,), counts = table(rows, header)
+    assert record.boxes[:, 0].tolist() == [1, 2, 3]
+    assert record.ignore.tolist() == [False, True, False]
+    assert counts["other_class_boxes"] == 1
+    for classes in ("all", ["car", "face"]):
+        assert len(table(rows, header, classes=classes).records[0].boxes) == 4
+    listing = FORMATS["csv"].list_pictures(tmp_path, "all")
+    chosen, _ = select_faces(listing, "car")
+    assert [row.place for row in chosen.pictures[0].rows] == ["line 2", "line 4"]
     with pytest.raises(FacedetError) as caught:
-        select_faces(given, ["head", "Nose"])
+        table(rows, header, classes=["head", "Nose"])
     assert str(caught.value) == (
-        f"{given.source}: none of its classes ('car, FACE, Ignore') is named head or nose; "
+        f"{tmp_path}/boxes.csv: none of its classes ('car, FACE, Ignore') is named head or nose; "
         "data.reader.classes=all (--classes all) takes the boxes of every class"
     )
+    # A single number needs no name, several do.
+    assert table(["a.jpg,0,0,9,9,0"], header).counts["faces"] == 1
+    with pytest.raises(FacedetError, match=r"none of its classes \('0, 1'\) is named face"):
+        table(["a.jpg,0,0,9,9,0", "a.jpg,0,0,9,9,1"], header)
+    assert table(["a.jpg,0,0,9,9,0", "a.jpg,0,0,9,8,1"], header, classes=1).counts["faces"] == 1
 
 
-def test_a_single_number_needs_no_name(listing):
-    given = listing(listed(kinds=["0"]), classes=("0",))
-    assert select_faces(given, "face")[1] == 0
-    two = listing(listed(kinds=["1"]), classes=("0", "1"))
-    with pytest.raises(FacedetError, match=r"none of its classes \('0, 1'\)"):
-        select_faces(two, "face")
-    assert select_faces(two, 1)[1] == 0
-    # Boxes without any class are faces.
-    assert select_faces(listing(listed()), "face")[1] == 0
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e7, -2e6])
-def test_numbers_that_no_picture_has(listing, value):
-    given = listing(listed("a.jpg"), listed("b.jpg", [[0, 0, 9, 9], [1, 2, value, 4]]))
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["x/a.jpg,1,1,2,2,0", "x/a.png,1,1,2,2,0"],
+         " lists 'x/a.jpg' and 'x/a.png', which would both be named 'x/a'"),
+        ([], " lists no picture"),
+        *((["a.jpg,0,0,9,9,0", f"b.jpg,1,2,{value},4,0"],
+           f", line 3: the box is '1, 2, {value}, 4', expected four finite numbers")
+          for value in ("nan", "inf", "-inf", "1e7", "-2e6")),
+    ],
+)  # fmt: skip
+def test_what_no_data_set_has(table, tmp_path, rows, message):
     with pytest.raises(FacedetError) as caught:
-        to_reading(given, "val")
-    assert str(caught.value) == (
-        f"{given.source}: 'b.jpg', line 2: the box [1.0, 2.0, {value}, 4.0] is not four finite "
-        "numbers of pixels"
-    )
-
-
-def test_names_are_unique(listing):
-    with pytest.raises(FacedetError) as caught:
-        to_reading(listing(listed("x/a.jpg"), listed("x/a.png")), "val")
-    assert str(caught.value).endswith(
-        "boxes.txt lists 'x/a.jpg' and 'x/a.png', which would both be named 'x/a'"
-    )
-    with pytest.raises(FacedetError, match="lists no picture"):
-        to_reading(listing(), "val")
+        table(rows)
+    assert str(caught.value) == f"{tmp_path}/boxes.csv{message}"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +156,6 @@ def test_names(file, name):
 @pytest.mark.parametrize(
     ("given", "clean"),
     [
-        ("a.jpg", "a.jpg"),
         ("./x//a.jpg", "x/a.jpg"),
         ("x\\y\\a.jpg", "x/y/a.jpg"),
         ("/data/x/a.jpg", "x/a.jpg"),
@@ -218,26 +182,34 @@ def test_paths_outside_the_folder_are_used(tmp_path):
     """A table may name pictures by absolute paths; they keep the last folder in their names."""
     picture = put(tmp_path / "elsewhere" / "p.jpg", "")
     put(tmp_path / "set" / "train.csv", f"image,x,y,w,h\n{picture},1,2,3,4\n../q.jpg,1,2,3,4\n")
-    put(tmp_path / "set" / "images" / "train" / "r.jpg", "")
     put(tmp_path / "set" / "images" / "q.jpg", "")
     records = FORMATS["csv"].read(tmp_path / "set", "train").records
     assert [record.name for record in records] == ["elsewhere/p", "train/q"]
     assert records[0].path == picture
 
 
-@pytest.mark.parametrize("form", ["coco", "csv", "voc"])
-def test_boxes_in_parts_of_the_sides_are_refused(tmp_path, form):
-    texts = {
-        "coco": json.dumps({**COCO["val"], "annotations": [
-            {"id": 1, "image_id": 1, "category_id": 3, "bbox": [0.2, 0.1, 0.5, 0.5]}]}),
-        "csv": "image,x1,y1,x2,y2\nc.jpg,0.2,0.1,0.7,0.6\n",
-        "voc": f"<annotation>{OBJECT.format(0.2, 0.1, 0.7, 0.6, name='face', difficult=0)}"
-        "</annotation>",
-    }  # fmt: skip
-    files = {
-        "coco": "annotations/instances_val.json", "csv": "val.csv", "voc": "Annotations/val/c.xml"
-    }  # fmt: skip
-    put(ROOTS[form](tmp_path) / files[form], texts[form])
+def test_pictures_of_one_name_belong_to_their_split(tmp_path):
+    root = csv_root(tmp_path)
+    for split in ("train", "val"):
+        put(root / f"{split}.csv", "image,x,y,w,h\n0.jpg,1,1,9,9\n")
+        for folder in (f"images/{split}", f"masks/{split}"):
+            put(root / folder / "0.jpg", "")
+        (record,) = FORMATS["csv"].read(root, split).records
+        assert record.path == root / "images" / split / "0.jpg"
+
+
+@pytest.mark.parametrize(
+    ("form", "file", "text"),
+    [
+        ("coco", "annotations/instances_val.json", json.dumps({**COCO["val"], "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 3, "bbox": [0.2, 0.1, 0.5, 0.5]}]})),
+        ("csv", "val.csv", "image,x1,y1,x2,y2\nc.jpg,0.2,0.1,0.7,0.6\n"),
+        ("voc", "Annotations/val/c.xml",
+         f"<annotation>{OBJECT.format(0.2, 0.1, 0.7, 0.6, name='face', difficult=0)}</annotation>"),
+    ],
+)  # fmt: skip
+def test_boxes_in_parts_of_the_sides_are_refused(tmp_path, form, file, text):
+    put(ROOTS[form](tmp_path) / file, text)
     with pytest.raises(FacedetError, match="all boxes lie within 1 px: they look like parts"):
         FORMATS[form].read(tmp_path, "val")
 
@@ -259,15 +231,16 @@ def test_a_share_for_validation(tmp_path):
     with pytest.raises(FacedetError, match="no annotations of val; .*; data.val_share=0.1 takes"):
         names("val")
     parts = {split: names(split, val_share=0.1) for split in ("train", "val")}
-    assert (len(parts["train"]), len(parts["val"])) == (18, 2)
-    assert not parts["train"] & parts["val"]
+    # The two names whose SHA-256 are the smallest of the twenty.
+    assert parts["val"] == {"0", "19"}
+    assert parts["train"] == {str(number) for number in range(20)} - parts["val"]
     # The order of the rows is of no matter, and data without splits is divided alike.
     (root / "train.csv").unlink()
     lines = "".join(reversed(rows.splitlines(keepends=True)))
     put(root / "annotations.csv", f"image,x1,y1,x2,y2,ignore\n{lines}")
     (root / "images" / "train").rename(root / "images" / "all")
     assert {split: names(split, val_share=0.1) for split in parts} == parts
-    with pytest.raises(UsageError, match="data.val_share=1.5 is not a part"):
+    with pytest.raises(UsageError, match="data.val_share=1.5, expected a part"):
         names("val", val_share=1.5)
     put(root / "annotations.csv", "image,x1,y1,x2,y2\n1.jpg,1,1,9,9\n")
     with pytest.raises(FacedetError, match="its 1 pictures are too few"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wider_roots import TEXT, assert_equal, mat_root, text_root
+from wider_roots import KEEP, TEXT, assert_equal, mat_root, text_root
 
 from facedet.data.crowds.wider_writer import write_wider
 from facedet.data.readers.wider import read_ground_truth, read_wider, read_wider_annotations
@@ -18,7 +18,8 @@ needs_shared = pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set"
 
 
 def test_text_becomes_records(tmp_path):
-    records, counts = read_wider_annotations(text_root(tmp_path), "val")
+    root = text_root(tmp_path)
+    records, counts = read_wider_annotations(root, "val")
     assert [record.name for record in records] == ["0--Parade/first", "1--Handshaking/second"]
     first = records[0]
     assert first.path == tmp_path / "WIDER_val" / "images" / "0--Parade" / "first.jpg"
@@ -27,28 +28,16 @@ def test_text_becomes_records(tmp_path):
     assert first.boxes.dtype == np.float32
     assert first.ignore.tolist() == [False, False]
     assert first.tags["event"] == "0--Parade"
-    tags = {key: first.tags[key].tolist() for key in ATTRIBUTES}
-    assert tags == {
-        "blur": [2, 1],
-        "expression": [1, 0],
-        "illumination": [0, 0],
-        "invalid": [1, 0],
-        "occlusion": [2, 0],
-        "pose": [1, 0],
-    }
+    assert {key: first.tags[key].tolist() for key in ATTRIBUTES} == {
+        "blur": [2, 1], "expression": [1, 0], "illumination": [0, 0], "invalid": [1, 0],
+        "occlusion": [2, 0], "pose": [1, 0],
+    }  # fmt: skip
     assert "subsets" not in first.tags
     assert counts == {
-        "images": 2,
-        "faces": 3,
-        "ignored_boxes": 0,
+        "images": 2, "faces": 3, "ignored_boxes": 0,
         "zero_size_boxes": 2,  # one, and the dummy
-        "faceless_images": 1,
-        "missing_images": 0,
-    }
-
-
-def test_faceless_and_zero_size_may_be_kept(tmp_path):
-    root = text_root(tmp_path)
+        "faceless_images": 1, "missing_images": 0,
+    }  # fmt: skip
     records, counts = read_wider_annotations(root, "val", faceless="keep")
     assert [len(record.boxes) for record in records] == [2, 0, 1]
     assert (counts["images"], counts["faceless_images"]) == (3, 0)
@@ -57,34 +46,42 @@ def test_faceless_and_zero_size_may_be_kept(tmp_path):
     assert (counts["faces"], counts["zero_size_boxes"]) == (5, 0)
 
 
-def test_dummy_line_may_be_absent(tmp_path):
-    text = TEXT.replace("0 0 0 0 0 0 0 0 0 0\n1--", "1--")
-    records, counts = read_wider_annotations(text_root(tmp_path, text), "val", faceless="keep")
+@pytest.mark.parametrize(
+    ("old", "new", "zero_size_boxes"),
+    [("0 0 0 0 0 0 0 0 0 0\n1--", "1--", 1), ("5 6 0 8", "5 6 7 -8", 2)],
+    ids=["no dummy line", "a negative size"],
+)
+def test_other_texts(tmp_path, old, new, zero_size_boxes):
+    root = text_root(tmp_path, TEXT.replace(old, new))
+    records, counts = read_wider_annotations(root, "val", faceless="keep")
     assert [len(record.boxes) for record in records] == [2, 0, 1]
-    assert counts["zero_size_boxes"] == 1
+    assert counts["zero_size_boxes"] == zero_size_boxes
 
 
-def test_negative_sizes_are_zero_size(tmp_path):
-    text = TEXT.replace("5 6 0 8", "5 6 7 -8")
-    assert read_wider_annotations(text_root(tmp_path, text), "val").counts["zero_size_boxes"] == 2
+def test_text_of_four_columns_of_other_pictures_from_windows(tmp_path):
+    text = TEXT.replace(" 0 0 0 0 0 0", "").replace(" 2 1 0 1 2 1", "").replace(" 1 0 0 0 0 0", "")
+    for old, new in (("first.jpg", "first.PNG"), ("Parade/", "Parade\\"), ("\n", " \r\n")):
+        text = text.replace(old, new)
+    path = text_root(tmp_path) / "wider_face_split" / "wider_face_val_bbx_gt.txt"
+    path.write_bytes(text.replace("1--", "\r\n1--").encode("utf-8-sig"))
+    first, second = read_wider_annotations(tmp_path, "val").records
+    assert first.path.name == "first.PNG"
+    assert first.boxes.tolist() == [[10, 20, 40, 60], [-1, 2, 2, 6]]
+    assert not first.tags["blur"].any()
+    assert second.boxes.tolist() == [[7, 8, 16, 18]]
 
 
-def test_a_name_that_no_file_can_have_is_a_missing_picture(tmp_path):
-    (tmp_path / "WIDER_val" / "images" / "0--Parade").mkdir(parents=True)
-    text_root(tmp_path, TEXT.replace("0--Parade/none", f"0--Parade/{'9' * 300}"))
-    with pytest.raises(FacedetError, match="3 of 3 pictures are missing"):
-        read_wider(tmp_path, "val", images="present")
-
-
-def test_mat_and_text_give_the_same(tmp_path):
+def test_mat_and_text_give_the_same_and_the_mat_is_preferred(tmp_path):
     root = mat_root(tmp_path)
-    for options in ({}, {"zero_size": "keep"}, {"faceless": "keep"}):
-        mat, txt = (
-            read_wider_annotations(root, "val", annotations=kind, **options)
-            for kind in ("mat", "txt")
-        )
-        assert mat.counts == txt.counts
-        assert_equal(mat.records, txt.records)
+    mat = read_wider_annotations(root, "val", **KEEP)
+    text_root(root, "not an annotation file")
+    assert_equal(read_wider_annotations(root, "val", **KEEP).records, mat.records)
+    (root / "wider_face_split" / "wider_face_val.mat").unlink()
+    with pytest.raises(FacedetError, match="line 1"):
+        read_wider_annotations(root, "val")
+    txt = read_wider_annotations(text_root(root), "val", **KEEP)
+    assert mat.counts == txt.counts
+    assert_equal(mat.records, txt.records)
 
 
 def test_subsets_follow_their_boxes(tmp_path):
@@ -98,14 +95,6 @@ def test_subsets_follow_their_boxes(tmp_path):
     assert_equal(truth, read_ground_truth(root / "ground_truth"))
 
 
-def test_auto_prefers_the_mat(tmp_path):
-    root = mat_root(tmp_path)
-    text_root(root, "not an annotation file")
-    assert len(read_wider_annotations(root, "val").records) == 2
-    with pytest.raises(FacedetError, match="line 1"):
-        read_wider_annotations(root, "val", annotations="txt")
-
-
 def put_pictures(root, *names):
     for name in names:
         path = root / "WIDER_val" / "images" / f"{name}.jpg"
@@ -114,7 +103,8 @@ def put_pictures(root, *names):
 
 
 def test_missing_pictures(tmp_path):
-    root = text_root(tmp_path)
+    # A name that no file can have is that of a missing picture.
+    root = text_root(tmp_path, TEXT.replace("0--Parade/none", f"0--Parade/{'9' * 300}"))
     with pytest.raises(FacedetError, match="3 of 3 pictures are missing") as caught:
         read_wider(root, "val", images="present")
     assert "data.images=present" not in str(caught.value)
@@ -123,95 +113,21 @@ def test_missing_pictures(tmp_path):
         read_wider(root, "val")
     assert str(caught.value) == (
         f"{root}/WIDER_val/images: 2 of 3 pictures are missing, the first is 0--Parade/first.jpg; "
-        "data.images=present uses the rest"
+        "data.images=present (--images present) uses the rest"
     )
     records, counts = read_wider(root, "val", images="present")
     assert [record.name for record in records] == ["1--Handshaking/second"]
     # The other pictures' boxes are not counted at all.
     assert counts == {
-        "images": 1,
-        "faces": 1,
-        "ignored_boxes": 0,
-        "zero_size_boxes": 0,
-        "faceless_images": 0,
+        "images": 1, "faces": 1, "ignored_boxes": 0, "zero_size_boxes": 0, "faceless_images": 0,
         "missing_images": 2,
-    }
-    put_pictures(root, "0--Parade/first", "0--Parade/none")
+    }  # fmt: skip
+    with pytest.raises(UsageError, match="images=dorp is none of all, present"):
+        read_wider(root, "val", images="dorp")
+    put_pictures(mat_root(root), "0--Parade/first", "0--Parade/none")
     assert read_wider(root, "val").counts == read_wider_annotations(root, "val").counts
-
-
-def test_present_pictures_keep_their_subsets(tmp_path):
-    root = mat_root(tmp_path)
-    put_pictures(root, "1--Handshaking/second")
-    (record,) = read_wider(root, "val", images="present").records
-    assert record.tags["subsets"].tolist() == [[True, True, True]]
-
-
-@pytest.mark.parametrize("key", ["annotations", "images", "zero_size", "faceless"])
-def test_misspelt_choices(tmp_path, key):
-    root = text_root(tmp_path)
-    put_pictures(root, "0--Parade/first", "0--Parade/none", "1--Handshaking/second")
-    with pytest.raises(UsageError, match=f"{key}=dorp is none of"):
-        read_wider(root, "val", **{key: "dorp"})
-
-
-@needs_shared
-@pytest.mark.data
-@pytest.mark.parametrize(
-    ("split", "listed", "used"),
-    [("train", (12880, 159424), (12876, 159393)), ("val", (3226, 39708), (3222, 39697))],
-)
-def test_official_counts(split, listed, used):
-    # EXTD's list of training images: arXiv 1906.06579, released code.
-    root = Path(SHARED) / "data" / "wider"
-    start = time.process_time()
-    counts = read_wider_annotations(root, split).counts
-    assert time.process_time() - start < 10
-    assert (counts["images"], counts["faces"]) == used
-    assert counts["images"] + counts["faceless_images"] == listed[0]
-    assert counts["faces"] + counts["zero_size_boxes"] == listed[1]
-
-
-@needs_shared
-@pytest.mark.data
-def test_official_subsets():
-    truth = read_ground_truth(Path(SHARED) / "data" / "wider" / "ground_truth")
-    assert len(truth) == 3226
-    kept = np.concatenate([record.tags["subsets"] for record in truth])
-    assert kept.sum(axis=0).tolist() == [7211, 13319, 31958]
-    images = np.array([record.tags["subsets"].any(axis=0) for record in truth])
-    assert images.sum(axis=0).tolist() == [2604, 3019, 3219]
-
-
-@needs_shared
-@pytest.mark.data
-def test_official_pictures():
-    root = Path(SHARED) / "data" / "wider"
-    records, counts = read_wider(root, "val", images="present")
-    assert (counts["images"], counts["missing_images"], counts["faces"]) == (243, 2983, 2737)
-    assert all(record.path.is_file() for record in records)
-    with pytest.raises(FacedetError, match="of 12,880 pictures are missing"):
-        read_wider(root, "train")
-
-
-@needs_shared
-@pytest.mark.data
-@pytest.mark.slow
-@pytest.mark.parametrize("split", ["train", "val"])
-def test_official_annotations_survive_writing(tmp_path, split):
-    keep = {"zero_size": "keep", "faceless": "keep"}
-    official = read_wider_annotations(Path(SHARED) / "data" / "wider", split, **keep)
-    write_wider(tmp_path, split, official.records)
-    for kind in ("mat", "txt"):
-        written = read_wider_annotations(tmp_path, split, annotations=kind, **keep)
-        assert written.counts == official.counts
-        assert_equal(
-            written.records,
-            [
-                record._replace(path=tmp_path / f"WIDER_{split}" / "images" / f"{record.name}.jpg")
-                for record in official.records
-            ],
-        )
+    second = read_wider(root, "val", images="present").records[1]
+    assert second.tags["subsets"].tolist() == [[True, True, True]]
 
 
 @pytest.mark.parametrize(
@@ -233,36 +149,52 @@ def test_label_lists(tmp_path, caplog, file, text):
     first, second = read_wider(tmp_path, "train", faceless="keep").records
     assert (first.name, first.boxes.tolist()) == ("0--Parade/p", [[57, 32, 139, 150]])
     assert (second.name, second.boxes.shape) == ("train/q", (0, 4))
-    assert ("passed over in 1 rows" in caplog.text) == ("7" in text.split("\n")[1][15:])
+    assert ("are ignored in 1 rows" in caplog.text) == ("7" in text.split("\n")[1][15:])
 
 
+@needs_shared
+@pytest.mark.data
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("1 2 3 4\n", "line 1: '1 2 3 4' comes before any '# IMAGE.jpg'"),
-        ("# notes\n", "line 1: 'notes' is no picture's name"),
-        ("# a.jpg\n1 2 3\n", "line 2: '1 2 3' is not 4 finite numbers"),
-        ("# a.jpg\n1 2 3 4 x\n", "line 2: '1 2 3 4 x' is not 5 finite numbers"),
-        ("# a.jpg\n# a.jpg\n", "lists a twice"),
-    ],
+    ("split", "listed", "used"),
+    [("train", (12880, 159424), (12876, 159393)), ("val", (3226, 39708), (3222, 39697))],
 )
-def test_malformed_label_lists(tmp_path, text, message):
-    (tmp_path / "train").mkdir()
-    (tmp_path / "train" / "label.txt").write_text(text)
-    with pytest.raises(FacedetError, match=r"label\.txt") as caught:
-        read_wider_annotations(tmp_path, "train")
-    assert message in str(caught.value)
+def test_official_counts(split, listed, used):
+    # EXTD's list of training images: arXiv 1906.06579, released code.
+    root = Path(SHARED) / "data" / "wider"
+    start = time.process_time()
+    counts = read_wider_annotations(root, split).counts
+    assert time.process_time() - start < 10
+    assert (counts["images"], counts["faces"]) == used
+    assert counts["images"] + counts["faceless_images"] == listed[0]
+    assert counts["faces"] + counts["zero_size_boxes"] == listed[1]
 
 
-def test_text_of_four_columns_of_other_pictures_from_windows(tmp_path):
-    text = TEXT.replace(" 0 0 0 0 0 0", "").replace(" 2 1 0 1 2 1", "").replace(" 1 0 0 0 0 0", "")
-    text = (
-        text.replace("first.jpg", "first.PNG").replace("Parade/", "Parade\\").replace("\n", " \r\n")
-    )
-    path = text_root(tmp_path) / "wider_face_split" / "wider_face_val_bbx_gt.txt"
-    path.write_bytes(text.replace("1--", "\r\n1--").encode("utf-8-sig"))
-    first, second = read_wider_annotations(tmp_path, "val").records
-    assert first.path.name == "first.PNG"
-    assert first.boxes.tolist() == [[10, 20, 40, 60], [-1, 2, 2, 6]]
-    assert not first.tags["blur"].any()
-    assert second.boxes.tolist() == [[7, 8, 16, 18]]
+@needs_shared
+@pytest.mark.data
+def test_official_subsets_and_pictures():
+    root = Path(SHARED) / "data" / "wider"
+    truth = read_ground_truth(root / "ground_truth")
+    assert len(truth) == 3226
+    kept = np.concatenate([record.tags["subsets"] for record in truth])
+    assert kept.sum(axis=0).tolist() == [7211, 13319, 31958]
+    images = np.array([record.tags["subsets"].any(axis=0) for record in truth])
+    assert images.sum(axis=0).tolist() == [2604, 3019, 3219]
+    records, counts = read_wider(root, "val", images="present")
+    assert (counts["images"], counts["missing_images"], counts["faces"]) == (243, 2983, 2737)
+    assert all(record.path.is_file() for record in records)
+
+
+@needs_shared
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_official_annotations_survive_writing(tmp_path, split):
+    official = read_wider_annotations(Path(SHARED) / "data" / "wider", split, **KEEP)
+    write_wider(tmp_path, split, official.records)
+    folder = tmp_path / f"WIDER_{split}" / "images"
+    moved = [one._replace(path=folder / f"{one.name}.jpg") for one in official.records]
+    for file in (f"wider_face_{split}.mat", f"wider_face_{split}_bbx_gt.txt"):
+        written = read_wider_annotations(tmp_path, split, **KEEP)
+        assert written.counts == official.counts
+        assert_equal(written.records, moved)
+        (tmp_path / "wider_face_split" / file).unlink()  # the .mat is preferred

@@ -27,15 +27,15 @@ def text_root(path, text=TEXT, split="val"):
     return path
 
 
-def mat_root(path, with_subsets=True):
+KEEP = {"zero_size": "keep", "faceless": "keep"}
+
+
+def mat_root(path):
     """The set of TEXT, written as .mat, with lists: easy first, medium second, hard three boxes."""
-    records = read_wider_annotations(
-        text_root(path), "val", annotations="txt", zero_size="keep", faceless="keep"
-    ).records
-    if with_subsets:
-        kept = [np.array([[1, 0, 1], [0, 0, 1], [0, 1, 1]]), np.zeros((1, 3)), np.ones((1, 3))]
-        for record, flags in zip(records, kept, strict=True):
-            record.tags["subsets"] = flags.astype(bool)
+    records = read_wider_annotations(text_root(path), "val", **KEEP).records
+    kept = [np.array([[1, 0, 1], [0, 0, 1], [0, 1, 1]]), np.zeros((1, 3)), np.ones((1, 3))]
+    for record, flags in zip(records, kept, strict=True):
+        record.tags["subsets"] = flags.astype(bool)
     write_wider(path, "val", records)
     return path
 

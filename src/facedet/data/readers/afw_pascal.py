@@ -28,7 +28,6 @@ from facedet.structures import Reading, Record
 _AFW = "new_annotations_AFW.mat"
 _PASCAL = "Annotations_Face_PASCALLayout_large_fixed.mat"
 _FOLDERS = ("images", "testimages", "JPEGImages")
-_IGNORE = 5  # column of `objects`
 
 
 def _read_test_set(
@@ -36,54 +35,33 @@ def _read_test_set(
     title: str,
     root: str | Path,
     split: str,
-    *,
-    images: str,
-    zero_size: str,
-    faceless: str,
+    **choices: Any,  # noqa: ANN401
 ) -> Reading:
     """Reads the pictures of AFW or Pascal Faces that are on disk.
 
     Args:
         mat: name of the file of revised annotations.
         title: of the data set, for messages.
-        root: holds the file of revised annotations or a list in text, and the pictures, see
-            `read_annotations`.
+        root: see `read_annotations`.
         split: "val": all of them are for testing.
-        images: "all" or "present", see `selection.select`.
-        zero_size: "drop" or "keep" boxes of no area.
-        faceless: "drop" or "keep" pictures without a face.
+        **choices: images, zero_size and faceless, see `selection.select`.
 
     Raises:
         FacedetError: a picture or file is missing, or the annotations are malformed.
-        UsageError: an argument is none of its choices.
+        UsageError: the split is another one.
     """
     refuse_training(split, title)
-    records = read_annotations(root, mat)
-    return select(records, Path(root), images=images, zero_size=zero_size, faceless=faceless)
+    return select(read_annotations(mat, root), Path(root), **choices)
 
 
-read_afw = partial(_read_test_set, _AFW, "AFW")
-read_pascal = partial(_read_test_set, _PASCAL, "Pascal Faces")
-
-
-def read_afw_ground_truth(path: str | Path) -> list[Record]:
-    """Reads every listed picture, whether or not it is there; see `read_annotations`."""
-    return read_annotations(path, _AFW)
-
-
-def read_pascal_ground_truth(path: str | Path) -> list[Record]:
-    """Reads every listed picture, whether or not it is there; see `read_annotations`."""
-    return read_annotations(path, _PASCAL)
-
-
-def read_annotations(path: str | Path, mat: str) -> list[Record]:
+def read_annotations(mat: str, path: str | Path) -> list[Record]:
     """Reads the annotations, revised or original.
 
     Args:
+        mat: name of the file of revised annotations.
         path: a .mat or .txt file, or a folder that holds the file `mat` or exactly one .txt,
             itself or in "annotations". Pictures are looked for beside it, in the folders images,
             testimages or JPEGImages or there themselves; they need not exist.
-        mat: name of the file of revised annotations.
 
     Returns:
         Every listed picture, by the name of its file without folder and suffix; boxes as they are
@@ -99,19 +77,21 @@ def read_annotations(path: str | Path, mat: str) -> list[Record]:
         raise FacedetError(f"{file} lists no picture")
     pictures = find_folder(path if path.is_dir() else path.parent, _FOLDERS)
     records: dict[str, Record] = {}
-    for picture, rows in faces.items():
+    for picture, rows in faces:
         name = picture_name(picture)
         if name in records:
             raise FacedetError(f"{file} lists {name} twice")
         suffix = "" if PurePosixPath(picture).suffix else ".jpg"
-        records[name] = Record(
-            name,
-            pictures / f"{PurePosixPath(picture).name}{suffix}",
-            rows[:, :4].astype(np.float32),
-            rows[:, 4] > 0,
-            {},
-        )
+        place = pictures / f"{PurePosixPath(picture).name}{suffix}"
+        boxes = rows[:, :4].astype(np.float32)
+        records[name] = Record(name, place, boxes, rows[:, 4] > 0, {})
     return list(records.values())
+
+
+read_afw = partial(_read_test_set, _AFW, "AFW")
+read_pascal = partial(_read_test_set, _PASCAL, "Pascal Faces")
+read_afw_ground_truth = partial(read_annotations, _AFW)
+read_pascal_ground_truth = partial(read_annotations, _PASCAL)
 
 
 def picture_name(text: str) -> str:
@@ -130,57 +110,43 @@ def _annotation_file(folder: Path, mat: str) -> Path:
     raise FacedetError(f"{folder} holds neither {mat} nor exactly one .txt of annotations")
 
 
-def _read_lines(path: Path) -> dict[str, np.ndarray]:
-    """Faces [G, 5] (x1, y1, x2, y2, ignore) by picture, of a text list."""
+def _read_lines(path: Path) -> list[tuple[str, np.ndarray]]:
+    """Pictures and faces [G, 5] (x1, y1, x2, y2, ignore) of a text list."""
     faces: dict[str, list[list[float]]] = {}
     for number, line in enumerate(read_text(path).splitlines(), start=1):
-        words = line.split()
-        if not words:
-            continue
-        listed = faces.setdefault(words[0], [])
-        if len(words) > 1:
-            row = parse_numbers(words[1:], (4, 5), f"{path}, line {number}", MAX_DISTANCE)
-            listed.append([*row[:4], row[4] if len(row) > 4 else 0.0])
-    return {name: np.array(rows).reshape(-1, 5) for name, rows in faces.items()}
+        name, *words = line.split() or [""]
+        if name:
+            listed = faces.setdefault(name, [])
+        if words:
+            row = parse_numbers(words, (4, 5), f"{path}, line {number}", MAX_DISTANCE)
+            listed.append([*row, 0.0][:5])
+    return [(name, np.array(rows).reshape(-1, 5)) for name, rows in faces.items()]
 
 
-def _read_mat(path: Path) -> dict[str, np.ndarray]:
-    """Faces [G, 5] (x1, y1, x2, y2, ignore) by picture, of the revised annotations."""
+def _read_mat(path: Path) -> list[tuple[str, np.ndarray]]:
+    """Pictures and faces [G, 5] (x1, y1, x2, y2, ignore) of the revised annotations."""
     items = load_mat(path, ["Annotations"])["Annotations"].ravel()
     fields = items.dtype.names or ()
     if not {"imgname", "objects"} <= set(fields):
         raise FacedetError(f"{path}: Annotations has no imgname and objects, but {list(fields)}")
-    faces: dict[str, np.ndarray] = {}
+    faces = []
     for place, item in enumerate(items, start=1):
-        name = _unwrap(item["imgname"])
-        if not isinstance(name, np.ndarray) or name.dtype.kind != "U" or name.size != 1:
-            raise FacedetError(f"{path}: the imgname of entry {place} is no text")
-        text = str(name.ravel()[0])
-        if text.splitlines() != [text]:
-            raise FacedetError(f"{path}: the imgname of entry {place} is {text[:80]!r}")
-        if text in faces:
-            raise FacedetError(f"{path} lists {text} twice")
-        faces[text] = _face_rows(item["objects"], f"{path}: {text}")
+        name = f"entry {place}"
+        try:
+            name = str(_unwrap(item["imgname"]).item())
+            value = _unwrap(item["objects"])
+            # A matrix of faces, or a cell array of one row per face.
+            cells = value.ravel() if value.dtype == object else [value]
+            parts = [np.atleast_2d(_unwrap(cell)).astype(np.float64) for cell in cells]
+            # Where there are fewer than six columns, the sixth is 0.
+            padded = [np.pad(part, ((0, 0), (0, 2))) for part in parts if part.size]
+            rows = np.vstack([np.zeros((0, 5)), *(part[:, [0, 1, 2, 3, 5]] for part in padded)])
+        except (ValueError, TypeError, IndexError, AttributeError) as error:
+            raise FacedetError(f"{path}: {name}: its objects are not numbers [G, 4]") from error
+        if not are_within(rows, MAX_DISTANCE):
+            raise FacedetError(f"{path}: {name}: a box is not {describe_numbers(MAX_DISTANCE)}")
+        faces.append((name, rows))
     return faces
-
-
-def _face_rows(objects: Any, source: str) -> np.ndarray:  # noqa: ANN401
-    """A matrix of faces, or a cell array of one row per face, as [G, 5]."""
-    value = _unwrap(objects)
-    cells = value.ravel() if value.dtype == object else [value]
-    parts = [np.atleast_2d(_unwrap(cell)) for cell in cells]
-    parts = [part for part in parts if part.size]
-    for part in parts:
-        if part.dtype.kind not in "iufb" or part.ndim != 2 or part.shape[1] < 4:
-            raise FacedetError(f"{source}: objects are {part.dtype}{list(part.shape)}, not [G, 4]")
-        if not are_within(part.astype(np.float64), MAX_DISTANCE):
-            raise FacedetError(f"{source}: an object is not {describe_numbers(MAX_DISTANCE)}")
-    rows = [
-        [*map(float, row[:4]), float(row[_IGNORE]) if len(row) > _IGNORE else 0.0]
-        for part in parts
-        for row in part
-    ]
-    return np.array(rows).reshape(-1, 5)
 
 
 def _unwrap(value: Any) -> Any:  # noqa: ANN401

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from facedet.data.images import read_size
 from facedet.data.readers.layout import (
     clean_path,
     describe_places,
@@ -21,8 +20,7 @@ from facedet.data.readers.layout import (
     find_pictures,
     splits_by,
 )
-from facedet.data.readers.listing import Complain, Listed, Listing, Row, listed, quoted, refuse
-from facedet.data.readers.own import Format
+from facedet.data.readers.own import Format, Listed, Listing, Row, box_of, quoted
 from facedet.errors import FacedetError
 
 _SUFFIX = ".json"
@@ -38,64 +36,53 @@ class Coco(Format):
         """The splits that are there."""
         return splits_by(lambda split: find_annotations(root, split, _SUFFIX) is not None)
 
-    def list_pictures(self, root: str | Path, split: str, complain: Complain = refuse) -> Listing:
+    def list_pictures(self, root: str | Path, split: str) -> Listing:
         """Lists the pictures and boxes of a split; see `Format.list_pictures`."""
         root = Path(root)
         source = find_annotations(root, split, _SUFFIX)
         if source is None:
             raise self.no_annotations(root, split, describe_places(root, split, _SUFFIX))
         content = _load(source)
-        images = _images(content, source, complain)
-        names = _categories(content, source, complain)
-        rows: dict[Any, list[Row]] = {key: [] for key in images}
-        seen: dict[Any, str] = dict(names)
-        for at, entry in enumerate(_entries(content, "annotations", source)):
-            place = f"{source}: annotations[{at}]"
-            image, category = _key(entry.get("image_id")), _key(entry.get("category_id", 0))
-            box = _box(entry.get("bbox"))
-            if image not in rows:
-                complain(f"{place}: there is no image {quoted(entry.get('image_id'))}")
-            elif names and category not in names:
-                complain(f"{place}: there is no category {quoted(entry.get('category_id'))}")
-            elif box is None:
-                text = quoted(entry.get("bbox"))
-                complain(f"{place}: the bbox {text} is not four numbers x, y, w, h")
+        problems: list[str] = []
+        images: dict[Any, dict[str, Any]] = {}
+        for at, entry in enumerate(content["images"]):
+            key, file = _key(entry.get("id")), entry.get("file_name")
+            if key is None or key in images:
+                text = f"the id {quoted(entry.get('id'))}, expected a number of its own"
+                problems.append(f"{source}: images[{at}] has {text}")
+            elif not isinstance(file, str) or not clean_path(file):
+                text = f"the file_name {quoted(file)}, expected a path"
+                problems.append(f"{source}: images[{at}] has {text}")
             else:
-                is_ignored = any(entry.get(flag) in (1, "1") for flag in ("iscrowd", "ignore"))
-                kind = seen.setdefault(category, str(category))
-                rows[image].append(Row(box, at, kind, is_ignored))
-        folder, files = find_pictures(root, split, source, [file for file, _ in images.values()])
+                images[key] = entry
+        names = {_key(one.get("id")): str(one.get("name")) for one in content["categories"]}
+        rows, kinds = _rows(content["annotations"], images, names, source, problems)
+        given = [one["file_name"].replace("\\", "/") for one in images.values()]
+        folder, places = find_pictures(root, split, given)
         pictures = [
-            listed(clean_path(file), folder / file, rows[key], size)
-            for file, (key, (_, size)) in zip(files, images.items(), strict=True)
+            Listed(file, path, rows[key], _size(one))
+            for (file, path), (key, one) in zip(places, images.items(), strict=True)
         ]
-        return Listing(pictures, source, folder, "annotations[{}]", tuple(seen.values()))
+        return Listing(pictures, source, folder, kinds, problems)
 
     def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
         """Writes ROOT/annotations/instances_SPLIT.json; the format holds everything."""
-        (root / "annotations").mkdir(exist_ok=True)
+        (root / "annotations").mkdir()
         for split, pictures in splits.items():
-            images: list[dict[str, Any]] = []
-            annotations: list[dict[str, Any]] = []
+            images, annotations = [], []
             for number, one in enumerate(pictures, start=1):
-                height, width = one.size or (0, 0)
+                height, width = read_size(one.path)
                 images.append(
                     {"id": number, "file_name": one.file, "width": width, "height": height}
                 )
-                for (x1, y1, x2, y2), is_ignored in zip(
-                    one.boxes.tolist(), one.ignore.tolist(), strict=True
-                ):
-                    bbox = [round(value, 4) for value in (x1, y1, x2 - x1, y2 - y1)]
+                for row in one.rows:
+                    x1, y1, x2, y2 = row.box
+                    x, y, w, h = (round(value, 4) for value in (x1, y1, x2 - x1, y2 - y1))
                     annotations.append(
-                        {
-                            "id": len(annotations) + 1,
-                            "image_id": number,
-                            "category_id": 1,
-                            "bbox": bbox,
-                            "area": round(bbox[2] * bbox[3], 4),
-                            "iscrowd": int(is_ignored),
-                        }
-                    )
+                        {"id": len(annotations) + 1, "image_id": number, "category_id": 1,
+                         "bbox": [x, y, w, h], "area": round(w * h, 4),
+                         "iscrowd": int(row.is_ignored)}
+                    )  # fmt: skip
             categories = [{"id": 1, "name": "face", "supercategory": "face"}]
             content = {"images": images, "annotations": annotations, "categories": categories}
             path = root / "annotations" / f"instances_{split}{_SUFFIX}"
@@ -106,69 +93,50 @@ class Coco(Format):
 read_coco = Coco().read
 
 
-def _load(source: Path) -> dict[str, Any]:
-    """The object in a JSON file."""
+def _load(source: Path) -> dict[str, list[dict[str, Any]]]:
+    """The lists of objects in a JSON file: images, annotations and categories."""
     try:
         content = json.loads(source.read_bytes())
-    except OSError as error:
-        raise FacedetError(f"{source} cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FacedetError(f"{source} cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
         raise FacedetError(f"{source} holds no object with images, annotations and categories")
+    content = {"categories": [], **content}
+    for key in ("images", "annotations", "categories"):
+        entries = content.get(key)
+        if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+            raise FacedetError(f"{source}: {key} is {quoted(entries)}, expected a list of objects")
     return content
 
 
-def _entries(content: dict[str, Any], key: str, source: Path) -> list[dict[str, Any]]:
-    """The list of objects under a key."""
-    entries = content.get(key)
-    if not isinstance(entries, list):
-        raise FacedetError(f"{source}: {key} is {quoted(entries)}, expected a list")
-    for at, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            raise FacedetError(f"{source}: {key}[{at}] is {quoted(entry)}, expected an object")
-    return entries
-
-
-def _images(
-    content: dict[str, Any], source: Path, complain: Complain
-) -> dict[Any, tuple[str, tuple[int, int] | None]]:
-    """By id, the path and the (height, width) of each picture."""
-    images: dict[Any, tuple[str, tuple[int, int] | None]] = {}
-    for at, entry in enumerate(_entries(content, "images", source)):
-        key, file = _key(entry.get("id")), entry.get("file_name")
-        if key is None or key in images:
-            text = f"the id {quoted(entry.get('id'))}, expected a number of its own"
-            complain(f"{source}: images[{at}] has {text}")
-        elif not isinstance(file, str) or not clean_path(file):
-            complain(f"{source}: images[{at}] has the file_name {quoted(file)}, expected a path")
+def _rows(
+    annotations: list[dict[str, Any]],
+    images: Mapping[Any, Any],
+    names: Mapping[Any, str],
+    source: Path,
+    problems: list[str],
+) -> tuple[dict[Any, list[Row]], Sequence[str]]:
+    """The boxes of each image, and the classes."""
+    rows: dict[Any, list[Row]] = {key: [] for key in images}
+    kinds = dict.fromkeys(names.values())
+    for at, entry in enumerate(annotations):
+        image, category = _key(entry.get("image_id")), _key(entry.get("category_id", 0))
+        box = box_of(entry["bbox"]) if isinstance(entry.get("bbox"), list) else None
+        if image not in rows:
+            text = f"there is no image {quoted(entry.get('image_id'))}"
+        elif names and category not in names:
+            text = f"there is no category {quoted(entry.get('category_id'))}"
+        elif box is None:
+            text = f"the bbox {quoted(entry.get('bbox'))} is not four finite numbers x, y, w, h"
         else:
-            images[key] = file.replace("\\", "/"), _size(entry.get("height"), entry.get("width"))
-    return images
-
-
-def _categories(content: dict[str, Any], source: Path, complain: Complain) -> dict[Any, str]:
-    """By id, the names of the categories; none where the file lists none."""
-    names: dict[Any, str] = {}
-    for at, entry in enumerate(_entries({"categories": [], **content}, "categories", source)):
-        key, name = _key(entry.get("id")), entry.get("name")
-        if key is None or not isinstance(name, str):
-            complain(f"{source}: categories[{at}] is {quoted(entry)}, expected an id and a name")
-        else:
-            names[key] = name
-    return names
-
-
-def _box(value: object) -> list[float] | None:
-    """The box xyxy of x, y, w, h; None where the value is something else."""
-    try:
-        numbers = np.array(value, dtype=np.float64)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    if numbers.shape != (4,):
-        return None
-    x, y, w, h = numbers.tolist()
-    return [x, y, x + w, y + h]
+            x, y, w, h = box
+            kind = names.get(category, str(category))
+            kinds.setdefault(kind)
+            is_ignored = any(entry.get(flag) in (1, "1") for flag in ("iscrowd", "ignore"))
+            rows[image].append(Row((x, y, x + w, y + h), f"annotations[{at}]", kind, is_ignored))
+            continue
+        problems.append(f"{source}: annotations[{at}]: {text}")
+    return rows, tuple(kinds)
 
 
 def _key(value: object) -> object:
@@ -176,8 +144,8 @@ def _key(value: object) -> object:
     return value if isinstance(value, int | str | float) else None
 
 
-def _size(height: object, width: object) -> tuple[int, int] | None:
-    """The size where both sides are whole numbers above 0."""
-    if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0:
-        return height, width
-    return None
+def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The (height, width) of an image where both are whole numbers above 0."""
+    height, width = image.get("height"), image.get("width")
+    is_size = isinstance(height, int) and isinstance(width, int) and min(height, width) > 0
+    return (height, width) if is_size else None

@@ -14,9 +14,7 @@ The pictures are looked for as `layout.find_pictures` says.
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 from facedet.data.readers.layout import (
     clean_path,
@@ -25,17 +23,7 @@ from facedet.data.readers.layout import (
     find_pictures,
     splits_by,
 )
-from facedet.data.readers.listing import (
-    Complain,
-    Listed,
-    Listing,
-    Row,
-    decimal,
-    listed,
-    quoted,
-    refuse,
-)
-from facedet.data.readers.own import Format
+from facedet.data.readers.own import Format, Listed, Listing, Row, box_of, decimal, quoted
 from facedet.data.readers.text import read_text
 from facedet.errors import FacedetError
 
@@ -49,50 +37,40 @@ _FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
 _CLASS = ("class", "classname", "label", "labelname", "category", "name")
 
 
-class _Columns(NamedTuple):
-    """Where in a row things stand."""
-
-    width: int  # of a row
-    image: int
-    box: list[int]
-    has_size: bool  # the last two numbers are width and height
-    ignore: int | None
-    kind: int | None
-
-
 class Csv(Format):
     """A folder of tables."""
 
     title = "CSV"
     mark = "*.csv"
-    needs_sizes = False
 
     def splits(self, root: Path) -> list[str]:
         """The splits that are there."""
         return splits_by(lambda split: find_annotations(root, split, _SUFFIX) is not None)
 
-    def list_pictures(self, root: str | Path, split: str, complain: Complain = refuse) -> Listing:
+    def list_pictures(self, root: str | Path, split: str) -> Listing:
         """Lists the pictures and boxes of a split; see `Format.list_pictures`."""
         root = Path(root)
         source = find_annotations(root, split, _SUFFIX)
         if source is None:
             raise self.no_annotations(root, split, describe_places(root, split, _SUFFIX))
-        rows = _rows(source)
-        line, header, delimiter = next(rows, (1, [], ","))
+        table = list(_rows(source))
+        header = table[0][1] if table else []
         columns = _find_columns(header, source)
-        first = [(line, header, delimiter)] if _is_data(header) else []
         images: dict[str, list[Row]] = {}
-        for line, fields, delimiter in chain(first, rows):
-            image, row = _parse(fields, columns, delimiter, f"{source}, line {line}", complain)
-            if image:
-                images.setdefault(image, []).extend([row._replace(place=line)] if row else [])
-        folder, files = find_pictures(root, split, source, list(images))
+        problems = []
+        for line, fields in table if _is_data(header) else table[1:]:
+            parsed = _parse(fields, columns, len(header), f"line {line}")
+            if isinstance(parsed, str):
+                problems.append(f"{source}, line {line}: {parsed}")
+            else:
+                images.setdefault(parsed[0], []).extend(parsed[1])
+        folder, places = find_pictures(root, split, images)
         pictures = [
-            listed(clean_path(file), folder / file, found)
-            for file, found in zip(files, images.values(), strict=True)
+            Listed(file, path, rows)
+            for (file, path), rows in zip(places, images.values(), strict=True)
         ]
-        kinds = dict.fromkeys(row.kind for found in images.values() for row in found if row.kind)
-        return Listing(pictures, source, folder, "line {}", tuple(kinds))
+        kinds = dict.fromkeys(row.kind for rows in images.values() for row in rows if row.kind)
+        return Listing(pictures, source, folder, tuple(kinds), problems)
 
     def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
         """Writes ROOT/SPLIT.csv; the format holds everything."""
@@ -101,89 +79,80 @@ class Csv(Format):
                 writer = csv.writer(stream, lineterminator="\n")
                 writer.writerow(["image", *_CORNERS[0], "ignore"])
                 for one in pictures:
-                    if not len(one.boxes):
+                    for row in one.rows:
+                        writer.writerow([one.file, *map(decimal, row.box), int(row.is_ignored)])
+                    if not one.rows:
                         writer.writerow([one.file, "", "", "", "", ""])
-                    for box, is_ignored in zip(one.boxes.tolist(), one.ignore, strict=True):
-                        writer.writerow([one.file, *map(decimal, box), int(is_ignored)])
         return []
 
 
 read_csv = Csv().read
 
 
-def _rows(source: Path) -> Iterator[tuple[int, list[str], str]]:
-    """Yields (line number, fields, delimiter) of the rows of a table that are not empty."""
+def _rows(source: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields the line number and the fields of the rows of a table that are not empty."""
     text = read_text(source)
-    first = text.split("\n", maxsplit=1)[0]
+    first = text.split("\n", maxsplit=1)[0].rstrip("\r")
     is_marked = first.startswith("sep=")  # as Excel marks the delimiter
-    delimiter = first[4:5] if is_marked else max(",;\t", key=first.count)
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter or ",", skipinitialspace=True
-    )
+    delimiter = (first[4:5] or ",") if is_marked else max(",;\t", key=first.count)
+    stream = io.StringIO(text, newline="")
+    reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True)
     try:
         for fields in reader:
             if fields and not (is_marked and reader.line_num == 1):
-                yield reader.line_num, fields, delimiter
+                yield reader.line_num, [field.strip() for field in fields]
     except csv.Error as error:
         raise FacedetError(f"{source}, line {reader.line_num}: {error}") from error
 
 
-def _find_columns(header: Sequence[str], source: Path) -> _Columns:
-    """The places of the columns that the header names."""
+def _find_columns(header: Sequence[str], source: Path) -> dict[str, int]:
+    """The places of image, x, y and right, bottom or w, h, and perhaps of ignore and class."""
     if _is_data(header):
-        return _Columns(6, 0, [1, 2, 3, 4], has_size=False, ignore=None, kind=5)
-    names = [name.strip().casefold().replace("_", "").replace(" ", "") for name in header]
-    image = next((names.index(name) for name in _IMAGE if name in names), None)
-    boxes = next((box for box in (*_CORNERS, *_SIZES) if set(box) <= set(names)), None)
-    if image is None or boxes is None:
+        return {"image": 0, "x": 1, "y": 2, "right": 3, "bottom": 4, "class": 5}
+    names = [name.casefold().replace("_", "").replace(" ", "") for name in header]
+    box = next((box for box in (*_CORNERS, *_SIZES) if set(box) <= set(names)), ())
+    keys = ("x", "y", "w", "h") if box in _SIZES else ("x", "y", "right", "bottom")
+    columns = {key: names.index(name) for key, name in zip(keys, box, strict=False)}
+    for key, words in (("image", _IMAGE), ("ignore", _IGNORE), ("class", _CLASS)):
+        columns.update((key, names.index(word)) for word in reversed(words) if word in names)
+    if "image" not in columns or not box:
         raise FacedetError(
             f"{source}, line 1: the columns are {quoted(', '.join(header))}, expected image and "
             "x1, y1, x2, y2 (or x, y, w, h)"
         )
-    ignore, kind = (
-        next((names.index(name) for name in words if name in names), None)
-        for words in (_IGNORE, _CLASS)
-    )
-    box = [names.index(name) for name in boxes]
-    return _Columns(len(names), image, box, boxes in _SIZES, ignore, kind)
+    return columns
 
 
 def _is_data(fields: Sequence[str]) -> bool:
     """Whether the first row is no header but image, x1, y1, x2, y2, class."""
-    numbers = [text.strip().replace(".", "", 1) for text in fields[1:5]]
+    numbers = [text.replace(".", "", 1) for text in fields[1:5]]
     return len(fields) == 6 and all(text.isdecimal() for text in numbers)
 
 
 def _parse(
-    fields: Sequence[str], columns: _Columns, delimiter: str, place: str, complain: Complain
-) -> tuple[str, Row | None]:
-    """The picture of a row and its box, if it has one; no picture where the row is malformed."""
-    while len(fields) > columns.width and not fields[-1].strip():
+    fields: list[str], columns: Mapping[str, int], width: int, place: str
+) -> tuple[str, list[Row]] | str:
+    """The picture of a row and its box, if it has one, or what is wrong with the row."""
+    while len(fields) > width and not fields[-1]:
         fields = fields[:-1]
-    if len(fields) != columns.width:
-        complain(f"{place}: {len(fields)} columns, but {columns.width} in the header")
-        return "", None
-    image = fields[columns.image].replace("\\", "/")
+    if len(fields) != width:
+        return f"{len(fields)} columns, but {width} in the header"
+    named = {key: fields[at] for key, at in columns.items()}
+    image = named["image"].replace("\\", "/")
     if not clean_path(image):
-        complain(f"{place}: image is {quoted(fields[columns.image])}, expected a path")
-        return "", None
-    texts = [fields[at].strip() for at in columns.box]
+        return f"image is {quoted(named['image'])}, expected a path"
+    texts = [named[key] for key in ("x", "y", "right", "bottom", "w", "h") if key in named]
     if not any(texts):
-        return image, None
-    try:
-        # Where commas do not divide, they may be decimal points.
-        points = [text if delimiter == "," else text.replace(",", ".") for text in texts]
-        x, y, right, bottom = map(float, points)
-    except ValueError:
-        complain(f"{place}: the box is {quoted(', '.join(texts))}, expected four numbers")
-        return "", None
-    box = [x, y, x + right, y + bottom] if columns.has_size else [x, y, right, bottom]
-    flag = "" if columns.ignore is None else fields[columns.ignore].strip().casefold()
+        return image, []
+    # Where commas do not divide, they may be decimal points.
+    box = box_of(text.replace(",", ".") for text in texts)
+    if box is None:
+        return f"the box is {quoted(', '.join(texts))}, expected four finite numbers"
+    if "w" in named:
+        box[2:] = box[0] + box[2], box[1] + box[3]
+    flag, kind = named.get("ignore", "").casefold(), named.get("class", "")
     if flag not in _FLAGS:
-        complain(f"{place}: ignore is {quoted(flag)}, expected 0 or 1")
-        return "", None
-    kind = None if columns.kind is None else fields[columns.kind].strip()
-    if kind == "":
-        complain(f"{place}: the class is missing")
-        return "", None
-    return image, Row(box, 0, kind or "", _FLAGS[flag])
+        return f"ignore is {quoted(flag)}, expected 0 or 1"
+    if "class" in named and not kind:
+        return "the class is missing"
+    return image, [Row(box, place, kind, _FLAGS[flag])]

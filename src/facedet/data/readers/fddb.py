@@ -10,6 +10,7 @@ Annotations and results share a layout: blocks of a picture's name without a suf
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,28 +24,23 @@ from facedet.structures import Reading, Record
 _ELLIPSE_COLUMNS = 6
 
 
-def read_fddb(
-    root: str | Path, split: str, *, images: str, zero_size: str, faceless: str
-) -> Reading:
+def read_fddb(root: str | Path, split: str, **choices: Any) -> Reading:  # noqa: ANN401
     """Reads the pictures of FDDB that are on disk; all of them are for testing.
 
     Args:
         root: holds the pictures and the ellipses, see the module's first lines.
         split: "val".
-        images: "all" or "present", see `selection.select`.
-        zero_size: "drop" or "keep" boxes of no area.
-        faceless: "drop" or "keep" pictures without a face.
+        **choices: images, zero_size and faceless, see `selection.select`.
 
     Returns:
         Records in the files' order, as of `read_fddb_ground_truth`.
 
     Raises:
         FacedetError: a picture or file is missing, or a line is malformed.
-        UsageError: an argument is none of its choices.
+        UsageError: the split is another one.
     """
     refuse_training(split, "FDDB")
-    records = read_fddb_ground_truth(root)
-    return select(records, Path(root), images=images, zero_size=zero_size, faceless=faceless)
+    return select(read_fddb_ground_truth(root), Path(root), **choices)
 
 
 def read_fddb_ground_truth(path: str | Path) -> list[Record]:
@@ -83,12 +79,7 @@ def read_fddb_ground_truth(path: str | Path) -> list[Record]:
 def read_fddb_blocks(
     texts: Iterable[Text], columns: tuple[int, ...], limit: float = np.inf
 ) -> dict[str, np.ndarray]:
-    """Reads FDDB's blocks of rows.
-
-    Args:
-        texts: (source, name, text) of files.
-        columns: numbers that a row may have, 6 for ellipses; all rows of all texts have as many.
-        limit: the largest number allowed, of either sign.
+    """Reads FDDB's blocks of rows; arguments as of `read_blocks`.
 
     Returns:
         By picture, in the files' order, float64 [N, columns]; [0, columns[0]] where nothing says
@@ -108,9 +99,8 @@ def read_fddb_blocks(
         return name
 
     for name, rows, place in read_blocks(texts, columns, limit, check_title):
-        is_bad = (rows[:, :2] < 0).any(axis=1) & (rows.shape[1] == _ELLIPSE_COLUMNS)
-        if is_bad.any():
-            row = int(is_bad.argmax()) + 1
+        if rows.shape[1] == _ELLIPSE_COLUMNS and (rows[:, :2] < 0).any():
+            row = int((rows[:, :2] < 0).any(axis=1).argmax()) + 1
             raise FacedetError(f"{place}: ellipse {row} has a half axis below 0")
         blocks[name] = rows
     # What comes before the first row does not know how wide rows are.
@@ -121,13 +111,10 @@ def read_fddb_blocks(
 def bounding_boxes(ellipses: np.ndarray) -> np.ndarray:
     """The boxes [G, 4] xyxy around ellipses [G, 5] (ra, rb, theta, cx, cy), to the sub-pixel."""
     ra, rb, theta = ellipses[:, :3].T
-    reach = np.column_stack(
-        [
-            np.hypot(ra * np.cos(theta), rb * np.sin(theta)),
-            np.hypot(ra * np.sin(theta), rb * np.cos(theta)),
-        ]
-    )
-    return np.hstack([ellipses[:, 3:] - reach, ellipses[:, 3:] + reach])
+    x = np.hypot(ra * np.cos(theta), rb * np.sin(theta))
+    y = np.hypot(ra * np.sin(theta), rb * np.cos(theta))
+    half = np.column_stack([x, y])
+    return np.hstack([ellipses[:, 3:] - half, ellipses[:, 3:] + half])
 
 
 def _ellipse_files(path: Path) -> list[Path]:

@@ -7,7 +7,8 @@ A split's name may be spelt as in `SPELLINGS`, also as a part of a file's name (
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -25,7 +26,6 @@ _UNSPLIT_STEMS = (
     "annotations", "_annotations", "_annotations.coco", "instances", "instances_default", "result",
     "labels", "boxes", "faces",
 )  # fmt: skip
-_SAMPLE = 32  # pictures looked for in each folder that may hold them
 
 
 def spellings(split: str) -> tuple[str, ...]:
@@ -33,7 +33,7 @@ def spellings(split: str) -> tuple[str, ...]:
     return SPELLINGS.get(split, (split,))
 
 
-def splits_by(is_there: Callable[[str], bool]) -> list[str]:
+def splits_by(is_there: Callable[[str], object]) -> list[str]:
     """The splits that are there; `UNSPLIT` where that is all there is."""
     found = [split for split in SPELLINGS if is_there(split)]
     return found or ([UNSPLIT] if is_there(UNSPLIT) else [])
@@ -49,27 +49,23 @@ def find_annotations(root: Path, split: str, suffix: str) -> Path | None:
     Raises:
         FacedetError: several files may be meant.
     """
+    inner, outer = _files(root / "annotations", suffix), _files(root, suffix)
     if split == UNSPLIT:
-        named = [root / f"{stem}{suffix}" for stem in _UNSPLIT_STEMS]
-        groups = [_files(root / "annotations", suffix), [path for path in named if path.is_file()]]
+        groups = [inner, [path for path in outer if path.stem in _UNSPLIT_STEMS]]
     else:
         groups = [
-            [path for path in _files(folder, suffix) if _splits_in(path.stem) == {split}]
-            for folder in (root / "annotations", root)
+            [one for one in near if _splits_in(one.stem) == {split}] for near in (inner, outer)
         ]
         groups += [_files(root / word, suffix) for word in spellings(split)]
-    for group in groups:
-        main = [path for path in group if path.name.startswith(("instances", "_annotations"))]
-        meant = main or group
-        if len(meant) == 1:
-            return meant[0]
-        if meant:
-            names = ", ".join(path.name for path in meant[:3])
-            raise FacedetError(
-                f"{meant[0].parent}: {len(meant)} files may hold the annotations of {split} "
-                f"({names}); leave one of them there"
-            )
-    return None
+    group = next(filter(None, groups), [])
+    meant = [path for path in group if path.name.startswith(("instances", "_annotations"))] or group
+    if len(meant) > 1:
+        names = ", ".join(path.name for path in meant[:3])
+        raise FacedetError(
+            f"{meant[0].parent}: {len(meant)} files may hold the annotations of {split} "
+            f"({names}); leave one of them there"
+        )
+    return meant[0] if meant else None
 
 
 def describe_places(root: Path, split: str, suffix: str) -> str:
@@ -79,83 +75,71 @@ def describe_places(root: Path, split: str, suffix: str) -> str:
     return f"{text} (there is {', '.join(others[:3])})" if others else text
 
 
-def find_pictures(
-    root: Path, split: str, source: Path, files: Sequence[str]
-) -> tuple[Path, list[str]]:
-    """The folder below which most of the pictures lie, and where in it each is.
+def _files(folder: Path, suffix: str) -> list[Path]:
+    """The files of a suffix in a folder itself."""
+    paths = (path for path in folder.glob("[!.]*") if path.suffix.lower() == suffix)
+    return sorted(path for path in paths if path.is_file())
 
-    Annotations often hold paths of another machine, such as those of Label Studio; of these,
-    leading folders are dropped until pictures are found.
+
+def _splits_in(stem: str) -> set[str]:
+    """The splits that a file's name names as whole words: none of "trainval"."""
+    words = set(re.findall("[a-z]+", stem.lower()))
+    return {split for split, names in SPELLINGS.items() if words & set(names)}
+
+
+def find_pictures(
+    root: Path, split: str, given: Iterable[str]
+) -> tuple[Path, list[tuple[str, Path]]]:
+    """Finds a split's pictures below the root by the paths that annotations have for them.
+
+    These are often of another machine: the picture whose path ends most like the given one is
+    taken. Capital letters, the composition of accents, a space that is written %20 and the suffix
+    may differ. Of several pictures, one in a folder of the split's name is taken, or in "images".
 
     Args:
         root: the data set's folder.
         split: the split's name.
-        source: the annotation file; the last word of its name may name the folder, as in COCO.
-        files: paths of the pictures, with "/".
+        given: paths with "/"; one that leads to a file, from the root on, is taken as it is.
 
     Returns:
-        ROOT/images/SPLIT, ROOT/SPLIT/images, ROOT/SPLIT, ROOT/images, the annotations' own folder
-        or ROOT; the first of them where no picture is in any. And `match_files` of it.
+        The folder below which most of them lie (ROOT/images/SPLIT where none was found). And for
+        each the end of its path, see `clean_path`, and its place; of a missing one in that folder.
     """
-    words = dict.fromkeys([re.split(r"[_\-. ]", source.stem)[-1], *spellings(split)])
-    folders = [
-        *(root / "images" / word for word in words),
-        *(root / word / "images" for word in words),
-        *(root / word for word in words),
-        *(root / "images", source.parent, root),
-    ]
-    sample = files[:: max(1, len(files) // _SAMPLE)]
-    depth = max((file.count("/") for file in sample), default=0)
-
-    def hits(choice: tuple[Path, int]) -> int:
-        folder, dropped = choice
-        if not folder.is_dir():
-            return -1
-        paths = [os.path.join(folder, drop_folders(file, dropped)) for file in sample]
-        return sum(map(os.path.isfile, paths))
-
-    choices = [(folder, dropped) for dropped in range(depth + 1) for folder in folders]
-    folder, dropped = max(choices, key=hits)
-    if hits((folder, dropped)) <= 0:
-        bare = [drop_folders(file, depth) for file in sample]
-        other = next((place for place in folders if match_files(place, bare) != bare), None)
-        folder, dropped = (other, depth) if other else (root / "images" / split, 0)
-    return folder, match_files(folder, [drop_folders(file, dropped) for file in files])
-
-
-def drop_folders(file: str, count: int) -> str:
-    """A path without its first folders; 0: as it is, and the name always stays."""
-    return "/".join(file.split("/")[min(count, file.count("/")) :])
-
-
-def match_files(folder: Path, files: Sequence[str]) -> list[str]:
-    """The paths below a folder as the disk has them, for those that are there under another name.
-
-    Names may differ in capital letters, in how accents are composed, in a space that is written
-    %20, and in the suffix.
-    """
-    missing = [file for file in files if not os.path.isfile(os.path.join(folder, file))]
-    if not missing:
-        return list(files)
     known: dict[str, list[str]] = {}
-    for file in find_files(folder):
-        for key in (_key(file), _key(stem_of(file))):
-            known.setdefault(key, []).append(file)
-    renamed, listed = {}, set(files)
-    for file in missing:
-        alike = known.get(_key(file)) or known.get(_key(stem_of(file))) or []
-        # A picture that is listed itself is no other one.
-        if len(alike) == 1 and alike[0] not in listed:
-            renamed[file] = alike[0]
-    return [renamed.get(file, file) for file in files]
+    for file in find_files(root):
+        for tail in _tails(file):
+            known.setdefault(tail, []).append(file)
+
+    def rank(file: str, name: str) -> tuple[bool, bool, bool]:
+        *folders, own = file.split("/")
+        is_of_split = any(folder.startswith(spellings(split)) for folder in folders)
+        return own == name, is_of_split, "images" in folders
+
+    found: list[tuple[str, Path | None]] = []  # the end of the path, and the folder
+    for file in given:
+        end = next((tail for tail in _tails(file) if tail in known), None)
+        if end is None or os.path.isfile(root / file):
+            found.append((file, root if os.path.isfile(root / file) else None))
+            continue
+        name = file.rpartition("/")[2]
+        parts = max(known[end], key=lambda way: rank(way, name)).split("/")
+        cut = len(parts) - end.count("/") - 1
+        found.append(("/".join(parts[cut:]), root.joinpath(*parts[:cut])))
+    places = Counter(folder for _, folder in found if folder is not None).most_common(1)
+    main = places[0][0] if places else root / "images" / split
+    return main, [(clean_path(file), (folder or main) / file) for file, folder in found]
 
 
-def _key(file: str) -> str:
-    return unicodedata.normalize("NFC", unquote(file)).casefold()
+def _tails(file: str) -> list[str]:
+    """The ends of a path without suffix, in the spelling in which they are compared."""
+    stem, suffix = os.path.splitext(file)
+    stem = stem if suffix.lower() in PICTURE_SUFFIXES else file
+    parts = unicodedata.normalize("NFC", unquote(stem)).casefold().split("/")
+    return ["/".join(parts[at:]) for at in range(len(parts))]
 
 
 def find_files(folder: Path, suffixes: frozenset[str] = PICTURE_SUFFIXES) -> list[str]:
-    """Paths below a folder, sorted, of the files with these suffixes; hidden ones are passed over.
+    """Paths below a folder, sorted, of the files with these suffixes; no hidden ones.
 
     Links to folders are followed, but for those that lead back.
     """
@@ -163,18 +147,12 @@ def find_files(folder: Path, suffixes: frozenset[str] = PICTURE_SUFFIXES) -> lis
 
     def search(place: str, prefix: str, above: frozenset[str]) -> None:
         real = os.path.realpath(place)
-        if real in above:
+        if real in above or not os.path.isdir(place):
             return
-        try:
-            entries = list(os.scandir(place))
-        except OSError:  # not there, or not to be read
-            return
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
+        for entry in os.scandir(place):
+            if entry.is_dir() and not entry.name.startswith("."):
                 search(entry.path, f"{prefix}{entry.name}/", above | {real})
-            elif os.path.splitext(entry.name)[1].lower() in suffixes:
+            elif os.path.splitext(entry.name)[1].lower() in suffixes and entry.name[0] != ".":
                 found.append(f"{prefix}{entry.name}")
 
     search(str(folder), "", frozenset())
@@ -203,22 +181,6 @@ def name_of(file: str, split: str) -> str:
     Folders are joined by "--"; a picture in none has its split for an event.
     """
     folders, _, image = file.rpartition("/")
-    stem, suffix = os.path.splitext(image)
-    while suffix.lower() in PICTURE_SUFFIXES:
-        image = stem
-        stem, suffix = os.path.splitext(image)
+    while os.path.splitext(image)[1].lower() in PICTURE_SUFFIXES:
+        image = stem_of(image)
     return f"{folders.replace('/', '--') or split}/{image}"
-
-
-def _files(folder: Path, suffix: str) -> list[Path]:
-    """The files of a suffix in a folder itself."""
-    if not folder.is_dir():
-        return []
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == suffix)
-    return [path for path in paths if path.is_file() and not path.name.startswith(".")]
-
-
-def _splits_in(stem: str) -> set[str]:
-    """The splits that a file's name names as whole words: none of "trainval"."""
-    words = set(re.findall("[a-z]+", stem.lower()))
-    return {split for split, names in SPELLINGS.items() if words & set(names)}

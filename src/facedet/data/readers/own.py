@@ -3,20 +3,61 @@
 import hashlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from facedet.data.readers.layout import UNSPLIT, name_of
-from facedet.data.readers.listing import IGNORE_CLASS, Complain, Listed, Listing, quoted, refuse
 from facedet.data.readers.selection import select
-from facedet.data.readers.text import MAX_DISTANCE
+from facedet.data.readers.text import MAX_DISTANCE, are_within
 from facedet.data.readers.wider_annotations import SUBSETS
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import Reading, Record
 
 log = logging.getLogger(__name__)
+
+IGNORE_CLASS = "ignore"  # its boxes are neither faces nor false alarms
+
+
+class Row(NamedTuple):
+    """One box as the annotations list it."""
+
+    box: Sequence[float]  # xyxy pixels, see `box_of`
+    place: str  # where it stands in the annotations: "line 3"
+    kind: str = ""  # its class, "" without one
+    is_ignored: bool = False
+
+
+class Listed(NamedTuple):
+    """One picture as the annotations list it."""
+
+    file: str  # path below the folder of pictures, with "/" and suffix
+    path: Path  # of the picture, which need not exist
+    rows: Sequence[Row] = ()
+    size: tuple[int, int] | None = None  # (height, width) that the annotations say
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """[G, 4] float64 xyxy pixels."""
+        return np.array([row.box for row in self.rows], dtype=np.float64).reshape(-1, 4)
+
+    @property
+    def ignore(self) -> np.ndarray:
+        """[G] bool."""
+        return np.array([row.is_ignored for row in self.rows], dtype=bool)
+
+
+class Listing(NamedTuple):
+    """What the annotations of a split say."""
+
+    pictures: list[Listed]
+    source: Path  # the annotations: a file or a folder
+    folder: Path  # of the pictures
+    classes: Sequence[str] = ()  # names; numbers where they have none; (): boxes without a class
+    problems: Sequence[str] = ()  # malformed entries, which are left out, in one line each
+    notes: Sequence[str] = ()  # what is ignored, or looks strange, in one line each
 
 
 class Format(ABC):
@@ -24,8 +65,8 @@ class Format(ABC):
 
     title: str
     mark: str  # what a folder of this format holds, for messages
-    needs_sizes = True  # of the pictures, to be written
-    in_parts = False  # boxes are parts of the pictures' sides
+    pictures = "images"  # the folder of pictures, as it is written
+    is_relative = False  # boxes are parts of the pictures' sides
     loses = ""  # what is not listed, and so is not in another format
 
     @abstractmethod
@@ -33,25 +74,16 @@ class Format(ABC):
         """The splits of a data set; none where the folder holds something else."""
 
     @abstractmethod
-    def list_pictures(self, root: str | Path, split: str, complain: Complain = refuse) -> Listing:
-        """Lists the pictures and boxes of a split.
-
-        Args:
-            root: the data set's folder.
-            split: "train", "val", "test", or "all" where the data has no splits.
-            complain: called with each malformed entry, which is passed over.
-
-        Raises:
-            FacedetError: there are no annotations of the split, or they cannot be read.
-        """
+    def list_pictures(self, root: str | Path, split: str) -> Listing:
+        """Lists a split; raises `FacedetError` where there is none or a file cannot be read."""
 
     @abstractmethod
     def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
-        """Writes annotations.
+        """Writes annotations of splits, by name; their boxes are faces, their pictures on disk.
 
         Args:
             root: the new data set's folder; pictures belong at `picture_place`.
-            splits: by name, pictures (with their sizes, if needed); all boxes are faces.
+            splits: by name.
 
         Returns:
             What the format could not hold, in words.
@@ -59,7 +91,7 @@ class Format(ABC):
 
     def picture_place(self, split: str, file: str) -> str:
         """Where the format keeps a picture, as it is written: a path below a root."""
-        return f"images/{split}/{file}"
+        return f"{self.pictures}/{split}/{file}"
 
     def no_annotations(self, root: Path, split: str, expected: str) -> FacedetError:
         """The error for a split that is not there."""
@@ -76,9 +108,7 @@ class Format(ABC):
         *,
         classes: str | Sequence[str] = "face",
         val_share: float = 0.0,
-        images: str = "all",
-        zero_size: str = "drop",
-        faceless: str = "drop",
+        **choices: Any,  # noqa: ANN401
     ) -> Reading:
         """Reads a split; of the pictures at most the headers are read.
 
@@ -92,71 +122,53 @@ class Format(ABC):
             classes: names of the classes that are faces, or "all"; see `select_faces`.
             val_share: the part of the training pictures that is for validation, 0 … 1, where the
                 data set has no "val". Which ones depends on their names alone.
-            images: "all" or "present", see `selection.select`.
-            zero_size: "drop" or "keep" boxes of no area.
-            faceless: "drop" or "keep" pictures without a face.
+            **choices: images, zero_size and faceless, see `selection.select`.
 
         Returns:
             Records in the listing's order. Tags: "event", and "subsets" [G, 3] bool. Counts: see
             `selection.select`; "other_class_boxes" are left out, too.
 
         Raises:
-            FacedetError: a picture is missing, an annotation malformed, a name not unique, or no
-                class fits.
-            UsageError: an argument is none of its choices.
+            FacedetError: a picture is missing, an annotation malformed, or no class fits.
         """
         if not 0 <= val_share < 1:
-            raise UsageError(f"data.val_share={val_share} is not a part of the pictures, 0 … 1")
+            raise UsageError(f"data.val_share={val_share}, expected a part of the pictures, 0 … 1")
         root = Path(root)
         found = self.splits(root) if val_share and split in ("train", "val") else ["val"]
         if "val" in found:
             listing = self.list_pictures(root, split)
         else:
             whole = self.list_pictures(root, "train" if "train" in found else UNSPLIT)
-            listing = divide(whole, split, val_share)
-        return to_reading(
-            listing, split, classes, images=images, zero_size=zero_size, faceless=faceless
+            listing = _divide(whole, split, val_share)
+        for note in listing.notes:
+            log.warning("%s", note)
+        listing, others = select_faces(require_sound(listing, split), classes)
+        reading = select(
+            [_record(one, split) for one in listing.pictures], listing.folder, **choices
         )
+        return reading._replace(counts=reading.counts | {"other_class_boxes": others})
 
 
-def to_reading(
-    listing: Listing,
-    split: str,
-    classes: str | Sequence[str] = "all",
-    *,
-    images: str = "all",
-    zero_size: str = "drop",
-    faceless: str = "drop",
-) -> Reading:
-    """Records of a listing; see `Format.read`."""
-    for note in listing.notes:
-        log.warning("%s", note)
-    faces, others = select_faces(listing, classes)
-    records = [_record(one, name) for name, one in require_sound(faces, split).items()]
-    reading = select(records, listing.folder, images=images, zero_size=zero_size, faceless=faceless)
-    return reading._replace(counts=reading.counts | {"other_class_boxes": others})
-
-
-def divide(listing: Listing, split: str, val_share: float) -> Listing:
+def _divide(listing: Listing, split: str, val_share: float) -> Listing:
     """The pictures of "train" or of "val", where one listing holds both.
 
-    Which ones are for validation depends on a hash of their names: it is the same in every run,
-    and pictures that are added later change little.
+    A hash of their names decides: it is the same in every run, and pictures that are added later
+    change little.
     """
-    count = max(1, round(val_share * len(listing.pictures)))
-    if count >= len(listing.pictures):
+
+    def key(one: Listed) -> bytes:
+        return hashlib.sha256(one.file.encode(errors="surrogateescape")).digest()
+
+    pictures = listing.pictures
+    count = max(1, round(val_share * len(pictures)))
+    if count >= len(pictures):
         raise FacedetError(
-            f"{listing.source}: its {len(listing.pictures)} pictures are too few to take "
+            f"{listing.source}: its {len(pictures)} pictures are too few to take "
             f"data.val_share={val_share} of them"
         )
-    order = sorted(
-        listing.pictures,
-        key=lambda one: hashlib.sha256(one.file.encode(errors="surrogateescape")).digest(),
-    )
-    chosen = {one.file for one in order[:count]}
+    chosen = {one.file for one in sorted(pictures, key=key)[:count]}
     is_val = split == "val"
-    pictures = [one for one in listing.pictures if (one.file in chosen) == is_val]
-    return listing._replace(pictures=pictures)
+    return listing._replace(pictures=[one for one in pictures if (one.file in chosen) == is_val])
 
 
 def select_faces(listing: Listing, classes: str | Sequence[str]) -> tuple[Listing, int]:
@@ -165,7 +177,7 @@ def select_faces(listing: Listing, classes: str | Sequence[str]) -> tuple[Listin
     Args:
         listing: of a split.
         classes: names to take, in any case of letters, or "all". A single class without a name
-            is taken whatever is asked for. A class named "ignore" is always taken, as such.
+            is always taken; so is one named "ignore", as such.
 
     Returns:
         The listing, without classes then, and the number of boxes left out.
@@ -175,83 +187,78 @@ def select_faces(listing: Listing, classes: str | Sequence[str]) -> tuple[Listin
     """
     if not listing.classes:
         return listing, 0
-    given = [classes] if isinstance(classes, str | int) else classes
-    names = {str(name).casefold() for name in given}
-    ignored = [name for name in listing.classes if name.casefold() == IGNORE_CLASS]
-    faces = [name for name in listing.classes if name not in ignored]
-    is_unnamed = len(faces) == 1 and faces[0].isdecimal()
-    if "all" not in names and not is_unnamed:
-        if faces and names.isdisjoint(name.casefold() for name in faces):
-            raise FacedetError(
-                f"{listing.source}: none of its classes ({quoted(', '.join(listing.classes))}) is "
-                f"named {' or '.join(sorted(names))}; data.reader.classes=all (--classes all) "
-                "takes the boxes of every class"
-            )
-        faces = [name for name in faces if name.casefold() in names]
-    selected, others = [], 0
+    names = {str(name).casefold() for name in np.atleast_1d(classes)}
+    known = {name for name in listing.classes if name.casefold() != IGNORE_CLASS}
+    faces = {name for name in known if name.casefold() in names}
+    if "all" in names or (len(known) == 1 and min(known).isdecimal()):
+        faces = known
+    elif known and not faces:
+        raise FacedetError(
+            f"{listing.source}: none of its classes ({quoted(', '.join(listing.classes))}) is "
+            f"named {' or '.join(sorted(names))}; data.reader.classes=all (--classes all) "
+            "takes the boxes of every class"
+        )
+    pictures, others = [], 0
     for one in listing.pictures:
-        taken = np.isin(one.kinds, [*faces, *ignored])
-        others += len(taken) - int(taken.sum())
-        marked = one._replace(ignore=one.ignore | np.isin(one.kinds, ignored))
-        selected.append(marked.take(taken))
-    return listing._replace(pictures=selected, classes=()), others
+        marked = [
+            row._replace(is_ignored=row.is_ignored or row.kind not in faces)
+            for row in one.rows
+            if row.kind in faces or row.kind.casefold() == IGNORE_CLASS
+        ]
+        others += len(one.rows) - len(marked)
+        pictures.append(one._replace(rows=marked))
+    return listing._replace(pictures=pictures, classes=()), others
 
 
-def is_sound(boxes: np.ndarray) -> np.ndarray:
-    """Whether boxes [G, 4] are finite, and within what a picture could have: [G] bool."""
-    return (np.abs(boxes) <= MAX_DISTANCE).all(axis=1)  # of NaN no comparison is true
-
-
-def looks_relative(listing: Listing) -> bool:
-    """Whether the boxes seem to be parts of the pictures' sides, 0 … 1, in place of pixels."""
+def problems_of(listing: Listing, split: str) -> list[str]:
+    """What is malformed in a listing, in one line each."""
+    source, problems = listing.source, list(listing.problems)
     boxes = np.concatenate([np.zeros((0, 4)), *(one.boxes for one in listing.pictures)])
-    return bool(len(boxes) and boxes.any() and ((boxes >= 0) & (boxes <= 1)).all())
-
-
-RELATIVE = (
-    "all boxes lie within 1 px: they look like parts of the pictures' sides, expected are pixels "
-    "(x times the width, y times the height); YOLO's files hold parts"
-)
-
-
-def name_pictures(listing: Listing, split: str, complain: Complain = refuse) -> dict[str, Listed]:
-    """The pictures by name; of two that share one, the second is complained about."""
-    names: dict[str, Listed] = {}
+    if boxes.any() and ((boxes >= 0) & (boxes <= 1)).all():
+        problems.append(
+            f"{source}: all boxes lie within 1 px: they look like parts of the pictures' sides, "
+            "expected are pixels (x times the width, y times the height); YOLO's files hold parts"
+        )
+    names: dict[str, str] = {}
     for one in listing.pictures:
         name = name_of(one.file, split)
         if name in names:
-            complain(
-                f"{listing.source} lists {quoted(names[name].file)} and {quoted(one.file)}, which "
-                f"would both be named {quoted(name)}"
-            )
-        names.setdefault(name, one)
-    return names
+            both = f"{quoted(names[name])} and {quoted(one.file)}"
+            problems.append(f"{source} lists {both}, which would both be named {quoted(name)}")
+        names.setdefault(name, one.file)
+    return problems if names or problems else [f"{source} lists no picture"]
 
 
-def require_sound(listing: Listing, split: str) -> dict[str, Listed]:
-    """The pictures by name, where there are any, and where names and boxes are sound.
-
-    Raises:
-        FacedetError: names the annotations, the entry and the value.
-    """
-    if not listing.pictures:
-        raise FacedetError(f"{listing.source} lists no picture")
-    for one in listing.pictures:
-        if not is_sound(one.boxes).all():
-            row = int(is_sound(one.boxes).argmin())
-            where = one.own_file or f"{listing.source}: {quoted(one.file)}"
-            raise FacedetError(
-                f"{where}, {listing.place.format(one.places[row])}: the box "
-                f"{one.boxes[row].tolist()} is not four finite numbers of pixels"
-            )
-    if looks_relative(listing):
-        raise FacedetError(f"{listing.source}: {RELATIVE}")
-    return name_pictures(listing, split)
+def require_sound(listing: Listing, split: str) -> Listing:
+    """The listing; raises `FacedetError` with the first of its `problems_of`."""
+    for problem in problems_of(listing, split):
+        raise FacedetError(problem)
+    return listing
 
 
-def _record(one: Listed, name: str) -> Record:
-    """The record of a picture; see `Format.read`."""
-    has_size: np.ndarray = np.all(one.boxes[:, 2:] > one.boxes[:, :2], axis=1)
-    subsets = (has_size & ~one.ignore)[:, None].repeat(len(SUBSETS), axis=1)
-    tags = {"event": name.split("/")[0], "subsets": subsets}
-    return Record(name, one.path, one.boxes.astype(np.float32), one.ignore, tags)
+def _record(one: Listed, split: str) -> Record:
+    name, boxes, ignore = name_of(one.file, split), one.boxes, one.ignore
+    is_face = (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & ~ignore
+    tags = {"event": name.split("/")[0], "subsets": np.tile(is_face[:, None], len(SUBSETS))}
+    return Record(name, one.path, boxes.astype(np.float32), ignore, tags)
+
+
+def box_of(values: Iterable[Any]) -> list[float] | None:
+    """Four numbers that a box may have; None where the values are something else."""
+    try:
+        numbers = np.array(list(values), dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    is_box = numbers.shape == (4,) and are_within(numbers, MAX_DISTANCE)
+    return numbers.tolist() if is_box else None
+
+
+def quoted(value: object) -> str:
+    """A value out of a file for a message of one line."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…'"
+
+
+def decimal(value: float) -> str:
+    """A coordinate in pixels with up to four decimals, none where it is whole."""
+    return f"{round(value, 4) + 0.0:.4f}".rstrip("0").rstrip(".")  # -0.0 + 0.0 is written 0

@@ -39,12 +39,10 @@ def decode(data: bytes) -> str:
 
 
 def zip_texts(path: Path, rename: Callable[[list[str]], list[str]], nothing: str) -> Iterator[Text]:
-    """Yields (source, name, text) of a zip's text files, read in memory only.
-
-    The `__MACOSX` entries that macOS adds are no results and are passed over.
+    """Yields (source, name, text) of a zip's text files, but for macOS's `__MACOSX` entries.
 
     Args:
-        path: the zip.
+        path: the zip, which is read in memory only.
         rename: the entries' paths, with slashes, to the names to yield; may refuse them.
         nothing: what the zip lacks where it holds no text file.
 
@@ -127,14 +125,9 @@ def read_blocks(
 
 
 def parse_rows(
-    lines: Sequence[str],
-    start: int,
-    count: int,
-    columns: int,
-    source: str,
-    limit: float = np.inf,
+    lines: Sequence[str], start: int, count: int, columns: int, source: str, limit: float = np.inf
 ) -> np.ndarray:
-    """Numbers [count, columns] float64 of the lines start … start + count - 1 of a text file.
+    """Numbers [count, columns] float64 of the lines[start : start + count] of a text file.
 
     Args:
         lines: the whole file.
@@ -145,27 +138,25 @@ def parse_rows(
         limit: the largest number allowed, of either sign.
 
     Raises:
-        FacedetError: a row is missing, has another number of columns, or a number that is not
-            finite or too large.
+        FacedetError: a row is missing, or is not as `parse_numbers` demands.
     """
     if start + count > len(lines):
+        follow = max(0, len(lines) - start)
         raise FacedetError(
-            f"{source}: line {start} promises {count} boxes, "
-            f"but {max(0, len(lines) - start)} lines follow"
+            f"{source}: line {start} promises {count} boxes, but {follow} lines follow"
         )
-    if count == 0:
-        return np.zeros((0, columns))
     rows = [line.split() for line in lines[start : start + count]]
     try:
-        values = np.array(rows, dtype=np.float64)
-        if values.shape == (count, columns) and are_within(values, limit):
+        values = np.array(rows, dtype=np.float64).reshape(count, columns)
+        if are_within(values, limit):
             return values
     except ValueError:
         pass
     # The whole block is parsed at once for speed; only a bad one is searched for its bad line.
-    for number, row in enumerate(rows, start=start + 1):
-        parse_numbers(row, (columns,), f"{source}, line {number}", limit)
-    raise AssertionError("a block of sound rows is sound")
+    numbered = enumerate(rows, start=start + 1)
+    return np.array(
+        [parse_numbers(row, (columns,), f"{source}, line {at}", limit) for at, row in numbered]
+    )
 
 
 def parse_numbers(
@@ -180,7 +171,7 @@ def parse_numbers(
         limit: the largest number allowed, of either sign.
 
     Raises:
-        FacedetError: a word is no number, or there are too many or too few.
+        FacedetError: a word is no finite number up to the limit, or there are too many or too few.
     """
     try:
         values = np.array(words, dtype=np.float64)

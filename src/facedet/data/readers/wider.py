@@ -1,8 +1,8 @@
 """WIDER FACE (Yang et al., 2016): a folder becomes records.
 
 ROOT/WIDER_val/images/EVENT/IMAGE.jpg
-ROOT/wider_face_split/wider_face_val.mat, or wider_face_val_bbx_gt.txt; of the test pictures
-    wider_face_test_filelist.txt, their names
+ROOT/wider_face_split/wider_face_val.mat, or wider_face_val_bbx_gt.txt, or val/label.txt; of the
+    test pictures wider_face_test_filelist.txt, their names
 ROOT/ground_truth/wider_{easy,medium,hard}_val.mat     the evaluation subsets, of val only
 """
 
@@ -14,48 +14,32 @@ import numpy as np
 
 from facedet.data.crowds.wider_writer import write_wider
 from facedet.data.readers.layout import SPELLINGS, UNSPLIT, name_of
-from facedet.data.readers.listing import Complain, Listed, Listing, Row, listed, quoted, refuse
-from facedet.data.readers.own import Format
-from facedet.data.readers.selection import check_choice, drop, find_folder, select
+from facedet.data.readers.own import Format, Listed, Listing, Row, quoted
+from facedet.data.readers.selection import find_folder, select
 from facedet.data.readers.wider_annotations import (
     ATTRIBUTES,
     SUBSETS,
-    Entry,
+    add_subsets,
     annotation_files,
-    read_labels,
-    read_list,
-    read_mat,
-    read_subsets,
-    read_txt,
+    read_annotations,
 )
 from facedet.errors import FacedetError
 from facedet.structures import Reading, Record
 
 
-def read_wider(
-    root: str | Path,
-    split: str,
-    *,
-    annotations: str = "auto",
-    images: str = "all",
-    zero_size: str = "drop",
-    faceless: str = "drop",
-) -> Reading:
+def read_wider(root: str | Path, split: str, **choices: Any) -> Reading:  # noqa: ANN401
     """Reads a split of WIDER FACE whose pictures are on disk.
 
     The pictures are not opened, so nothing is known of boxes that reach outside them; x and y
     may be negative. Some boxes of the official files have a width or height of zero or less:
     those are the "zero-size" boxes. Dropping them and the pictures they leave empty is EXTD's
-    training list: 12,876 of 12,880 pictures, 159,393 of 159,424 boxes.
+    training list: 12,876 of 12,880 pictures, 159,393 of 159,424 boxes. A picture without a face
+    holds one dummy box of zero size in the official files.
 
     Args:
         root: the folder that holds WIDER_{split} and wider_face_split.
         split: "train", "val", or "test", whose pictures have no boxes.
-        annotations: "mat", "txt", or "auto", which prefers the .mat.
-        images: "all" or "present", see `selection.select`.
-        zero_size: "drop" or "keep" boxes of no area. A picture without a face holds one dummy box
-            of zero size in both official files.
-        faceless: "drop" or "keep" pictures that have no box then.
+        **choices: images, zero_size and faceless, see `selection.select`.
 
     Returns:
         Records in the file's order, boxes xyxy with x2 = x + w. Tags: "event", one int array [G]
@@ -64,23 +48,13 @@ def read_wider(
 
     Raises:
         FacedetError: a picture or file is missing, or an annotation is malformed.
-        UsageError: an argument is none of its choices.
     """
-    records = _read_records(root, split, annotations)
-    folder = _pictures(root, split)
-    return select(records, folder, images=images, zero_size=zero_size, faceless=faceless)
+    return select(_read_records(Path(root), split), _pictures(Path(root), split), **choices)
 
 
-def read_wider_annotations(
-    root: str | Path,
-    split: str,
-    *,
-    annotations: str = "auto",
-    zero_size: str = "drop",
-    faceless: str = "drop",
-) -> Reading:
+def read_wider_annotations(root: str | Path, split: str, **choices: Any) -> Reading:  # noqa: ANN401
     """Reads a split's annotations as `read_wider` does, whether or not the pictures are there."""
-    return drop(_read_records(root, split, annotations), zero_size, faceless)
+    return select(_read_records(Path(root), split), None, **choices)
 
 
 def read_ground_truth(folder: str | Path, split: str = "val") -> list[Record]:
@@ -99,13 +73,12 @@ def read_ground_truth(folder: str | Path, split: str = "val") -> list[Record]:
         FacedetError: a file is missing, broken, or disagrees with another.
     """
     folder = find_folder(Path(folder), ["ground_truth"])
-    entries = read_mat(folder / f"wider_face_{split}.mat")
-    subsets = read_subsets(folder, split, entries)
-    if subsets is None:
+    records = _records(folder / f"wider_face_{split}.mat", _pictures(folder.parent, split), split)
+    if not add_subsets(folder, split, records):
         raise FacedetError(
             f"{folder} holds no wider_easy_{split}.mat beside wider_face_{split}.mat"
         )
-    return _records(entries, subsets, _pictures(folder.parent, split), split)
+    return records
 
 
 def count_all_faces(records: Sequence[Record]) -> None:
@@ -132,52 +105,42 @@ def subset_names(records: Sequence[Record]) -> tuple[str, ...]:
     return SUBSETS if records[0].tags["subsets"].shape[1] == len(SUBSETS) else ("all",)
 
 
-_READERS = {"list": read_list, "mat": read_mat, "txt": read_txt, "labels": read_labels}
-
-
-def _pictures(root: str | Path, split: str) -> Path:
+def _pictures(root: Path, split: str) -> Path:
     """The folder of a split's event folders."""
     official = f"WIDER_{split}/images"
     # Unpacked once more, or arranged as for other detectors.
     others = [f"WIDER_{split}/{official}", f"{split}/images", "images"]
-    found = find_folder(Path(root), [official, *others])
-    return Path(root) / official if found == Path(root) else found
+    found = find_folder(root, [official, *others])
+    return root / official if found == root else found
 
 
-def _read_records(root: str | Path, split: str, annotations: str) -> list[Record]:
-    """All pictures of the file that `annotations` chooses, with all their boxes."""
-    check_choice("annotations", annotations, ("auto", *_READERS))
+def _read_records(root: Path, split: str) -> list[Record]:
+    """All pictures of a split's annotations, with all their boxes."""
     files = annotation_files(root, split)
-    if annotations == "auto":
-        there = [kind for kind, file in files.items() if file.is_file()]
-        if not there:
-            names = f"{files['mat'].name} nor {files['txt'].name}"
-            raise FacedetError(f"{files['mat'].parent} holds neither {names}")
-        annotations = there[0]
-    if annotations not in files:
-        raise FacedetError(f"{root} holds no {split}/label.txt nor {split}/labelv2.txt")
-    entries = _READERS[annotations](files[annotations])
-    subsets = read_subsets(Path(root) / "ground_truth", split, entries)
-    return _records(entries, subsets, _pictures(root, split), split)
+    source = next((file for file in files if file.is_file()), None)
+    if source is None:
+        names = f"{files[1].name} nor {files[2].name}"
+        raise FacedetError(
+            f"{files[1].parent} holds neither {names}; nor is there {split}/label.txt"
+        )
+    records = _records(source, _pictures(root, split), split)
+    add_subsets(root / "ground_truth", split, records)
+    return records
 
 
-def _records(
-    entries: Sequence[Entry], subsets: list[np.ndarray] | None, folder: Path, split: str
-) -> list[Record]:
-    """Records of entries and of their subset masks."""
-    records = []
-    for place, entry in enumerate(entries):
-        attributes = entry.rows[:, 4:].astype(np.int64).T
-        name = name_of(entry.file, split)
+def _records(source: Path, folder: Path, split: str) -> list[Record]:
+    """Records of a file of annotations."""
+    records: dict[str, Record] = {}
+    for file, rows in read_annotations(source):
+        name = name_of(file, split)
+        if name in records:
+            raise FacedetError(f"{source} lists {name} twice")
+        attributes = rows[:, 4:].astype(np.int64).T
         tags: dict[str, Any] = dict(zip(ATTRIBUTES, attributes, strict=True))
         tags["event"] = name.split("/")[0]
-        if subsets is not None:
-            tags["subsets"] = subsets[place]
-        corners = np.hstack([entry.rows[:, :2], entry.rows[:, :2] + entry.rows[:, 2:4]])
-        ignore = np.zeros(len(corners), dtype=bool)
-        boxes = corners.astype(np.float32)
-        records.append(Record(name, folder / entry.file, boxes, ignore, tags))
-    return records
+        boxes = np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:4]]).astype(np.float32)
+        records[name] = Record(name, folder / file, boxes, np.zeros(len(boxes), bool), tags)
+    return list(records.values())
 
 
 class Wider(Format):
@@ -185,7 +148,6 @@ class Wider(Format):
 
     title = "WIDER FACE"
     mark = "wider_face_split/ or train/label.txt"
-    needs_sizes = False
     loses = "the attributes of faces and the easy, medium and hard lists"
 
     def splits(self, root: Path) -> list[str]:
@@ -193,35 +155,30 @@ class Wider(Format):
         return [
             split
             for split in (*SPELLINGS, UNSPLIT)
-            if any(file.is_file() for file in annotation_files(root, split).values())
+            if any(file.is_file() for file in annotation_files(root, split))
         ]
 
-    def read(self, root: str | Path, split: str, **choices: Any) -> Reading:  # noqa: ANN401
+    def read(self, root: str | Path, split: str, **choices: Any) -> Reading:  # type: ignore[override]  # noqa: ANN401
         """`read_wider`; the format has no classes, so any are its faces."""
         choices.pop("classes", None)
         return read_wider(root, split, **choices)
 
-    def list_pictures(self, root: str | Path, split: str, complain: Complain = refuse) -> Listing:
+    def list_pictures(self, root: str | Path, split: str) -> Listing:
         """Lists a split; faces in none of its three lists are to be ignored.
 
         So the protocol takes them. The dummy box of a picture without a face is left out.
         """
-        records = _read_records(root, split, "auto")
-        folder = _pictures(root, split)
+        folder = _pictures(Path(root), split)
         pictures = []
-        for record in records:
-            subsets = record.tags.get("subsets")
-            ignore = np.zeros(len(record.boxes), bool) if subsets is None else ~subsets.any(axis=1)
+        for record in _read_records(Path(root), split):
+            boxes = record.boxes if len(record.boxes) != 1 or record.boxes.any() else []
+            listed = record.tags.get("subsets", np.ones((len(record.boxes), 1))).any(axis=1)
             rows = [
-                Row(box, number, is_ignored=bool(is_ignored))
-                for number, (box, is_ignored) in enumerate(
-                    zip(record.boxes.tolist(), ignore, strict=True), start=1
-                )
-                if len(record.boxes) > 1 or any(box)
+                Row(box.tolist(), f"box {number}", is_ignored=not is_listed)
+                for number, (box, is_listed) in enumerate(zip(boxes, listed, strict=False), start=1)
             ]
-            file = record.path.relative_to(folder).as_posix()
-            pictures.append(listed(file, record.path, rows))
-        return Listing(pictures, Path(root) / "wider_face_split", folder, "box {}")
+            pictures.append(Listed(record.path.relative_to(folder).as_posix(), record.path, rows))
+        return Listing(pictures, Path(root) / "wider_face_split", folder)
 
     def picture_place(self, split: str, file: str) -> str:
         """Where the format keeps a picture.
@@ -235,7 +192,7 @@ class Wider(Format):
 
     def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
         """Writes wider_face_split, and ground_truth with lists of all faces not to be ignored."""
-        moved, farthest, ignored = 0, 0.0, 0
+        shifts, ignored = [0.0], 0
         for split, pictures in splits.items():
             records = []
             for one in pictures:
@@ -243,16 +200,15 @@ class Wider(Format):
                 # A face of half a pixel may not become empty.
                 floor = np.where(has_size, whole[:, :2] + 1, whole[:, 2:])
                 whole[:, 2:] = np.maximum(whole[:, 2:], floor)
-                shifts = np.abs(whole - one.boxes).max(axis=1, initial=0.0)
-                moved += int((shifts > 1e-3).sum())
-                farthest = max(farthest, float(shifts.max(initial=0.0)))
+                shifts += np.abs(whole - one.boxes).max(axis=1).tolist()
                 ignored += int(one.ignore.sum())
                 tags = {"subsets": np.repeat(~one.ignore[:, None], len(SUBSETS), axis=1)}
                 boxes = whole.astype(np.float32)
                 records.append(Record(name_of(one.file, split), one.path, boxes, one.ignore, tags))
             write_wider(root, split, records)
+        moved = sum(shift > 1e-3 for shift in shifts)
         notes = {
-            f"{moved:,} boxes are rounded to whole pixels, by at most {farthest:.2f} px": moved,
+            f"{moved:,} boxes are rounded to whole pixels, by at most {max(shifts):.2f} px": moved,
             f"{ignored:,} boxes to be ignored are left out of the lists that scores are taken on, "
             "but a training has them as faces": ignored,
         }

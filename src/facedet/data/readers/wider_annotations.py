@@ -5,15 +5,13 @@ likewise holds the 1-based places of the faces that a subset keeps.
 """
 
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 import numpy as np
 
 from facedet.data.images import PICTURE_SUFFIXES
-from facedet.data.readers.mat import cell_text, cells, load_mat
+from facedet.data.readers.mat import load_mat
 from facedet.data.readers.text import (
     MAX_DISTANCE,
     are_within,
@@ -23,67 +21,69 @@ from facedet.data.readers.text import (
     read_text,
 )
 from facedet.errors import FacedetError
+from facedet.structures import Record
 
 log = logging.getLogger(__name__)
 
 SUBSETS = ("easy", "medium", "hard")
 # In the order of the text file's columns 5 to 10.
 ATTRIBUTES = ("blur", "expression", "illumination", "invalid", "occlusion", "pose")
-
 _COLUMNS = 4 + len(ATTRIBUTES)
 
-
-class Entry(NamedTuple):
-    """One picture as an annotation file lists it."""
-
-    file: str  # "EVENT/IMAGE.jpg"
-    rows: np.ndarray  # [G, 10] float64: x, y, w, h, then ATTRIBUTES
-
-    @property
-    def name(self) -> str:
-        """The file without its suffix."""
-        return str(PurePosixPath(self.file).with_suffix(""))
+# A picture's file "EVENT/IMAGE.jpg" and its rows [G, 10] float64: x, y, w, h, then ATTRIBUTES.
+Entry = tuple[str, np.ndarray]
 
 
-def annotation_files(root: str | Path, split: str) -> dict[str, Path]:
-    """By kind ("list", "mat", "txt" or "labels"), the files that may hold a split's annotations.
+def annotation_files(root: Path, split: str) -> list[Path]:
+    """The files that may hold a split's annotations, the preferred one first.
 
     A list of the test pictures comes before the official .mat, which has no boxes of them. Label
-    lists are where RetinaFace and SCRFD have them: SPLIT/label.txt, SPLIT/labelv2.txt or
-    labelv2/SPLIT/labelv2.txt.
+    lists are where RetinaFace and SCRFD have them.
     """
-    root = Path(root)
-    stem = f"wider_face_split/wider_face_{split}"
-    files = {"mat": root / f"{stem}.mat", "txt": root / f"{stem}_bbx_gt.txt"}
-    if (names := root / f"{stem}_filelist.txt").is_file():
-        files = {"list": names, **files}
-    lists = (f"{split}/label.txt", f"{split}/labelv2.txt", f"labelv2/{split}/labelv2.txt")
-    there = [root / file for file in lists if (root / file).is_file()]
-    return {**files, "labels": there[0]} if there else files
+    return [
+        root / "wider_face_split" / f"wider_face_{split}_filelist.txt",
+        root / "wider_face_split" / f"wider_face_{split}.mat",
+        root / "wider_face_split" / f"wider_face_{split}_bbx_gt.txt",
+        root / split / "label.txt",
+        root / split / "labelv2.txt",
+        root / "labelv2" / split / "labelv2.txt",
+    ]
+
+
+def read_annotations(path: Path) -> list[Entry]:
+    """Reads one of `annotation_files`.
+
+    Raises:
+        FacedetError: the file is missing, broken or lists no picture, or an entry is malformed;
+            the message names the file, and the line or the entry.
+    """
+    if path.suffix == ".mat":
+        entries = read_mat(path)
+    elif path.name.startswith("label"):
+        entries = read_labels(path)
+    else:
+        entries = read_list(path) if path.stem.endswith("filelist") else read_txt(path)
+    if not entries:
+        raise FacedetError(f"{path} lists no picture")
+    return entries
 
 
 def read_mat(path: Path) -> list[Entry]:
-    """Reads `wider_face_{split}.mat`.
-
-    Raises:
-        FacedetError: the file is missing, broken or lists a picture twice, or an entry's arrays
-            do not fit together; the message names the file and the entry.
-    """
-    labels = [f"{name}_label_list" for name in ATTRIBUTES]
+    """Reads `wider_face_{split}.mat`."""
     entries = []
+    labels = [f"{name}_label_list" for name in ATTRIBUTES]
     for file, (boxes, *values) in _walk_mat(path, ["face_bbx_list", *labels]):
-        name = file.removesuffix(".jpg")
-        if boxes.size and (boxes.ndim != 2 or boxes.shape[1] != 4):
-            raise FacedetError(f"{path}: the boxes of {name} are {list(boxes.shape)}, not [G, 4]")
-        boxes = boxes.reshape(-1, 4)
-        for label, value in zip(labels, values, strict=True):
-            if value.size != len(boxes):
-                raise FacedetError(f"{path}: {name} has {len(boxes)} boxes, {value.size} {label}")
-        rows = np.column_stack([boxes, *(value.ravel() for value in values)]).astype(np.float64)
+        columns = [value.reshape(-1, 1) for value in values]
+        try:
+            rows = np.hstack([boxes.reshape(-1, 4), *columns]).astype(np.float64)
+        except ValueError as error:
+            raise FacedetError(
+                f"{path}: the boxes of {file} are not numbers [G, 4] with G of each attribute"
+            ) from error
         if not are_within(rows, MAX_DISTANCE):
-            raise FacedetError(f"{path}: a box of {name} is not {describe_numbers(MAX_DISTANCE)}")
-        entries.append(Entry(file, rows))
-    return _unique(entries, path)
+            raise FacedetError(f"{path}: a box of {file} is not {describe_numbers(MAX_DISTANCE)}")
+        entries.append((file, rows))
+    return entries
 
 
 def read_txt(path: Path) -> list[Entry]:
@@ -91,28 +91,19 @@ def read_txt(path: Path) -> list[Entry]:
 
     A picture without a face says 0, and then has a dummy line of zeros. It is read as one box of
     zero size, which is what the .mat holds in its place.
-
-    Raises:
-        FacedetError: the file is missing, lists a picture twice, or a line is not what its place
-            demands; the message names the file and the line.
     """
     texts = [(str(path), path.name, read_text(path))]
-    entries = []
-    for file, rows, _ in read_blocks(texts, (_COLUMNS, 4), MAX_DISTANCE, _check_file):
-        attributes = np.zeros((len(rows), _COLUMNS - rows.shape[1]))
-        entries.append(Entry(file, np.hstack([rows, attributes])))
-    return _unique(entries, path)
+    return [
+        (file, np.pad(rows, ((0, 0), (0, _COLUMNS - rows.shape[1]))))
+        for file, rows, _ in read_blocks(texts, (_COLUMNS, 4), MAX_DISTANCE, _check_file)
+    ]
 
 
 def read_list(path: Path) -> list[Entry]:
-    """Reads `wider_face_test_filelist.txt`: the test pictures, whose faces are not published.
-
-    Raises:
-        FacedetError: the file cannot be read, lists a picture twice, or a line is no picture.
-    """
+    """Reads `wider_face_test_filelist.txt`: the test pictures, whose faces are not published."""
     lines = enumerate(read_text(path).splitlines(), start=1)
     files = [_check_file(line, f"{path}, line {number}") for number, line in lines if line.strip()]
-    return _unique([Entry(file, np.zeros((0, _COLUMNS))) for file in files], path)
+    return [(file, np.zeros((0, _COLUMNS))) for file in files]
 
 
 def read_labels(path: Path) -> list[Entry]:
@@ -120,10 +111,7 @@ def read_labels(path: Path) -> list[Entry]:
 
     A line `# IMAGE.jpg` is followed by a line of numbers per face: x y w h or, below a line
     `# IMAGE.jpg WIDTH HEIGHT`, x1 y1 x2 y2. Further numbers, such as landmarks and a confidence,
-    are passed over, which is logged.
-
-    Raises:
-        FacedetError: the file cannot be read, lists a picture twice, or a line is malformed.
+    are ignored, which is logged.
     """
     found: list[tuple[str, list[list[float]]]] = []
     extra, has_corners = 0, False
@@ -138,66 +126,51 @@ def read_labels(path: Path) -> list[Entry]:
         elif words:
             if not found:
                 raise FacedetError(f"{place}: '{line[:80]}' comes before any '# IMAGE.jpg'")
-            parse_numbers(words, (max(4, len(words)),), place)
-            box = parse_numbers(words[:4], (4,), place, MAX_DISTANCE)
-            if has_corners:
-                box[2:] = box[2] - box[0], box[3] - box[1]
-            found[-1][1].append(box)
+            x, y, w, h = parse_numbers(words, (max(4, len(words)),), place, MAX_DISTANCE)[:4]
+            found[-1][1].append([x, y, w - x, h - y] if has_corners else [x, y, w, h])
             extra += len(words) > 4
     if extra:
-        log.warning("%s: the numbers after the box are passed over in %s rows", path, f"{extra:,}")
-    return _unique(
-        [
-            Entry(name, np.pad(np.array(rows).reshape(-1, 4), ((0, 0), (0, len(ATTRIBUTES)))))
-            for name, rows in found
-        ],
-        path,
-    )
+        log.warning("%s: the numbers after the box are ignored in %s rows", path, f"{extra:,}")
+    margin = ((0, 0), (0, len(ATTRIBUTES)))
+    return [(name, np.pad(np.array(rows).reshape(-1, 4), margin)) for name, rows in found]
 
 
-def read_subsets(folder: Path, split: str, entries: Sequence[Entry]) -> list[np.ndarray] | None:
-    """Reads wider_{easy,medium,hard}_{split}.mat in a folder.
+def add_subsets(folder: Path, split: str, records: Sequence[Record]) -> bool:
+    """Reads wider_{easy,medium,hard}_{split}.mat in a folder, where there is one of them.
+
+    Puts "subsets" [G, 3] bool into the records' tags: the faces that easy, medium and hard keep.
 
     Returns:
-        Per entry a mask [G, 3] bool of the faces that easy, medium and hard keep; None where the
-        folder has no list of this split.
+        Whether there are lists.
 
     Raises:
-        FacedetError: one of the three lists is missing, or a list disagrees with the entries.
+        FacedetError: one of the three lists is missing, or a list disagrees with the records.
     """
     paths = [folder / f"wider_{subset}_{split}.mat" for subset in SUBSETS]
     if not any(path.is_file() for path in paths):
-        return None
-    masks = {entry.name: np.zeros((len(entry.rows), len(SUBSETS)), bool) for entry in entries}
+        return False
+    masks = {one.name: np.zeros((len(one.boxes), len(SUBSETS)), bool) for one in records}
     for column, path in enumerate(paths):
-        listed = list(_walk_mat(path, ["gt_list"]))
-        strange = {file.removesuffix(".jpg") for file, _ in listed} ^ masks.keys()
-        if strange or len(listed) != len(masks):
-            example = f", {min(strange)} is in one only" if strange else ""
+        listed = {
+            file.removesuffix(".jpg"): places.ravel().astype(np.int64)
+            for file, (places,) in _walk_mat(path, ["gt_list"])
+        }
+        strange = listed.keys() ^ masks.keys()
+        if strange:
             raise FacedetError(
-                f"{path} lists {len(listed):,} pictures, the annotations {len(masks):,}{example}"
+                f"{path} lists {len(listed):,} pictures, the annotations {len(masks):,}, "
+                f"{min(strange)} is in one only"
             )
-        for file, (places,) in listed:
-            name = file.removesuffix(".jpg")
-            mask = masks[name]
-            numbers = places.ravel()
-            if numbers.size and not (numbers.min() >= 1 and numbers.max() <= len(mask)):
+        for name, places in listed.items():
+            if ((places < 1) | (places > len(masks[name]))).any():
                 raise FacedetError(
-                    f"{path}: {name} keeps faces {numbers.min()} to {numbers.max()}, "
-                    f"but has {len(mask)} boxes"
+                    f"{path}: {name} keeps faces {places.min()} to {places.max()}, "
+                    f"but has {len(masks[name])} boxes"
                 )
-            mask[numbers.astype(np.int64) - 1, column] = True
-    return [masks[entry.name] for entry in entries]
-
-
-def _unique(entries: list[Entry], path: Path) -> list[Entry]:
-    """The entries, after a check that there are some and that none is listed twice."""
-    if not entries:
-        raise FacedetError(f"{path} lists no picture")
-    name, count = Counter(entry.name for entry in entries).most_common(1)[0]
-    if count > 1:
-        raise FacedetError(f"{path} lists {name} twice")
-    return entries
+            masks[name][places - 1, column] = True
+    for record in records:
+        record.tags["subsets"] = masks[record.name]
+    return True
 
 
 def _check_file(text: str, place: str) -> str:
@@ -210,23 +183,14 @@ def _check_file(text: str, place: str) -> str:
 
 
 def _walk_mat(path: Path, variables: list[str]) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Yields "EVENT/IMAGE.jpg" and one numeric array per variable for each picture of a .mat."""
-    content = load_mat(path, ["event_list", "file_list", *variables])
-    events = cells(content["event_list"], f"{path}: event_list")
-    columns = {key: cells(content[key], f"{path}: {key}") for key in ["file_list", *variables]}
-    for key, column in columns.items():
-        if len(column) != len(events):
-            raise FacedetError(f"{path}: {len(events)} events, but {key} has {len(column)}")
-    for place, cell in enumerate(events):
-        event = cell_text(cell, f"{path}: event {place + 1}")
-        lists = [
-            cells(column[place], f"{path}: {key} of {event}") for key, column in columns.items()
-        ]
-        sizes = dict(zip(columns, map(len, lists), strict=True))
-        if len(set(sizes.values())) > 1:
-            raise FacedetError(f"{path}: the lists of {event} differ in length: {sizes}")
-        for name, *values in zip(*lists, strict=True):
-            file = _check_file(f"{event}/{cell_text(name, f'{path}: {event}')}.jpg", str(path))
-            if any(value.dtype.kind not in "iuf" for value in values):
-                raise FacedetError(f"{path}: {file} holds something else than numbers")
-            yield file, values
+    """Yields "EVENT/IMAGE.jpg" and one array per variable for each picture of a .mat."""
+    keys = ["event_list", "file_list", *variables]
+    content = load_mat(path, keys)
+    place = "the list of events"
+    try:
+        for event, *lists in zip(*(content[key].ravel() for key in keys), strict=True):
+            place = event.item()
+            for name, *values in zip(*(one.ravel() for one in lists), strict=True):
+                yield _check_file(f"{place}/{name.item()}.jpg", str(path)), values
+    except (ValueError, AttributeError) as error:  # no cells, or not as many as of another list
+        raise FacedetError(f"{path}: {place} is not as WIDER FACE has it: {error}") from error

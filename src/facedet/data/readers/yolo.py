@@ -8,55 +8,39 @@ ROOT/data.yaml     names of the classes, and where the pictures are if they are 
 A label file has a line `class cx cy w h` per box, in parts of the picture's sides as it is seen:
 the sizes are read from the headers of the pictures. A picture without a label file has no face.
 Further numbers (a confidence; landmarks of five points, or as many as data.yaml's `kpt_shape` says)
-are passed over, and of polygons `class x1 y1 x2 y2 x3 y3 …` the bounding box is taken.
+are ignored, and of polygons `class x1 y1 x2 y2 x3 y3 …` the bounding box is taken.
 """
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import yaml  # type: ignore[import-untyped]
 
-from facedet.data.images import read_size
-from facedet.data.readers.layout import find_files, splits_by, stem_of
-from facedet.data.readers.listing import (
-    IGNORE_CLASS,
-    Complain,
-    Listed,
-    Listing,
-    Row,
-    listed,
-    quoted,
-    refuse,
+from facedet.data.images import PICTURE_SUFFIXES, read_size
+from facedet.data.readers.layout import (
+    UNSPLIT,
+    find_files,
+    find_pictures,
+    spellings,
+    splits_by,
+    stem_of,
 )
-from facedet.data.readers.own import Format
+from facedet.data.readers.own import IGNORE_CLASS, Format, Listed, Listing, Row, quoted
 from facedet.data.readers.text import read_text
-from facedet.data.readers.yolo_layout import (
-    CLASS_LISTS,
-    SETTINGS,
-    beside_images,
-    find_places,
-    label_folder,
-    listed_pictures,
-    read_settings,
-)
 from facedet.errors import FacedetError
 from facedet.structures import Reading
 
-_COLUMNS = 5
+_SETTINGS = ("data.yaml", "data.yml", "dataset.yaml")
+_CLASS_LISTS = ("classes.txt", "obj.names", "_darknet.labels")
 _TEXTS = frozenset((".txt",))
-# Boxes may reach outside a picture, but a centre this far from it is one in pixels.
-_MAX_CENTRE = 2.0
-
-
-class _Picture(NamedTuple):
-    """A picture and its label."""
-
-    path: Path
-    label: Path | None  # None: it has none
-    lines: list[tuple[int, str]]  # number and text of the lines that are not empty
+_BOX = (5, 6)  # numbers in a line: a box, without and with a confidence
+_LANDMARKS = (15, 20)  # a box and five points, without and with their visibility
+_MAX_PART = 2.0  # boxes may reach outside a picture, but numbers this far from it are pixels
 
 
 class Yolo(Format):
@@ -64,95 +48,79 @@ class Yolo(Format):
 
     title = "YOLO"
     mark = "labels/ beside images/"
-    in_parts = True
+    is_relative = True
 
     def __init__(self, upright: bool = True) -> None:
         self.upright = upright  # the sides are those of the picture turned as EXIF asks
 
     def splits(self, root: Path) -> list[str]:
         """The splits that are there."""
-        settings = read_settings(root)
-        return splits_by(lambda split: bool(find_places(root, split, settings)))
+        settings = _read_settings(root)
+        return splits_by(lambda split: _find_places(root, split, settings))
 
-    def list_pictures(self, root: str | Path, split: str, complain: Complain = refuse) -> Listing:
+    def list_pictures(self, root: str | Path, split: str) -> Listing:
         """Lists the pictures and boxes of a split; see `Format.list_pictures`."""
         root = Path(root)
-        settings = read_settings(root)
-        places = find_places(root, split, settings)
+        settings = _read_settings(root)
+        names = _class_names(root, settings)
+        places = _find_places(root, split, settings)
         if not places:
             expected = f"labels/{split} beside images/{split}, {split}/labels beside {split}/images"
-            raise self.no_annotations(root, split, f"{expected}, and in {SETTINGS}")
-        pairs = [pair for place in places for pair in _pair(root, place)]
-        pictures = [_Picture(path, label, _read_label(label, complain)) for path, label in pairs]
+            raise self.no_annotations(root, split, f"{expected}, and in {_SETTINGS[0]}")
+        pairs = [pair for place in places for pair in _pair(root, split, place)]
         folder = places[0]
-        if pictures and (len(places) > 1 or not folder.is_dir()):
-            folder = Path(
-                os.path.commonpath([os.path.abspath(one.path.parent) for one in pictures])
-            )
-        # Landmarks have as many numbers in every line; polygons have not.
-        lengths = Counter(len(line.split()) for one in pictures for _, line in one.lines)
-        has_polygons = any(n > 6 and n % 2 and n not in settings.columns for n in lengths)
-        landmarks = tuple(n for n in settings.columns if not (has_polygons and n % 2))
-        found = [self._listed(folder, one, landmarks, settings.names, complain) for one in pictures]
-        kinds = {kind for one in found for kind in one.kinds.tolist()}
-        classes = tuple(settings.names.values()) or tuple(sorted(kinds, key=int))
-        source = label_folder(folder)
-        notes = (*_describe_lengths(source, lengths, landmarks), *_unlabelled(pictures))
-        return Listing(found, source, folder, "line {}", classes, notes)
-
-    def _listed(
-        self,
-        folder: Path,
-        one: _Picture,
-        landmarks: Sequence[int],
-        names: Mapping[int, str],
-        complain: Complain,
-    ) -> Listed:
-        """A picture; its boxes have the names of their classes, or their numbers."""
-        file = os.path.relpath(one.path, folder).replace(os.sep, "/")
-        try:
-            height, width = read_size(one.path, self.upright) if one.lines else (1, 1)
-        except FacedetError as error:
-            complain(str(error))
-            return listed(file, one.path, [], None, one.label)
-        rows = []
-        for number, line in one.lines:
-            parsed = _parse(line, landmarks)
-            if isinstance(parsed, str):
-                complain(f"{one.label}, line {number}: {quoted(line)} {parsed}")
-                continue
-            kind, (x1, y1, x2, y2) = parsed
-            if names and kind not in names:
-                text = f"there is no class {kind}, only {len(names)} names"
-                complain(f"{one.label}, line {number}: {text}")
-                continue
-            pixels = (x1 * width, y1 * height, x2 * width, y2 * height)
-            rows.append(Row(pixels, number, names.get(kind, str(kind))))
-        return listed(file, one.path, rows, None, one.label)
+        if pairs and (len(places) > 1 or not folder.is_dir()):
+            folder = Path(os.path.commonpath([os.path.abspath(path.parent) for path, _ in pairs]))
+        problems: list[str] = []
+        lines = [_read_label(label, problems) for _, label in pairs]
+        lengths = Counter(len(line.split()) for some in lines for _, line in some)
+        columns = _columns(settings, lengths)
+        pictures = []
+        for (path, label), some in zip(pairs, lines, strict=True):
+            try:
+                height, width = read_size(path, self.upright) if some else (1, 1)
+            except FacedetError as error:
+                problems.append(str(error))
+                some = []
+            rows = []
+            for number, line in some:
+                parsed = _parse(line, columns, names)
+                if isinstance(parsed, str):
+                    problems.append(f"{label}, line {number}: {quoted(line)} {parsed}")
+                else:
+                    kind, (x1, y1, x2, y2) = parsed
+                    box = (x1 * width, y1 * height, x2 * width, y2 * height)
+                    rows.append(Row(box, f"line {number}", names.get(kind, str(kind))))
+            file = os.path.relpath(path, folder).replace(os.sep, "/")
+            pictures.append(Listed(file, path, rows))
+        kinds = {row.kind for one in pictures for row in one.rows}
+        classes = tuple(names.values()) or tuple(sorted(kinds, key=int))
+        source = _label_folder(folder)
+        notes = list(_notes(source, pairs, lengths, columns))
+        return Listing(pictures, source, folder, classes, problems, notes)
 
     def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
         """Writes ROOT/labels/SPLIT/**.txt and data.yaml; what is to be ignored gets a class."""
-        ignored = sum(int(one.ignore.sum()) for pictures in splits.values() for one in pictures)
-        names = ["face", IGNORE_CLASS] if ignored else ["face"]
+        ignored = 0
         for split, pictures in splits.items():
             for one in pictures:
                 path = root / "labels" / split / f"{stem_of(one.file)}.txt"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                height, width = one.size or (1, 1)
+                height, width = read_size(one.path)
                 low, high = one.boxes[:, :2], one.boxes[:, 2:]
-                boxes = np.hstack([(low + high) / 2, high - low]) / (width, height, width, height)
+                parts = np.hstack([(low + high) / 2, high - low]) / (width, height, width, height)
                 lines = [
                     # Nine decimals are 1e-5 px of a picture of 10,000 px.
                     f"{int(kind)} {cx:.9f} {cy:.9f} {w:.9f} {h:.9f}\n"
-                    for kind, (cx, cy, w, h) in zip(one.ignore, boxes.tolist(), strict=True)
+                    for kind, (cx, cy, w, h) in zip(one.ignore, parts, strict=True)
                 ]
+                ignored += int(one.ignore.sum())
                 path.write_text("".join(lines), encoding="utf-8")
-        folders = [f"{split}: images/{split}\n" for split in splits]
-        numbered = [f"  {number}: {name}\n" for number, name in enumerate(names)]
-        text = "".join([*folders, "names:\n", *numbered])
-        (root / SETTINGS).write_text(text, encoding="utf-8")
-        notes = [f"{ignored:,} boxes to be ignored are written as class 1, {IGNORE_CLASS}"]
-        return notes if ignored else []
+        text = "".join(f"{split}: images/{split}\n" for split in splits) + "names:\n  0: face\n"
+        text += f"  1: {IGNORE_CLASS}\n" if ignored else ""
+        (root / _SETTINGS[0]).write_text(text, encoding="utf-8")
+        note = f"{ignored:,} boxes to be ignored are written as class 1, {IGNORE_CLASS}"
+        return [note] if ignored else []
 
 
 def read_yolo(root: str | Path, split: str, *, upright: bool = True, **choices: Any) -> Reading:  # noqa: ANN401
@@ -160,78 +128,172 @@ def read_yolo(root: str | Path, split: str, *, upright: bool = True, **choices: 
     return Yolo(upright).read(root, split, **choices)
 
 
-def _pair(root: Path, place: Path) -> list[tuple[Path, Path | None]]:
+def _read_settings(root: Path) -> dict[str, Any]:
+    """What ROOT/data.yaml says; nothing without it."""
+    source = next((root / name for name in _SETTINGS if (root / name).is_file()), None)
+    if source is None:
+        return {}
+    text = read_text(source)
+    try:
+        content = yaml.safe_load(text)
+    # PyYAML's constructors raise almost anything on what does not fit: KeyError, IndexError.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise FacedetError(f"{source} cannot be read as YAML: {reason}") from error
+    if not isinstance(content, dict):
+        raise FacedetError(f"{source} is {quoted(content)}, expected names of the classes")
+    return content
+
+
+def _class_names(root: Path, settings: Mapping[str, Any]) -> dict[int, str]:
+    """The classes by number, of data.yaml or of a list as labelling tools leave it."""
+    names = settings.get("names", {})
+    folders = (root, root / "labels", root / "labels" / "train", root / "train")
+    files = [folder / name for folder in folders for name in _CLASS_LISTS]
+    source = next((file for file in files if file.is_file() and not settings), None)
+    if source:
+        names = [line.strip() for line in read_text(source).splitlines() if line.strip()]
+    names = [names] if isinstance(names, str) else names
+    names = dict(enumerate(names)) if isinstance(names, list) else names
+    if not isinstance(names, dict) or not all(str(key).isdecimal() for key in names):
+        raise FacedetError(f"{root}/data.yaml: names is {quoted(names)}, expected a list of names")
+    return {int(key): str(name) for key, name in names.items()}
+
+
+def _find_places(root: Path, split: str, settings: Mapping[str, Any]) -> list[Path]:
+    """The folders of a split's pictures, or files that list them; none where there are none.
+
+    Of those in data.yaml that are not there, which may be another machine's, leading folders are
+    dropped. Exports by Roboflow climb once too often: "../train/images".
+    """
+    words = spellings(split)
+    found = []
+    for word in words:
+        given = settings.get(word) or []
+        for place in given if isinstance(given, list) else [given]:
+            if not isinstance(place, str):
+                expected = "expected folders or text files of pictures"
+                raise FacedetError(f"{root}/data.yaml: {word} is {quoted(given)}, {expected}")
+            path = place.replace("\\", "/")
+            parts = [part for part in path.split("/") if part not in ("", ".", "..")]
+            ends = ["/".join(parts[at:]) for at in range(max(1, len(parts) - 1))]
+            base = root / str(settings.get("path") or "")
+            found += [way for way in (base / path, *map(root.joinpath, ends)) if way.exists()][:1]
+    found = [place for place in found if _is_labelled(place)]
+    guesses = [root / "images" / word for word in words]
+    guesses += [root / word / "images" for word in words]
+    guesses += [root / word for word in words] + [root / f"{word}.txt" for word in words]
+    if split == UNSPLIT:
+        guesses += [root / "images", root / "obj_train_data", root]
+    return found or next(([place] for place in guesses if _is_labelled(place)), [])
+
+
+def _is_labelled(place: Path) -> bool:
+    """Whether a place holds pictures with YOLO's labels."""
+    if place.is_file():
+        first = read_text(place).strip().split("\n")[0] if place.suffix == ".txt" else ""
+        return os.path.splitext(first.strip())[1].lower() in PICTURE_SUFFIXES
+    labels = _label_folder(place)
+    if labels != place:
+        return not any(labels.rglob("*.xml"))
+    pictures = (path for path in place.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    return any(path.with_suffix(".txt").is_file() for path in pictures)
+
+
+def _label_folder(pictures: Path) -> Path:
+    """Where the labels of a folder of pictures are: in `_beside_images`, or with the pictures."""
+    labels = _beside_images(pictures)
+    return labels if labels.is_dir() else pictures
+
+
+def _beside_images(path: Path) -> Path:
+    """The path with its last "images" replaced by "labels"."""
+    before, found, after = f"{path.as_posix()}/".rpartition("/images/")
+    return Path(f"{before}/labels/{after}") if found else path
+
+
+def _pair(root: Path, split: str, place: Path) -> Iterator[tuple[Path, Path | None]]:
     """The pictures of a folder or of a list, each with its label."""
     if place.is_file():
-        paths = listed_pictures(root, place)
-        return [(path, _label_of(path) if os.path.isfile(path) else None) for path in paths]
-    source = label_folder(place)
+        lines = filter(None, map(str.strip, read_text(place).splitlines()))
+        for _, path in find_pictures(root, split, lines)[1]:
+            ways = (_beside_images(path).with_suffix(".txt"), path.with_suffix(".txt"))
+            there = (way for way in ways if os.path.isfile(path) and way.is_file())
+            yield path, next(there, None)
+        return
+    source = _label_folder(place)
     labels = {stem_of(file): source / file for file in find_files(source, _TEXTS)}
-    for name in CLASS_LISTS:
+    for name in _CLASS_LISTS:
         labels.pop(stem_of(name), None)
-    pairs = [(place / file, labels.pop(stem_of(file), None)) for file in find_files(place)]
+    for file in find_files(place):
+        yield place / file, labels.pop(stem_of(file), None)
     # A label whose picture is missing: only its name is of use, for the size is not known.
-    return pairs + [(place / f"{stem}.jpg", None) for stem in labels]
+    for stem in labels:
+        yield place / f"{stem}.jpg", None
 
 
-def _label_of(path: Path) -> Path | None:
-    """The label of a picture: in the folder of labels, or beside it."""
-    ways = [beside_images(path).with_suffix(".txt"), path.with_suffix(".txt")]
-    return next((way for way in ways if way.is_file()), None)
-
-
-def _read_label(path: Path | None, complain: Complain) -> list[tuple[int, str]]:
-    """Number and text of the lines of a label file; none without a file."""
+def _read_label(path: Path | None, problems: list[str]) -> list[tuple[int, str]]:
+    """Number and text of the lines of a label file that are not empty."""
     try:
-        lines = read_text(path).splitlines() if path is not None else []
+        lines = enumerate(read_text(path).splitlines() if path else (), start=1)
     except FacedetError as error:
-        complain(str(error))
-        lines = []
-    return [(at, line.strip()) for at, line in enumerate(lines, start=1) if line.strip()]
+        problems.append(str(error))
+        return []
+    return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
-def _parse(line: str, landmarks: Sequence[int]) -> tuple[int, list[float]] | str:
+def _columns(settings: Mapping[str, Any], lengths: Mapping[int, int]) -> list[int]:
+    """How many numbers a line of a box may have; other lines are polygons."""
+    shape = settings.get("kpt_shape")
+    is_shape = isinstance(shape, list) and all(isinstance(side, int) for side in shape)
+    columns = (5 + math.prod(shape),) if is_shape else _LANDMARKS
+    # Landmarks have as many numbers in every line; polygons have not.
+    has_polygons = any(n > 6 and n % 2 and n not in columns for n in lengths)
+    return [*_BOX, *(n for n in columns if not (has_polygons and n % 2))]
+
+
+def _parse(
+    line: str, columns: Sequence[int], names: Mapping[int, str]
+) -> tuple[int, list[float]] | str:
     """The class of a line and its box xyxy in parts of the sides, or what is wrong with it."""
     try:
-        numbers = [float(word) for word in line.split()]
+        kind, *numbers = map(float, line.split())
     except ValueError:
         return "is not five numbers: class cx cy w h"
-    count, kind = len(numbers), numbers[0]
-    is_box = count in (_COLUMNS, _COLUMNS + 1, *landmarks)
+    count = 1 + len(numbers)
+    is_box = count in columns
     if not is_box and not (count > 6 and count % 2):
         return f"has {count} numbers, expected five: class cx cy w h"
     if not (kind.is_integer() and 0 <= kind < 2**31):
         return "does not begin with the number of a class"
-    x, y = numbers[1::2], numbers[2::2]
-    if is_box:
-        x, y = numbers[1:2], numbers[2:3]
-    if max(map(abs, (*x, *y))) > _MAX_CENTRE:
+    if names and kind not in names:
+        return f"is of class {kind:.0f}, but there are only {len(names)} names"
+    if not all(abs(value) <= _MAX_PART for value in numbers[: 4 if is_box else None]):
         return "is not in parts of the picture's sides, 0 … 1"
     if is_box:
-        cx, cy, w, h = numbers[1:_COLUMNS]
+        cx, cy, w, h = numbers[:4]
         return int(kind), [cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2]
+    x, y = numbers[::2], numbers[1::2]
     return int(kind), [min(x), min(y), max(x), max(y)]
 
 
-def _describe_lengths(
-    source: Path, lengths: Mapping[int, int], landmarks: Sequence[int]
+def _notes(
+    source: Path,
+    pairs: Sequence[tuple[Path, Path | None]],
+    lengths: Mapping[int, int],
+    columns: Sequence[int],
 ) -> Iterator[str]:
-    """What was made of lines that say more than a box."""
-    extra = sum(lengths.get(count, 0) for count in (_COLUMNS + 1, *landmarks))
+    """What was made of lines that say more than a box, and folders without any label."""
+    extra = sum(lengths.get(count, 0) for count in columns[1:])
     if extra:
-        yield f"{source}: the numbers after the box are passed over in {extra:,} lines"
-    polygons = sum(n for count, n in lengths.items() if count > 6 and count not in landmarks)
+        yield f"{source}: the numbers after the box are ignored in {extra:,} lines"
+    polygons = sum(n for count, n in lengths.items() if count > 6 and count not in columns)
     if polygons:
         yield f"{source}: of {polygons:,} lines that are polygons the bounding boxes are taken"
-
-
-def _unlabelled(pictures: Sequence[_Picture]) -> Iterator[str]:
-    """Folders of pictures none of which has a label, though others do."""
-    counts = Counter(one.path.parent for one in pictures)
-    labelled = {one.path.parent for one in pictures if one.label is not None}
-    for folder, count in counts.items():
+    labelled = {path.parent for path, label in pairs if label is not None}
+    for folder, count in Counter(path.parent for path, _ in pairs).items():
         if count > 1 and folder not in labelled:  # one alone may well be without a face
             yield (
                 f"{folder}: none of its {count:,} pictures has a label, so they have no faces; "
-                f"looked for {beside_images(folder)}/*.txt"
+                f"looked for {_beside_images(folder)}/*.txt"
             )
