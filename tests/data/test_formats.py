@@ -97,7 +97,7 @@ def test_what_is_left_out_is_counted(tmp_path):
     root = csv_root(tmp_path / "set")
     put(root / "train.csv", "image,x,y,w,h,class\na.jpg,1,1,5,5,car\na.jpg,2,2,5,5,face\n"
         "z.jpg,1,1,2,2,face\n")  # fmt: skip
-    with pytest.raises(FacedetError, match="1 of 2 pictures are missing.*--images present uses"):
+    with pytest.raises(FacedetError, match="1 of 2 pictures are missing.*--images present. uses"):
         convert(root, tmp_path / "new", "csv", "coco", ["train"])
     assert not (tmp_path / "new").exists()
     done = convert(root, tmp_path / "new", "csv", "coco", ["train"], images="present")
@@ -147,26 +147,16 @@ def test_pictures_that_a_form_cannot_hold(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_malformed_boxes_are_not_converted(tmp_path):
-    root = csv_root(tmp_path / "set")
-    put(root / "val.csv", "image,x,y,w,h\nc.jpg,1,1,nan,5\n")
-    with pytest.raises(FacedetError, match="'c.jpg', line 2: the box"):
-        convert(root, tmp_path / "new", "csv", "coco", ["val"])
-
-
 def test_a_folder_that_is_taken(tmp_path):
     root = csv_root(tmp_path / "set")
     taken = put(tmp_path / "taken" / "file", "mine").parent
-    for target in (taken, taken / "file"):
-        with pytest.raises(FacedetError) as caught:
-            convert(root, target, "csv", "coco", ["val"])
-        assert str(caught.value) == f"{target}: is not empty; remove it or choose another folder"
+    with pytest.raises(FacedetError) as caught:
+        convert(root, taken, "csv", "coco", ["val"])
+    assert str(caught.value) == f"{taken}: is not empty; remove it or choose another folder"
     assert (taken / "file").read_text() == "mine"
     (tmp_path / "empty").mkdir()
     convert(root, tmp_path / "empty", "csv", "coco", ["val"])
     assert find_format(tmp_path / "empty", None) == ("coco", ["val"])
-    with pytest.raises(FacedetError, match=r"taken/file/new: cannot be written \(Not a directory"):
-        convert(root, taken / "file" / "new", "csv", "coco", ["val"])
 
 
 @pytest.mark.parametrize("form", ROOTS)
@@ -202,15 +192,16 @@ def test_folders_of_no_form_or_of_two(tmp_path):
 
 
 def test_a_broken_file_of_another_form_is_no_hindrance(tmp_path):
-    put(tmp_path / "data.yaml", "names: 5")
-    with pytest.raises(FacedetError, match="names is 5"):
+    put(tmp_path / "data.yaml", "names: [")
+    with pytest.raises(FacedetError, match="cannot be read as YAML"):
         find_format(tmp_path, None)
     assert find_format(coco_root(tmp_path), None)[0] == "coco"
 
 
 def test_wider_as_a_listing(tmp_path):
     """The set of `wider_roots`: three boxes, a dummy for no face, one box."""
-    listing = FORMATS["wider"].list_pictures(mat_root(tmp_path), "val")
+    root = mat_root(tmp_path)
+    listing = FORMATS["wider"].list_pictures(root, "val")
     first, none, second = listing.pictures
     assert first.file == "0--Parade/first.jpg"
     assert first.path == listing.folder / first.file
@@ -219,14 +210,8 @@ def test_wider_as_a_listing(tmp_path):
     assert second.boxes.tolist() == [[7, 8, 16, 18]]
     # Every box is in one of the lists.
     assert not np.concatenate([one.ignore for one in listing.pictures]).any()
-    assert first.places.tolist() == [1, 2, 3]
-
-
-def test_faces_in_no_list_are_ignored(tmp_path):
-    root = mat_root(tmp_path)
-    lists = root / "ground_truth"
-    assert not FORMATS["wider"].list_pictures(root, "val").pictures[0].ignore.any()
-    path = lists / "wider_hard_val.mat"
+    assert [row.place for row in first.rows] == ["box 1", "box 2", "box 3"]
+    path = root / "ground_truth" / "wider_hard_val.mat"
     content = {key: value for key, value in loadmat(path).items() if not key.startswith("__")}
     # Hard loses the second box of the first picture, which no other list has.
     content["gt_list"][0, 0][0, 0] = np.array([[1], [3]], np.uint16)

@@ -78,43 +78,44 @@ def test_jpeg_takes_the_quick_way_and_only_sound_ones_do(tmp_path, monkeypatch):
     assert len(calls) == 1
 
 
-def test_grey_palette_and_bilevel(tmp_path):
-    grey = Image.new("L", (3, 2), 77)
-    assert (read_image(saved(tmp_path, grey, "g.png")).rgb == 77).all()
-    palette = Image.new("P", (3, 2), 1)
-    palette.putpalette([0, 0, 0, 10, 20, 30])
-    assert read_image(saved(tmp_path, palette, "p.png")).rgb[0, 0].tolist() == [10, 20, 30]
-    bilevel = Image.new("1", (3, 2), 1)
-    assert (read_image(saved(tmp_path, bilevel, "b.png")).rgb == 255).all()
+RED, HALF = (255, 0, 0), (255, 127, 127)
 
 
-@pytest.mark.parametrize("reader", READERS)
-def test_transparency_is_shown_over_white(tmp_path, reader):
-    # Red at alpha 128/255 over white: 255, and 0 * 128/255 + 255 * 127/255 = 127.
-    path = saved(tmp_path, Image.new("RGBA", (4, 4), (255, 0, 0, 128)), "a.png")
-    rgb = reader(path) if reader is read_rgb else reader(path).rgb
-    assert rgb[0, 0].tolist() == [255, 127, 127]
+def palette():
+    image = Image.new("P", (16, 16), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    return image
 
 
-def test_transparency_notes(tmp_path):
-    grey = saved(tmp_path, Image.new("LA", (2, 2), (0, 0)), "la.png")
-    assert read_image(grey).note == "transparency shown over white"
-    assert (read_image(grey).rgb == 255).all()
-    opaque = saved(tmp_path, Image.new("RGBA", (2, 2), (1, 2, 3, 255)), "o.png")
-    assert read_image(opaque).note == ""
-    palette = Image.new("P", (2, 2), 1)
-    palette.putpalette([0, 0, 0, 10, 20, 30])
-    path = saved(tmp_path, palette, "p.png", transparency=1)
+@pytest.mark.parametrize(
+    ("image", "name", "pixel", "note"),
+    [
+        (Image.new("L", (3, 2), 77), "g.png", (77, 77, 77), ""),
+        (palette(), "p.png", (10, 20, 30), ""),
+        (Image.new("1", (3, 2), 1), "b.png", (255, 255, 255), ""),
+        # Red at alpha 128/255 over white: 255, and 0 * 128/255 + 255 * 127/255 = 127.
+        (Image.new("RGBA", (4, 4), (*RED, 128)), "a.png", HALF, "transparency shown over white"),
+        (Image.new("RGBA", (2, 2), (1, 2, 3, 255)), "o.png", (1, 2, 3), ""),
+        (Image.new("LA", (2, 2), (0, 0)), "la.png", (255, 255, 255),
+         "transparency shown over white"),
+        # No ink is white; full cyan takes all red.
+        (Image.new("CMYK", (16, 16), (0, 0, 0, 0)), "a.jpg", (255, 255, 255),
+         "converted from CMYK"),
+        (Image.new("CMYK", (16, 16), (255, 0, 0, 0)), "a.jpg", (0, 255, 255),
+         "converted from CMYK"),
+    ],
+)  # fmt: skip
+def test_modes(tmp_path, image, name, pixel, note):
+    path = saved(tmp_path, image, name, quality=100)
+    loaded = read_image(path)
+    np.testing.assert_allclose(loaded.rgb[0, 0], pixel, atol=3 if name == "a.jpg" else 0)
+    assert loaded.note == note
+    np.testing.assert_array_equal(read_rgb(path), loaded.rgb)
+
+
+def test_a_transparent_colour_of_a_palette(tmp_path):
+    path = saved(tmp_path, palette(), "p.png", transparency=1)
     assert (read_image(path).rgb == 255).all()
-
-
-def test_cmyk(tmp_path):
-    # No ink is white; full cyan takes all red.
-    for colour, expected in (((0, 0, 0, 0), (255, 255, 255)), ((255, 0, 0, 0), (0, 255, 255))):
-        path = saved(tmp_path, Image.new("CMYK", (16, 16), colour), "a.jpg", quality=100)
-        loaded = read_image(path)
-        np.testing.assert_allclose(loaded.rgb[8, 8], expected, atol=3)
-        assert loaded.note == "converted from CMYK"
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
@@ -181,36 +182,28 @@ def test_the_size_comes_from_the_header(tmp_path):
     path = saved(tmp_path, photo(64, 48), "a.png")
     path.write_bytes(path.read_bytes()[:60])  # cut off in the pixels
     assert read_size(path) == (48, 64)
-    for content, why in ((b"text", "not a picture"), (b"", "empty")):
-        path.write_bytes(content)
-        with pytest.raises(FacedetError, match=rf"a\.png: .*{why}") as caught:
-            read_size(path)
-        assert str(caught.value).count("a.png") == 1
 
 
-@pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize(
-    ("name", "content", "why"),
-    [
-        ("empty.jpg", b"", "empty"),
-        ("text.jpg", b"not a picture\n" * 20, "not a picture of a format"),
-        ("forged.png", png_header(100_000, 100_000), "100000 x 100000 pixels are 10000 million"),
-    ],
-)
-def test_what_is_no_picture(tmp_path, reader, name, content, why):
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(FacedetError, match=why) as caught:
-        reader(path)
-    assert str(caught.value).startswith(f"{path}: ")
-
-
-@pytest.mark.parametrize("reader", READERS)
-def test_what_is_no_file(tmp_path, reader):
+@pytest.mark.parametrize("reader", [*READERS, read_size])
+def test_what_is_no_picture(tmp_path, reader):
     os.mkfifo(tmp_path / "pipe.jpg")
-    for name, why in (("", "is a folder"), ("no.jpg", "no such file"), ("pipe.jpg", "regular")):
-        with pytest.raises(FacedetError, match=why):
+    for name, content in (
+        ("empty.jpg", b""),
+        ("text.jpg", b"not a picture\n" * 20),
+        ("forged.png", png_header(100_000, 100_000)),
+    ):
+        (tmp_path / name).write_bytes(content)
+    for name, why in (
+        ("", "is a folder, expected a picture file"),
+        ("no.jpg", "no such file"),
+        ("pipe.jpg", "is not a regular file"),
+        ("empty.jpg", "the file is empty (0 bytes)"),
+        ("text.jpg", "not a picture of a format that Pillow reads"),
+        ("forged.png", "100000 x 100000 pixels are 10000 million, the limit is 200 million"),
+    ):
+        with pytest.raises(FacedetError) as caught:
             reader(tmp_path / name)
+        assert str(caught.value) == f"{tmp_path / name}: {why}"
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -241,10 +234,10 @@ def test_nothing_of_the_process_is_changed_while_pictures_are_read(tmp_path, mon
     assert (Image.MAX_IMAGE_PIXELS, list(warnings.filters)) == (100, before)
 
 
-@pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES - {".heic", ".heif", ".hif"}))
-def test_every_suffix_is_one_of_pillow_s(suffix):
+def test_every_suffix_is_one_of_pillow_s():
     Image.init()
-    assert suffix in Image.registered_extensions()
+    others = PICTURE_SUFFIXES - Image.registered_extensions().keys()
+    assert others <= {".heic", ".heif", ".hif"}
 
 
 def test_heic_needs_its_plug_in_and_uses_it(tmp_path, monkeypatch):

@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.action == "convert" and args.to is None:
         raise UsageError(f"convert needs --to, one of {', '.join(_FORMATS)}")
+    if args.output is not None and args.output.resolve().is_relative_to(folders[0].resolve()):
+        raise UsageError(f"--output {args.output} lies in the data set, where nothing is changed")
     from facedet.commands.data_check import run_check
     from facedet.data.formats import FORMATS, find_format
 

@@ -65,10 +65,7 @@ class FaceDataset(Dataset):
         return f"{record.name} (mirrored)" if is_mirrored else record.name
 
     def __getitem__(self, draw: Draw | int) -> tuple[Tensor, Target]:
-        """One sample.
-
-        Args:
-            draw: (epoch, index); an index alone is of epoch 0.
+        """The sample of (epoch, index); an index alone is of epoch 0.
 
         Returns:
             Image uint8 [3, H, W] (a view of channels-last memory) and its target, whose index is
@@ -103,9 +100,7 @@ class FaceDataset(Dataset):
         ignore = record.ignore[done.rows]
         if getattr(self.transform, "needs_faces", False) and ignore.all():
             return None
-        subsets = record.tags.get("subsets")
-        if subsets is None:
-            subsets = np.zeros((len(record.boxes), 0), dtype=bool)
+        subsets = record.tags.get("subsets", np.zeros((len(record.boxes), 0), dtype=bool))
         # A mirrored picture has negative strides, which torch does not take.
         image = torch.from_numpy(np.ascontiguousarray(done.image)).permute(2, 0, 1)
         height, width = image.shape[1:]
@@ -119,14 +114,10 @@ class FaceDataset(Dataset):
 
 
 def mirror(image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A picture and its boxes, mirrored as in SmallHardFace's release.
+    """A picture uint8 [H, W, 3] and its boxes [G, 4], mirrored as in SmallHardFace's release.
 
     Boxes are cut off at the picture's sides first; then x1' = W - x2 - 1 and x2' = W - x1 - 1,
     which counts whole pixels, and at least 0.
-
-    Args:
-        image: uint8 [H, W, 3].
-        boxes: [G, 4] xyxy pixels.
     """
     width = image.shape[1]
     x = boxes[:, [2, 0]].clip(0, width)
@@ -137,9 +128,6 @@ def mirror(image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def collate(batch: Sequence[tuple[Tensor, Target]]) -> tuple[Tensor, list[Target]]:
     """Joins samples; where sizes differ, the right and the bottom are padded with the mean colour.
-
-    Args:
-        batch: images uint8 [3, H, W] and their targets.
 
     Returns:
         Images uint8 [B, 3, H, W] in channels-last memory, which convolutions on CPUs and recent

@@ -54,8 +54,8 @@ class StepBatchSampler(BatchSampler):
 class ResumableLoader(DataLoader):
     """A `DataLoader` with a `state_dict`: the images of this epoch that were handed out.
 
-    Lightning saves it in the checkpoint and loads it when a run goes on; without it, a run
-    that stopped in the middle of an epoch would see the epoch's first batches twice. Images are
+    Lightning saves it in the checkpoint and loads it when a run resumes; without it, a run that
+    stopped in the middle of an epoch would see the epoch's first batches twice. Images are
     counted, not batches, so that batch size and number of processes may change in between. The
     length is that of the epoch which the sampler is set to. A run resumes with a whole step.
 
@@ -126,25 +126,15 @@ class ResumableLoader(DataLoader):
         self._yielded, self._length = self._skip, None
         unseen = self._skip * self._step - images
         if unseen:
-            log.warning(
-                "the run goes on after %s images of the epoch, steps now have %s: "
-                "%s images are skipped in this epoch",
-                images,
-                self._step,
-                unseen,
-            )
+            text = "the run resumes after %s images of the epoch, steps now have %s: "
+            log.warning(text + "%s images are skipped in this epoch", images, self._step, unseen)
 
 
 def fitting_workers(dataset: Dataset, batch_size: int, workers: int, world: int = 1) -> int:
     """The number of loading processes: `workers`, or 0 where shared memory cannot hold batches.
 
-    A process that finds no room there would end with a bus error in the middle of a training.
-
-    Args:
-        dataset: its first sample stands for the size of all.
-        batch_size: images per batch.
-        workers: processes asked for, of each training process.
-        world: training processes.
+    A process that finds no room there would end with a bus error in the middle of a training. The
+    data set's first sample stands for the size of all; `world` training processes have as many.
     """
     if workers == 0 or not _SHARED_MEMORY.is_dir():
         return workers
@@ -171,13 +161,13 @@ def init_worker(_: int) -> None:
     ever; the end of the process is noticed. (The hook is private to multiprocessing, and set in
     the loading process alone.)
     """
+
+    def end_process(error: BaseException, _: Any) -> None:  # noqa: ANN401
+        traceback.print_exception(error, limit=0)
+        os._exit(1)
+
     cv2.setNumThreads(0)
-    Queue._on_queue_feeder_error = staticmethod(_end_process)  # type: ignore[attr-defined]
-
-
-def _end_process(error: BaseException, _: Any) -> None:  # noqa: ANN401
-    traceback.print_exception(error, limit=0)
-    os._exit(1)
+    Queue._on_queue_feeder_error = staticmethod(end_process)  # type: ignore[attr-defined]
 
 
 def explain_lost_worker(error: RuntimeError) -> str | None:

@@ -156,7 +156,8 @@ def test_malformed_settings(tmp_path, settings, message):
     ("settings", "files"),
     [
         ("path: ./\ntrain: train.txt\n", ["a.jpg", "sub/b.png"]),
-        ("train: [images/train, images/val]\ntest:\n", ["train/a.jpg", "train/sub/b.png", "val/c.jpg"]),
+        ("train: [images/train, images/val]\ntest:\n",
+         ["train/a.jpg", "train/sub/b.png", "val/c.jpg"]),
     ],
     ids=["CVAT's list", "two folders"],
 )  # fmt: skip

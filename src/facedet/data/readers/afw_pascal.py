@@ -37,18 +37,9 @@ def _read_test_set(
     split: str,
     **choices: Any,  # noqa: ANN401
 ) -> Reading:
-    """Reads the pictures of AFW or Pascal Faces that are on disk.
+    """Reads the pictures of `read_annotations` that `selection.select` takes.
 
-    Args:
-        mat: name of the file of revised annotations.
-        title: of the data set, for messages.
-        root: see `read_annotations`.
-        split: "val": all of them are for testing.
-        **choices: images, zero_size and faceless, see `selection.select`.
-
-    Raises:
-        FacedetError: a picture or file is missing, or the annotations are malformed.
-        UsageError: the split is another one.
+    All of them are for testing: `split` is "val", or `UsageError` is raised.
     """
     refuse_training(split, title)
     return select(read_annotations(mat, root), Path(root), **choices)

@@ -25,19 +25,9 @@ _ELLIPSE_COLUMNS = 6
 
 
 def read_fddb(root: str | Path, split: str, **choices: Any) -> Reading:  # noqa: ANN401
-    """Reads the pictures of FDDB that are on disk; all of them are for testing.
+    """Reads the pictures of `read_fddb_ground_truth` that `selection.select` takes.
 
-    Args:
-        root: holds the pictures and the ellipses, see the module's first lines.
-        split: "val".
-        **choices: images, zero_size and faceless, see `selection.select`.
-
-    Returns:
-        Records in the files' order, as of `read_fddb_ground_truth`.
-
-    Raises:
-        FacedetError: a picture or file is missing, or a line is malformed.
-        UsageError: the split is another one.
+    All of them are for testing: `split` is "val", or `UsageError` is raised.
     """
     refuse_training(split, "FDDB")
     return select(read_fddb_ground_truth(root), Path(root), **choices)
@@ -79,14 +69,10 @@ def read_fddb_ground_truth(path: str | Path) -> list[Record]:
 def read_fddb_blocks(
     texts: Iterable[Text], columns: tuple[int, ...], limit: float = np.inf
 ) -> dict[str, np.ndarray]:
-    """Reads FDDB's blocks of rows; arguments as of `read_blocks`.
-
-    Returns:
-        By picture, in the files' order, float64 [N, columns]; [0, columns[0]] where nothing says
-        how many.
+    """The rows of `read_blocks` by picture, in the files' order: float64 [N, columns].
 
     Raises:
-        FacedetError: a malformed line, or a picture that is there twice; the message names both.
+        FacedetError: a malformed line, or a picture that is there twice; the message says where.
     """
     blocks: dict[str, np.ndarray] = {}
 

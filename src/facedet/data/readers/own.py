@@ -79,11 +79,7 @@ class Format(ABC):
 
     @abstractmethod
     def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
-        """Writes annotations of splits, by name; their boxes are faces, their pictures on disk.
-
-        Args:
-            root: the new data set's folder; pictures belong at `picture_place`.
-            splits: by name.
+        """Writes annotations of splits by name; all boxes are faces, all pictures are on disk.
 
         Returns:
             What the format could not hold, in words.
@@ -172,15 +168,12 @@ def _divide(listing: Listing, split: str, val_share: float) -> Listing:
 
 
 def select_faces(listing: Listing, classes: str | Sequence[str]) -> tuple[Listing, int]:
-    """The listing with the boxes of some classes only.
+    """The listing with the boxes of some classes only, and the number of boxes left out.
 
     Args:
         listing: of a split.
         classes: names to take, in any case of letters, or "all". A single class without a name
             is always taken; so is one named "ignore", as such.
-
-    Returns:
-        The listing, without classes then, and the number of boxes left out.
 
     Raises:
         FacedetError: there are classes, and none of them is asked for.

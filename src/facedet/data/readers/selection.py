@@ -56,7 +56,7 @@ def select(
     Args:
         records: all pictures of the annotations.
         folder: of the pictures, for messages; None: none needs to be on disk.
-        images: "all" demands every picture, "present" uses those on disk.
+        images: "all" demands every picture, "present" uses those on disk, at least one.
         zero_size: "drop" or "keep" the boxes whose width or height is zero or less.
         faceless: "drop" or "keep" the pictures that have no face then; boxes to be ignored are
             no faces.

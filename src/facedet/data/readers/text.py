@@ -29,11 +29,7 @@ def read_text(path: Path) -> str:
 
 
 def decode(data: bytes) -> str:
-    """The text of a file in UTF-8 or, where a byte order mark says so, UTF-16.
-
-    Raises:
-        UnicodeDecodeError: it is in another encoding.
-    """
+    """The text of a file in UTF-8 or, where a byte order mark says so, UTF-16."""
     is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return data.decode("utf-16" if is_utf16 else "utf-8-sig")
 
@@ -44,10 +40,7 @@ def zip_texts(path: Path, rename: Callable[[list[str]], list[str]], nothing: str
     Args:
         path: the zip, which is read in memory only.
         rename: the entries' paths, with slashes, to the names to yield; may refuse them.
-        nothing: what the zip lacks where it holds no text file.
-
-    Raises:
-        FacedetError: there is no text file, or one cannot be read.
+        nothing: what the zip lacks where it holds no text file, for the `FacedetError`.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -84,19 +77,16 @@ def read_blocks(
     limit: float = np.inf,
     check_title: Callable[[str, str], str] = lambda title, _: title,
 ) -> Iterator[tuple[str, np.ndarray, str]]:
-    """Reads blocks of a title, a number of rows, and these rows of numbers.
+    """Yields blocks: a title, its rows float64 [N, columns], and where the title stands.
 
-    So FDDB's annotations and results are written, and WIDER FACE's annotations. The latter have a
-    row of zeros below a number of 0; it is given as a row.
+    In FDDB's annotations and results and WIDER FACE's annotations, a title is followed by a number
+    of rows and by the rows. WIDER FACE has a row of zeros below a 0; it is given as a row.
 
     Args:
         texts: (source, name, text) of files.
         columns: numbers that a row may have; all rows of all texts have as many.
         limit: the largest number allowed, of either sign.
         check_title: called with a title and where it stands; gives what is yielded of it.
-
-    Yields:
-        (title, float64 [N, columns], where the title stands).
 
     Raises:
         FacedetError: a malformed line; the message names the file and the line.
@@ -127,15 +117,7 @@ def read_blocks(
 def parse_rows(
     lines: Sequence[str], start: int, count: int, columns: int, source: str, limit: float = np.inf
 ) -> np.ndarray:
-    """Numbers [count, columns] float64 of the lines[start : start + count] of a text file.
-
-    Args:
-        lines: the whole file.
-        start: index of the first row (line number minus 1).
-        count: rows to read.
-        columns: numbers in each row.
-        source: the file's name, for messages.
-        limit: the largest number allowed, of either sign.
+    """Numbers [count, columns] float64 of `lines[start : start + count]` of the file `source`.
 
     Raises:
         FacedetError: a row is missing, or is not as `parse_numbers` demands.
@@ -162,16 +144,11 @@ def parse_rows(
 def parse_numbers(
     words: Sequence[str], counts: Sequence[int], place: str, limit: float = np.inf
 ) -> list[float]:
-    """Numbers of a line.
-
-    Args:
-        words: of the line.
-        counts: how many numbers there may be.
-        place: the file and the line, for messages.
-        limit: the largest number allowed, of either sign.
+    """The numbers of a line.
 
     Raises:
-        FacedetError: a word is no finite number up to the limit, or there are too many or too few.
+        FacedetError: at `place`, these are not as many as one of `counts`, or not finite, or one
+            is larger than `limit`, of either sign.
     """
     try:
         values = np.array(words, dtype=np.float64)

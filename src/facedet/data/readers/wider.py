@@ -28,13 +28,11 @@ from facedet.structures import Reading, Record
 
 
 def read_wider(root: str | Path, split: str, **choices: Any) -> Reading:  # noqa: ANN401
-    """Reads a split of WIDER FACE whose pictures are on disk.
+    """Reads a split of WIDER FACE; the pictures are not opened.
 
-    The pictures are not opened, so nothing is known of boxes that reach outside them; x and y
-    may be negative. Some boxes of the official files have a width or height of zero or less:
-    those are the "zero-size" boxes. Dropping them and the pictures they leave empty is EXTD's
-    training list: 12,876 of 12,880 pictures, 159,393 of 159,424 boxes. A picture without a face
-    holds one dummy box of zero size in the official files.
+    Some boxes of the official files have a width or height of zero or less, such as the dummy box
+    of a picture without a face. Dropping them and the pictures they leave empty is EXTD's
+    training list: 12,876 of 12,880 pictures, 159,393 of 159,424 boxes.
 
     Args:
         root: the folder that holds WIDER_{split} and wider_face_split.
@@ -82,10 +80,7 @@ def read_ground_truth(folder: str | Path, split: str = "val") -> list[Record]:
 
 
 def count_all_faces(records: Sequence[Record]) -> None:
-    """Puts the faces of a split that has no lists, but for those of zero size, in one subset.
-
-    They are changed in place: "subsets" [G, 1].
-    """
+    """Puts the faces above zero size of a split without lists in one subset: "subsets" [G, 1]."""
     for record in records:
         sides = record.boxes[:, 2:] - record.boxes[:, :2]
         record.tags.setdefault("subsets", (sides > 0).all(axis=1, keepdims=True))

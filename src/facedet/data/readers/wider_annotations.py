@@ -102,7 +102,7 @@ def read_txt(path: Path) -> list[Entry]:
 def read_list(path: Path) -> list[Entry]:
     """Reads `wider_face_test_filelist.txt`: the test pictures, whose faces are not published."""
     lines = enumerate(read_text(path).splitlines(), start=1)
-    files = [_check_file(line, f"{path}, line {number}") for number, line in lines if line.strip()]
+    files = [_check_file(line.strip(), f"{path}, line {at}") for at, line in lines if line.strip()]
     return [(file, np.zeros((0, _COLUMNS))) for file in files]
 
 

@@ -14,7 +14,7 @@ are ignored, and of polygons `class x1 y1 x2 y2 x3 y3 …` the bounding box is t
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,8 @@ import numpy as np
 import yaml  # type: ignore[import-untyped]
 
 from facedet.data.images import PICTURE_SUFFIXES, read_size
-from facedet.data.readers.layout import (
-    UNSPLIT,
-    find_files,
-    find_pictures,
-    spellings,
-    splits_by,
-    stem_of,
-)
+from facedet.data.readers import layout
+from facedet.data.readers.layout import find_files, find_pictures, stem_of
 from facedet.data.readers.own import IGNORE_CLASS, Format, Listed, Listing, Row, quoted
 from facedet.data.readers.text import read_text
 from facedet.errors import FacedetError
@@ -37,9 +31,9 @@ from facedet.structures import Reading
 
 _SETTINGS = ("data.yaml", "data.yml", "dataset.yaml")
 _CLASS_LISTS = ("classes.txt", "obj.names", "_darknet.labels")
-_TEXTS = frozenset((".txt",))
 _BOX = (5, 6)  # numbers in a line: a box, without and with a confidence
 _LANDMARKS = (15, 20)  # a box and five points, without and with their visibility
+_Pairs = Iterable[tuple[Path, Path | None]]  # pictures, each with its label if it has one
 _MAX_PART = 2.0  # boxes may reach outside a picture, but numbers this far from it are pixels
 
 
@@ -56,7 +50,7 @@ class Yolo(Format):
     def splits(self, root: Path) -> list[str]:
         """The splits that are there."""
         settings = _read_settings(root)
-        return splits_by(lambda split: _find_places(root, split, settings))
+        return layout.splits_by(lambda split: _find_places(root, split, settings))
 
     def list_pictures(self, root: str | Path, split: str) -> Listing:
         """Lists the pictures and boxes of a split; see `Format.list_pictures`."""
@@ -69,7 +63,7 @@ class Yolo(Format):
             raise self.no_annotations(root, split, f"{expected}, and in {_SETTINGS[0]}")
         pairs = [pair for place in places for pair in _pair(root, split, place)]
         folder = places[0]
-        if pairs and (len(places) > 1 or not folder.is_dir()):
+        if pairs and (len(places) > 1 or folder.is_file()):
             folder = Path(os.path.commonpath([os.path.abspath(path.parent) for path, _ in pairs]))
         problems: list[str] = []
         lines = [_read_label(label, problems) for _, label in pairs]
@@ -93,8 +87,8 @@ class Yolo(Format):
                     rows.append(Row(box, f"line {number}", names.get(kind, str(kind))))
             file = os.path.relpath(path, folder).replace(os.sep, "/")
             pictures.append(Listed(file, path, rows))
-        kinds = {row.kind for one in pictures for row in one.rows}
-        classes = tuple(names.values()) or tuple(sorted(kinds, key=int))
+        kinds = sorted({row.kind for one in pictures for row in one.rows})
+        classes = tuple(names.values()) or tuple(kinds)
         source = _label_folder(folder)
         notes = list(_notes(source, pairs, lengths, columns))
         return Listing(pictures, source, folder, classes, problems, notes)
@@ -109,11 +103,9 @@ class Yolo(Format):
                 height, width = read_size(one.path)
                 low, high = one.boxes[:, :2], one.boxes[:, 2:]
                 parts = np.hstack([(low + high) / 2, high - low]) / (width, height, width, height)
-                lines = [
-                    # Nine decimals are 1e-5 px of a picture of 10,000 px.
-                    f"{int(kind)} {cx:.9f} {cy:.9f} {w:.9f} {h:.9f}\n"
-                    for kind, (cx, cy, w, h) in zip(one.ignore, parts, strict=True)
-                ]
+                # Nine decimals are 1e-5 px of a picture of 10,000 px.
+                rows = [" ".join(f"{value:.9f}" for value in row) for row in parts]
+                lines = [f"{int(kind)} {row}\n" for kind, row in zip(one.ignore, rows, strict=True)]
                 ignored += int(one.ignore.sum())
                 path.write_text("".join(lines), encoding="utf-8")
         text = "".join(f"{split}: images/{split}\n" for split in splits) + "names:\n  0: face\n"
@@ -131,9 +123,7 @@ def read_yolo(root: str | Path, split: str, *, upright: bool = True, **choices: 
 def _read_settings(root: Path) -> dict[str, Any]:
     """What ROOT/data.yaml says; nothing without it."""
     source = next((root / name for name in _SETTINGS if (root / name).is_file()), None)
-    if source is None:
-        return {}
-    text = read_text(source)
+    text = read_text(source) if source else "{}"
     try:
         content = yaml.safe_load(text)
     # PyYAML's constructors raise almost anything on what does not fit: KeyError, IndexError.
@@ -148,10 +138,9 @@ def _read_settings(root: Path) -> dict[str, Any]:
 def _class_names(root: Path, settings: Mapping[str, Any]) -> dict[int, str]:
     """The classes by number, of data.yaml or of a list as labelling tools leave it."""
     names = settings.get("names", {})
-    folders = (root, root / "labels", root / "labels" / "train", root / "train")
-    files = [folder / name for folder in folders for name in _CLASS_LISTS]
-    source = next((file for file in files if file.is_file() and not settings), None)
-    if source:
+    folders = [root / folder for folder in (".", "labels", "labels/train", "train")]
+    lists = [folder / name for folder in folders for name in _CLASS_LISTS]
+    for source in [file for file in lists if file.is_file() and not settings][:1]:
         names = [line.strip() for line in read_text(source).splitlines() if line.strip()]
     names = [names] if isinstance(names, str) else names
     names = dict(enumerate(names)) if isinstance(names, list) else names
@@ -166,25 +155,23 @@ def _find_places(root: Path, split: str, settings: Mapping[str, Any]) -> list[Pa
     Of those in data.yaml that are not there, which may be another machine's, leading folders are
     dropped. Exports by Roboflow climb once too often: "../train/images".
     """
-    words = spellings(split)
+    words = layout.spellings(split)
     found = []
-    for word in words:
-        given = settings.get(word) or []
+    for given in (settings.get(word) or [] for word in words):
         for place in given if isinstance(given, list) else [given]:
             if not isinstance(place, str):
                 expected = "expected folders or text files of pictures"
-                raise FacedetError(f"{root}/data.yaml: {word} is {quoted(given)}, {expected}")
+                raise FacedetError(f"{root}/data.yaml: {split} is {quoted(given)}, {expected}")
             path = place.replace("\\", "/")
             parts = [part for part in path.split("/") if part not in ("", ".", "..")]
             ends = ["/".join(parts[at:]) for at in range(max(1, len(parts) - 1))]
             base = root / str(settings.get("path") or "")
-            found += [way for way in (base / path, *map(root.joinpath, ends)) if way.exists()][:1]
+            ways = [base / path, *(root / end for end in ends)]
+            found += [way for way in ways if way.exists()][:1]
     found = [place for place in found if _is_labelled(place)]
-    guesses = [root / "images" / word for word in words]
-    guesses += [root / word / "images" for word in words]
-    guesses += [root / word for word in words] + [root / f"{word}.txt" for word in words]
-    if split == UNSPLIT:
-        guesses += [root / "images", root / "obj_train_data", root]
+    usual = ["images/{}", "{}/images", "{}", "{}.txt"]
+    usual += ["images", "obj_train_data", "."] if split == layout.UNSPLIT else []
+    guesses = (root / place.format(word) for place in usual for word in words)
     return found or next(([place] for place in guesses if _is_labelled(place)), [])
 
 
@@ -212,7 +199,7 @@ def _beside_images(path: Path) -> Path:
     return Path(f"{before}/labels/{after}") if found else path
 
 
-def _pair(root: Path, split: str, place: Path) -> Iterator[tuple[Path, Path | None]]:
+def _pair(root: Path, split: str, place: Path) -> _Pairs:
     """The pictures of a folder or of a list, each with its label."""
     if place.is_file():
         lines = filter(None, map(str.strip, read_text(place).splitlines()))
@@ -222,14 +209,12 @@ def _pair(root: Path, split: str, place: Path) -> Iterator[tuple[Path, Path | No
             yield path, next(there, None)
         return
     source = _label_folder(place)
-    labels = {stem_of(file): source / file for file in find_files(source, _TEXTS)}
-    for name in _CLASS_LISTS:
-        labels.pop(stem_of(name), None)
+    labels = {stem_of(file): source / file for file in find_files(source, frozenset((".txt",)))}
+    labels = {stem: path for stem, path in labels.items() if path.name not in _CLASS_LISTS}
     for file in find_files(place):
         yield place / file, labels.pop(stem_of(file), None)
     # A label whose picture is missing: only its name is of use, for the size is not known.
-    for stem in labels:
-        yield place / f"{stem}.jpg", None
+    yield from ((place / f"{stem}.jpg", None) for stem in labels)
 
 
 def _read_label(path: Path | None, problems: list[str]) -> list[tuple[int, str]]:
@@ -277,12 +262,7 @@ def _parse(
     return int(kind), [min(x), min(y), max(x), max(y)]
 
 
-def _notes(
-    source: Path,
-    pairs: Sequence[tuple[Path, Path | None]],
-    lengths: Mapping[int, int],
-    columns: Sequence[int],
-) -> Iterator[str]:
+def _notes(source: Path, pairs: _Pairs, lengths: Counter[int], columns: list[int]) -> Iterator[str]:
     """What was made of lines that say more than a box, and folders without any label."""
     extra = sum(lengths.get(count, 0) for count in columns[1:])
     if extra:
