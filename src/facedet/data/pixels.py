@@ -39,7 +39,7 @@ def to_rgb_array(image: np.ndarray | Image.Image) -> np.ndarray:
     if full.ndim != 3 or full.shape[2] not in (1, 3) or 0 in full.shape:
         shape = list(image.shape)
         raise FacedetError(f"an image array must be [H, W, 3] RGB or [H, W] grey, not {shape}")
-    return np.ascontiguousarray(np.broadcast_to(full, (*full.shape[:2], 3)))
+    return np.ascontiguousarray(full if full.shape[2] == 3 else np.repeat(full, 3, axis=2))
 
 
 def to_rgb(image: Image.Image, upright: bool) -> LoadedImage:

@@ -6,6 +6,7 @@ val    c.jpg      20 x 40 px  a face 1.5, 2.5 … 11.5, 22.5
 """
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -78,32 +79,23 @@ def put_pictures(root, train="images/train", val="images/val"):
     return root
 
 
-def coco_root(root):
-    for split, content in COCO.items():
-        put(root / "annotations" / f"instances_{split}.json", json.dumps(content))
-    return put_pictures(root)
+def put_form(form, root, place="", pictures=""):
+    """Writes the set in a form, its files at other places than usual; "{}" is the split's name."""
+    usual = {"coco": "annotations/instances_{}.json", "yolo": "labels/{}", "csv": "{}.csv",
+             "voc": "Annotations/{}"}  # fmt: skip
+    texts = {"coco": {split: json.dumps(content) for split, content in COCO.items()}, "csv": CSV,
+             "yolo": YOLO, "voc": {f"{name}.xml": text for name, text in VOC.items()}}  # fmt: skip
+    for name, text in texts[form].items():
+        split, _, file = name.partition("/")
+        put(root / (place or usual[form]).format(split) / file, text)
+    if form == "yolo":
+        put(root / "data.yaml", YOLO_SETTINGS)
+    pictures = pictures or ("JPEGImages/{}" if form == "voc" else "images/{}")
+    return put_pictures(root, pictures.format("train"), pictures.format("val"))
 
 
-def yolo_root(root):
-    for name, text in YOLO.items():
-        put(root / "labels" / name, text)
-    put(root / "data.yaml", YOLO_SETTINGS)
-    return put_pictures(root)
-
-
-def voc_root(root):
-    for name, text in VOC.items():
-        put(root / "Annotations" / f"{name}.xml", text)
-    return put_pictures(root, "JPEGImages/train", "JPEGImages/val")
-
-
-def csv_root(root):
-    for split, text in CSV.items():
-        put(root / f"{split}.csv", text)
-    return put_pictures(root)
-
-
-ROOTS = {"coco": coco_root, "yolo": yolo_root, "voc": voc_root, "csv": csv_root}
+ROOTS = {form: partial(put_form, form) for form in ("coco", "yolo", "voc", "csv")}
+coco_root, yolo_root, voc_root, csv_root = ROOTS.values()
 
 
 def check_listed(listing, split):

@@ -20,28 +20,6 @@ from facedet.errors import FacedetError
 coco = Coco()
 
 
-@pytest.mark.parametrize(
-    ("file", "pictures"),
-    [
-        ("annotations/instances_{}2017.json", "{}2017"),
-        ("annotations/{}.json", "images/{}"),
-        ("{}.json", "{}"),
-        ("Faces-{}.JSON", "{}/images"),
-        ("{}/_annotations.coco.json", "{}"),
-        ("annotations/{}ing.json", "images"),
-    ],
-)
-def test_layouts(tmp_path, file, pictures):
-    for split, content in COCO.items():
-        put(tmp_path / file.format(split.replace("valing", "valid")), json.dumps(content))
-    put_pictures(tmp_path, pictures.format("train"), pictures.format("val"))
-    check_listed(coco.list_pictures(tmp_path, "train"), "train")
-    assert coco.list_pictures(tmp_path, "train").folder == tmp_path / pictures.format("train")
-    if "ing" not in file:
-        assert coco.splits(tmp_path) == ["train", "val"]
-        check_listed(coco.list_pictures(tmp_path, "val"), "val")
-
-
 def test_where_pictures_are_expected(tmp_path):
     for split in COCO:
         put(tmp_path / "annotations" / f"instances_{split}2017.json", json.dumps(COCO[split]))

@@ -3,35 +3,15 @@
 import pytest
 from own_roots import (
     CSV,
-    check_listed,
     check_problem,
     check_refused,
     csv_root,
     put,
-    put_pictures,
 )
 
 from facedet.data.readers.csv import Csv, read_csv
 
 csv = Csv()
-
-
-@pytest.mark.parametrize(
-    ("file", "pictures"),
-    [
-        ("{}.csv", "images/{}"),
-        ("annotations/faces_{}.csv", "{}"),
-        ("{}/_annotations.csv", "{}"),
-        ("boxes-{}.CSV", "images"),
-    ],
-)
-def test_layouts(tmp_path, file, pictures):
-    for split, text in CSV.items():
-        put(tmp_path / file.format(split), text)
-    put_pictures(tmp_path, pictures.format("train"), pictures.format("val"))
-    assert csv.splits(tmp_path) == ["train", "val"]
-    for split in ("train", "val"):
-        check_listed(csv.list_pictures(tmp_path, split), split)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,45 @@ def test_every_form_reads_the_same(tmp_path, form):
         FORMATS[form].read(root, "test")
 
 
+@pytest.mark.parametrize(
+    ("form", "place", "pictures"),
+    [
+        ("coco", "annotations/instances_{}2017.json", "{}2017"),
+        ("coco", "annotations/{}.json", "images/{}"),
+        ("coco", "{}.json", "{}"),
+        ("coco", "Faces-{}.JSON", "{}/images"),
+        ("coco", "{}/_annotations.coco.json", "{}"),
+        ("csv", "annotations/faces_{}.csv", "{}"),
+        ("csv", "{}/_annotations.csv", "{}"),
+        ("csv", "boxes-{}.CSV", "images"),
+        ("voc", "annotations/{}", "images/{}"),
+        ("voc", "{}/Annotations", "{}/JPEGImages"),
+        ("voc", "{}", "{}"),
+        ("yolo", "{}/labels", "{}/images"),
+        ("yolo", "{}", "{}"),
+    ],
+)
+def test_other_places(tmp_path, form, place, pictures):
+    root = ROOTS[form](tmp_path, place, pictures)
+    (root / "data.yaml").unlink(missing_ok=True)
+    put(root / "classes.txt", "face\nignore\n")
+    assert FORMATS[form].splits(root) == ["train", "val"]
+    for split in ("train", "val"):
+        listing = FORMATS[form].list_pictures(root, split)
+        check_listed(listing, split)
+        assert listing.folder == root / pictures.format(split)
+
+
+@pytest.mark.parametrize("form", ROOTS)
+def test_other_spellings(tmp_path, form):
+    root = ROOTS[form](tmp_path)
+    for split, word in (("train", "training"), ("val", "valid")):
+        for path in sorted(root.rglob(f"*{split}*"), reverse=True):
+            path.rename(path.with_name(path.name.replace(split, word)))
+    assert FORMATS[form].splits(root) == ["train", "val"]
+    check_listed(FORMATS[form].list_pictures(root, "train"), "train")
+
+
 @pytest.mark.parametrize("form", ROOTS)
 def test_missing_pictures(tmp_path, form):
     root = ROOTS[form](tmp_path)

@@ -17,25 +17,6 @@ from facedet.data.readers.voc import Voc, read_voc
 voc = Voc()
 
 
-@pytest.mark.parametrize(
-    ("xml", "pictures"),
-    [
-        ("Annotations/{}", "JPEGImages/{}"),
-        ("annotations/{}", "images/{}"),
-        ("{}/Annotations", "{}/JPEGImages"),
-        ("{}ing/annotations", "{}ing/images"),
-        ("{}", "{}"),
-    ],
-)
-def test_layouts(tmp_path, xml, pictures):
-    for name, text in VOC.items():
-        split, file = name.split("/", maxsplit=1)
-        put(tmp_path / xml.format(split) / f"{file}.xml", text)
-    put_pictures(tmp_path, pictures.format("train"), pictures.format("val"))
-    assert voc.splits(tmp_path)[0] == "train"
-    check_listed(voc.list_pictures(tmp_path, "train"), "train")
-
-
 def test_lists_of_names(tmp_path):
     for name, text in VOC.items():
         put(tmp_path / "Annotations" / f"{name.split('/', maxsplit=1)[1]}.xml", text)
