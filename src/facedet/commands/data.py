@@ -26,26 +26,20 @@ _OF = {"split": "count", "output": "check", "json": "check", "strict": "check", 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("action", choices=_FOLDERS, help="what to do")
-    parser.add_argument(
-        "folders", nargs="*", type=Path, metavar="FOLDER", help="ROOT; for convert SOURCE TARGET"
-    )
-    parser.add_argument("--root", type=Path, help="the first FOLDER, said otherwise")
-    parser.add_argument("--split", help="count: train, val, test, or all (the first)")
-    text = "the data's format (seen from the folder)"
-    parser.add_argument("--format", "--from", choices=_FORMATS, help=text)
-    parser.add_argument("--to", choices=_FORMATS, help="convert: the format to write")
-    text = "whose boxes are faces: NAME,NAME or all (face)"
-    parser.add_argument("--classes", default="face", help=text)
-    choices = ("all", "present")
-    parser.add_argument("--images", choices=choices, help="convert: refuse or skip missing ones")
-    parser.add_argument("--copy", action="store_true", help="convert: copy pictures, not link them")
-    parser.add_argument("--output", type=Path, help="check: folder for the report")
-    text = "check: print one JSON object, nothing else"
-    parser.add_argument("--json", action="store_true", help=text)
-    text = "check: exit with 1 where anything is found"
-    parser.add_argument("--strict", action="store_true", help=text)
-    parser.add_argument("--workers", type=count, help="check: processes that open pictures (2)")
+    add = parser.add_argument
+    add("action", choices=_FOLDERS, help="what to do")
+    add("folders", nargs="*", type=Path, metavar="FOLDER", help="ROOT; for convert SOURCE TARGET")
+    add("--root", type=Path, help="the first FOLDER, said otherwise")
+    add("--split", help="count: train, val, test, or all (the first)")
+    add("--format", "--from", choices=_FORMATS, help="the data's format (seen from the folder)")
+    add("--to", choices=_FORMATS, help="convert: the format to write")
+    add("--classes", default="face", help="whose boxes are faces: NAME,NAME or all (face)")
+    add("--images", choices=("all", "present"), help="convert: refuse or skip missing ones")
+    add("--copy", action="store_true", help="convert: copy pictures, do not link them")
+    add("--output", type=Path, help="check: folder for the report")
+    add("--json", action="store_true", help="check: print one JSON object, nothing else")
+    add("--strict", action="store_true", help="check: exit with 1 where anything is found")
+    add("--workers", type=count, help="check: processes that open pictures (2)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,9 +73,8 @@ def run(args: argparse.Namespace) -> int:
         text = f"read as {one.title}, for it holds {one.mark}; --format says otherwise"
         print(f"facedet data: {folders[0]}: {text}", file=sys.stderr)
     args.format = found
-    return {"count": _count, "check": run_check, "convert": _convert}[args.action](
-        args, splits, *folders
-    )
+    actions = {"count": _count, "check": run_check, "convert": _convert}
+    return actions[args.action](args, splits, *folders)
 
 
 def _count(args: argparse.Namespace, splits: list[str], root: Path) -> int:

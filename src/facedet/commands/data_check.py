@@ -32,12 +32,8 @@ _CELL = 416  # px: the longer side of each
 def run_check(args: argparse.Namespace, splits: list[str], root: Path) -> int:
     """Checks, prints, and writes the report that is asked for."""
     report = check(root, args.format, splits, args.classes, args.workers or 2)
-    summary = {
-        "root": str(root),
-        "format": args.format,
-        "splits": report.summary(),
-        "findings": report.counts(),
-    }
+    summary = {"root": str(root), "format": args.format}
+    summary |= {"splits": report.summary(), "findings": report.counts()}
     if args.output is not None:
         _write(args.output, report, summary)
     print(json.dumps(summary) if args.json else _text(report, summary, args.output))
