@@ -180,11 +180,20 @@ def test_annotations_that_are_ignored_are_reported(tmp_path):
     assert "the numbers after the box are ignored in 1 lines" in finding.detail
 
 
-def test_boxes_in_parts_of_the_sides(tmp_path):
-    put(csv_root(tmp_path) / "val.csv", "image,x1,y1,x2,y2\nc.jpg,0.1,0.2,0.5,0.6\n")
+@pytest.mark.parametrize(
+    ("rows", "kinds", "detail"),
+    [
+        ("c.jpg,0.1,0.2,0.5,0.6", ["malformed", "tiny"], "look like parts of the pictures' sides"),
+        ("c.jpg,1,1,9,9\n./c.jpg,2,2,9,9", ["malformed"], "lists 'c.jpg' and 'c.jpg', which"),
+        (f"c.jpg,1,1,9,9\n{'9' * 300}.jpg,1,2,9,9", ["missing"], ""),
+    ],
+    ids=["parts of the sides", "a picture listed twice", "a name that no file can have"],
+)
+def test_tables(tmp_path, rows, kinds, detail):
+    put(csv_root(tmp_path) / "val.csv", f"image,x1,y1,x2,y2\n{rows}\n")
     findings = check(tmp_path, "csv", ["val"], workers=1).findings
-    assert [one.kind for one in findings] == ["malformed", "tiny"]
-    assert "look like parts" in findings[0].detail
+    assert [one.kind for one in findings] == kinds
+    assert detail in findings[0].detail
 
 
 def test_a_split_that_cannot_be_read_does_not_hide_the_other(tmp_path):
@@ -195,21 +204,6 @@ def test_a_split_that_cannot_be_read_does_not_hide_the_other(tmp_path):
     (finding,) = report.findings
     assert (finding.kind, finding.split) == ("malformed", "train")
     assert finding.detail.startswith(f"{path} cannot be read as JSON")
-
-
-def test_a_name_that_no_file_can_have_is_a_missing_picture(tmp_path):
-    path = csv_root(tmp_path) / "train.csv"
-    path.write_text(path.read_text() + f"{'9' * 300}.jpg,1,2,3,4,0\n")
-    assert check(tmp_path, "csv", ["train"], workers=1).counts()["missing"] == 1
-
-
-def test_a_picture_that_is_listed_twice(tmp_path):
-    csv_root(tmp_path)
-    put(tmp_path / "train.csv", "image,x,y,w,h\na.jpg,1,1,5,5\n./a.jpg,2,2,5,5\nsub/b.png,,,,\n")
-    report = check(tmp_path, "csv", ["train"], workers=1)
-    (finding,) = report.findings
-    assert finding.kind == "malformed"
-    assert "lists 'a.jpg' and 'a.jpg'" in finding.detail
 
 
 def test_splits_that_share_a_folder(tmp_path):

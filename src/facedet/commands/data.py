@@ -73,8 +73,9 @@ def run(args: argparse.Namespace) -> int:
         text = f"read as {one.title}, for it holds {one.mark}; --format says otherwise"
         print(f"facedet data: {folders[0]}: {text}", file=sys.stderr)
     args.format = found
-    actions = {"count": _count, "check": run_check, "convert": _convert}
-    return actions[args.action](args, splits, *folders)
+    if args.action == "convert":
+        return _convert(args, splits, *folders)
+    return (run_check if args.action == "check" else _count)(args, splits, folders[0])
 
 
 def _count(args: argparse.Namespace, splits: list[str], root: Path) -> int:
@@ -83,8 +84,9 @@ def _count(args: argparse.Namespace, splits: list[str], root: Path) -> int:
     split = args.split or ("train" if "train" in splits else splits[0])
     # As in training and validation: only what cannot be learnt from is left out.
     rest = "drop" if split == "train" else "keep"
-    choices = {"images": "present", "zero_size": rest, "faceless": rest}
-    reading = FORMATS[args.format].read(root, split, classes=args.classes, **choices)
+    reading = FORMATS[args.format].read(
+        root, split, classes=args.classes, images="present", zero_size=rest, faceless=rest
+    )
     for what, number in reading.counts.items():
         print(f"{number:>9,}  {what.replace('_', ' ')}")
     return 0

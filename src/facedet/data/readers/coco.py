@@ -69,7 +69,8 @@ class Coco(Format):
         """Writes ROOT/annotations/instances_SPLIT.json; the format holds everything."""
         (root / "annotations").mkdir()
         for split, pictures in splits.items():
-            images, annotations = [], []
+            images: list[dict[str, Any]] = []
+            annotations: list[dict[str, Any]] = []
             for number, one in enumerate(pictures, start=1):
                 height, width = read_size(one.path)
                 images.append(
@@ -147,5 +148,6 @@ def _key(value: object) -> object:
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     """The (height, width) of an image where both are whole numbers above 0."""
     height, width = image.get("height"), image.get("width")
-    is_size = isinstance(height, int) and isinstance(width, int) and min(height, width) > 0
-    return (height, width) if is_size else None
+    if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0:
+        return height, width
+    return None

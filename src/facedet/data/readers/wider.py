@@ -153,7 +153,7 @@ class Wider(Format):
             if any(file.is_file() for file in annotation_files(root, split))
         ]
 
-    def read(self, root: str | Path, split: str, **choices: Any) -> Reading:  # type: ignore[override]  # noqa: ANN401
+    def read(self, root: str | Path, split: str, **choices: Any) -> Reading:  # noqa: ANN401
         """`read_wider`; the format has no classes, so any are its faces."""
         choices.pop("classes", None)
         return read_wider(root, split, **choices)
@@ -166,7 +166,8 @@ class Wider(Format):
         folder = _pictures(Path(root), split)
         pictures = []
         for record in _read_records(Path(root), split):
-            boxes = record.boxes if len(record.boxes) != 1 or record.boxes.any() else []
+            is_dummy = len(record.boxes) == 1 and not record.boxes.any()
+            boxes = record.boxes[:0] if is_dummy else record.boxes
             listed = record.tags.get("subsets", np.ones((len(record.boxes), 1))).any(axis=1)
             rows = [
                 Row(box.tolist(), f"box {number}", is_ignored=not is_listed)

@@ -32,7 +32,7 @@ from facedet.structures import Reading
 _SETTINGS = ("data.yaml", "data.yml", "dataset.yaml")
 _CLASS_LISTS = ("classes.txt", "obj.names", "_darknet.labels")
 _BOX = (5, 6)  # numbers in a line: a box, without and with a confidence
-_LANDMARKS = (15, 20)  # a box and five points, without and with their visibility
+_LANDMARKS: tuple[int, ...] = (15, 20)  # a box and five points, without and with their visibility
 _Pairs = Iterable[tuple[Path, Path | None]]  # pictures, each with its label if it has one
 _MAX_PART = 2.0  # boxes may reach outside a picture, but numbers this far from it are pixels
 
@@ -229,9 +229,9 @@ def _read_label(path: Path | None, problems: list[str]) -> list[tuple[int, str]]
 
 def _columns(settings: Mapping[str, Any], lengths: Mapping[int, int]) -> list[int]:
     """How many numbers a line of a box may have; other lines are polygons."""
-    shape = settings.get("kpt_shape")
-    is_shape = isinstance(shape, list) and all(isinstance(side, int) for side in shape)
-    columns = (5 + math.prod(shape),) if is_shape else _LANDMARKS
+    shape, columns = settings.get("kpt_shape"), _LANDMARKS
+    if isinstance(shape, list) and all(isinstance(side, int) for side in shape):
+        columns = (5 + math.prod(shape),)
     # Landmarks have as many numbers in every line; polygons have not.
     has_polygons = any(n > 6 and n % 2 and n not in columns for n in lengths)
     return [*_BOX, *(n for n in columns if not (has_polygons and n % 2))]
