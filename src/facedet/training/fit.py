@@ -141,11 +141,9 @@ def load_weights(
         return int(content["global_step"])
     if config.weights is not None:
         weights = read_weights(config.weights)
-        state = (
-            widen(weights, module.net, config.weights, config.seed)
-            if config.widen
-            else weights.state
-        )
+        state = weights.state
+        if config.widen:
+            state = widen(weights, module.net, config.weights, config.seed)
         load_state(module.net, state, config.weights)
     elif config.backbone_weights is not None:
         from facedet.weights.vgg16 import load_backbone, read_backbone_weights
@@ -180,10 +178,9 @@ def fit(trainer: Any, module: Any, datamodule: Any, resume: str | None) -> None:
             raise FacedetError(lost) from error
         if trainer.world_size == 1 or not any(word in str(error) for word in _LOST_PROCESS):
             raise
-        raise FacedetError(
-            f"one of the {trainer.world_size} processes ended at step {trainer.global_step}, see "
-            f"its own message above; {_remedy(trainer)}"
-        ) from error
+        what = f"one of the {trainer.world_size} processes ended at step {trainer.global_step}"
+        rest = filter(None, ("its own message is above", _remedy(trainer)))
+        raise FacedetError("; ".join([what, *rest])) from error
 
 
 def _remedy(trainer: Any) -> str:  # noqa: ANN401

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,21 +93,19 @@ def run_app(application: Callable[[], Any], name: str, args: argparse.Namespace)
 
 def _show(name: str, overrides: Sequence[str], folder: Path | None, is_multirun: bool) -> None:
     """Prints the resolved config; of a multirun those of all jobs, as YAML documents."""
-    for job in expand(overrides) if is_multirun else [overrides]:
+    jobs: Sequence[Sequence[str]] = [overrides]
+    if is_multirun:
+        try:
+            parsed = OverridesParser.create().parse_overrides([quote(one) for one in overrides])
+        except HydraException as error:
+            raise UsageError(explain(error, name, overrides)) from error
+        jobs = BasicSweeper.split_arguments(parsed, None)[0]
+    for job in jobs:
         config = compose(name, job, folder)
         check_paths(config)
         if is_multirun:
             print("---", f"# {' '.join(job)}", sep="\n")
         print(OmegaConf.to_yaml(config, resolve=True), end="")
-
-
-def expand(overrides: Sequence[str]) -> list[list[str]]:
-    """The overrides of each job of a multirun, in Hydra's order."""
-    try:
-        parsed = OverridesParser.create().parse_overrides([quote(one) for one in overrides])
-    except HydraException as error:
-        raise UsageError(explain(error, "train", overrides)) from error
-    return [list(job) for job in BasicSweeper.split_arguments(parsed, None)[0]]
 
 
 def run_hydra(
@@ -190,9 +188,7 @@ def check_values(name: str, overrides: Sequence[str], folder: Path | None = None
     check_kinds(compose(name, parts, folder), config, overrides)
 
 
-def check_kinds(
-    own: DictConfig | Mapping, given: DictConfig | Mapping, overrides: Sequence[str]
-) -> None:
+def check_kinds(own: DictConfig, given: DictConfig, overrides: Sequence[str]) -> None:
     """Refuses settings whose value in the config `given` is of another type than in `own`.
 
     Raises:
@@ -200,7 +196,12 @@ def check_kinds(
     """
     for one in filter(is_setting, overrides):
         key = one.partition("=")[0]
-        default, value = select(own, key), select(given, key)
+        default, value = (
+            OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
+            for found in (
+                OmegaConf.select(node, key, throw_on_missing=False) for node in (own, given)
+            )
+        )
         kind = type(default)
         fits = type(value) in (kind, int) if kind is float else type(value) is kind
         # The trainer's schema knows its keys, some of which take several types.
@@ -213,10 +214,3 @@ def is_setting(override: str) -> bool:
     key, _, _ = override.partition("=")
     is_plain = key.replace(".", "").replace("_", "").isalnum()
     return is_plain and not key.startswith("hydra.") and not (CONF_DIR / key).is_dir()
-
-
-def select(node: DictConfig | Mapping, key: str) -> Any:  # noqa: ANN401
-    """The value under a dotted key as plain data, None where there is none."""
-    config = node if isinstance(node, DictConfig) else OmegaConf.create(dict(node))
-    value = OmegaConf.select(config, key, throw_on_missing=False)
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
