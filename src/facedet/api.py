@@ -268,9 +268,7 @@ def _plan(
 
 def _load_picture(picture: Picture) -> LoadedImage:
     if isinstance(picture, str) and picture.startswith(("http://", "https://")):
-        raise UsageError(
-            f"{picture}: detect() takes files and pictures; `facedet predict` takes URLs"
-        )
+        raise UsageError(f"{picture}: detect() takes files and pictures, stream() also URLs")
     if isinstance(picture, (str, Path)):
         return read_image(Path(picture))
     return LoadedImage(to_rgb_array(picture), "")

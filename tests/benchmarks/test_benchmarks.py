@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import data as pictures
 from torch import nn
 
-from benchmarks import memory, mining, pipeline, training
+from benchmarks import memory, mining, pipeline, training, video
 from benchmarks.training import OURS, PLAIN, batches, noise_batch
 from facedet.config import build, compose
 from facedet.models.depthwise import DepthwiseConv2d
@@ -66,3 +66,5 @@ def test_the_scripts_run(wider, weights, capsys, monkeypatch):
     assert [row["loop"] for row in found["loops"]] == ["plain", "ours"]
     found = run(memory, "--weights", weights, "--megapixels", 0.01)
     assert 0 < found["loaded_gib"] <= found["peak_gib"]
+    found = run(video, "--weights", weights, "--frames", 10, "--size", 64, 48)
+    assert (found["failures"], list(found["mb_at"])) == ([], ["1", "10"])

@@ -9,7 +9,9 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
+from facedet.prediction import run
 from reference.one_face import SCORE, save_picture
 from reference.predictions import FACE, stored
 from reference.videos import grey_of, packets, save_video
@@ -110,6 +112,23 @@ def test_lines_as_they_come(cli, weights, video):
     assert {float(row["score"]) for row in rows} == {SCORE}
     assert len(cli("predict", video, "-w", weights, "--json").json["images"]) == 4
     assert os.listdir() == []  # nothing is saved where programs read
+
+
+def test_progress_counts_frames(cli, weights, video, tmp_path, monkeypatch):
+    bars = []
+
+    class Bar(tqdm):
+        def __init__(self, **options):
+            super().__init__(**{**options, "disable": False})
+            bars.append(self)
+
+    monkeypatch.setattr(run, "tqdm", Bar)
+    words = ("--weights", weights, "--no-save", "--json")
+    cli("predict", save_picture(tmp_path / "a.jpg"), video, *words)
+    cli("predict", video, save_video(tmp_path / "b.h264", 2), *words)
+    counts = [(bar.n, bar.total, bar.unit) for bar in bars]
+    # A raw stream does not know its length, so nothing is known of the whole.
+    assert counts == [(5, 5, "frame"), (6, None, "frame")]
 
 
 def test_labels_of_frames(cli, weights, video, tmp_path):

@@ -86,15 +86,8 @@ def run(args: argparse.Namespace) -> int:
     sources, failures, others, drawn = find_sources(args.inputs)
     if others or drawn:
         _say(f"passed over: {others} other files, {drawn} that facedet drew")
-    destination = Destination(
-        args.output,
-        save=args.save,
-        format=args.format,
-        copies=args.copies,
-        crops=args.crop,
-        margin=args.crop_margin,
-        printed=args.printed,
-    )
+    files = (args.output, args.save, args.format, args.copies, args.crop, args.crop_margin)
+    destination = Destination(*files, args.printed)
     destination.check(sources)
     detector = _detector(args)
     process = Run(detector, destination.open(sources, _say), failures)
@@ -120,16 +113,11 @@ def _detector(args: argparse.Namespace) -> "FaceDetector":
     from facedet.inference.scales import ExtdScales
     from facedet.weights.zoo import DEFAULT
 
+    same = ("score", "flip", "iou", "max_det", "min_size", "on_large", "device")
     return load(
         args.weights or DEFAULT,
-        score=args.score,
         scales=ExtdScales() if args.thorough else args.scales,
-        flip=args.flip,
-        iou=args.iou,
-        max_det=args.max_det,
-        min_size=args.min_size,
         clip=not args.no_clip,
         pixel_budget=args.pixel_budget or PIXEL_BUDGET,
-        on_large=args.on_large,
-        device=args.device,
+        **{name: getattr(args, name) for name in same},
     )

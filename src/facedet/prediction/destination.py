@@ -66,12 +66,11 @@ class Destination:
                 f"--output {path}: a file holds one picture or video, these are {len(sources)}; "
                 "choose a folder"
             )
-        is_picture = isinstance(sources[0], PictureSource)
-        allowed = _PICTURE_OUTPUTS if is_picture else VIDEO_OUTPUTS
-        if path.suffix.lower() not in allowed:
-            kind = "picture" if is_picture else "video"
-            raise UsageError(f"--output {path}: expected a {kind}, {', '.join(allowed)}")
         source = sources[0].path
+        is_picture = isinstance(sources[0], PictureSource)
+        # What a URL leads to is known when its first frame comes.
+        if source is not None or not is_picture:
+            _check_suffix(path, is_picture)
         if source is not None and path.exists() and os.path.samefile(path, source):
             raise FacedetError(f"--output {path}: is the input; choose another name")
 
@@ -91,6 +90,8 @@ class Destination:
         is_saved = self._is_asked() or not self.printed if self.save is None else self.save
         if is_saved and file is None and sources:
             folder = self._make_folder(say)
+        if file is not None:
+            _make(file.parent, "--output")
         ending = _ENDINGS.get(self.copies, "faces")
         stems = unique_stems(sources, folder or self.crops or Path(), ending)
         if folder is not None:
@@ -98,8 +99,11 @@ class Destination:
         if self.copies != "none" and (folder or file) is not None:
 
             def path_of(frame: Frame) -> Path:
+                if file is not None:
+                    _check_suffix(file, is_picture=frame.time is None)
+                    return file
                 name = f"{stems[frame.source.name]}_{ending}{_suffix(frame)}"
-                return file or Path(folder or "", name)
+                return Path(folder or "", name)
 
             outputs.append(Copies(self.copies, path_of))
         if self.crops is not None and sources:
@@ -145,6 +149,13 @@ def _make(folder: Path, option: str) -> Path:
     except OSError as error:
         raise FacedetError(f"{option} {folder}: cannot be made ({error.strerror})") from error
     return folder
+
+
+def _check_suffix(path: Path, is_picture: bool) -> None:
+    allowed = _PICTURE_OUTPUTS if is_picture else VIDEO_OUTPUTS
+    if path.suffix.lower() not in allowed:
+        kind = "picture" if is_picture else "video"
+        raise UsageError(f"--output {path}: expected a {kind}, {', '.join(allowed)}")
 
 
 def _suffix(frame: Frame) -> str:

@@ -16,6 +16,7 @@ from facedet.errors import FacedetError
 from facedet.inference.sources.frames import Frame, Source
 
 _TICK = Fraction(1, 90_000)  # s
+_WAKE = 0.5  # s; Windows notices Ctrl-C only between two waits
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,17 @@ def newest_frames(source: Source, pictures: Iterator[np.ndarray]) -> Iterator[Fr
 
     threading.Thread(target=take, daemon=True, name=source.name).start()
     try:
-        while isinstance(item := slot.get(), Frame):
-            yield item
-        if item is not None:
-            raise item
+        while True:
+            try:
+                item = slot.get(timeout=_WAKE)
+            except queue.Empty:
+                continue
+            if isinstance(item, Frame):
+                yield item
+            elif item is not None:
+                raise item
+            else:
+                return
     finally:
         is_over.set()
         with suppress(queue.Empty):  # the thread may wait for the place
