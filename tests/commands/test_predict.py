@@ -92,6 +92,13 @@ def test_labels(cli, weights, photos, tmp_path):
     voc = ElementTree.parse(write("voc") / "labels" / "a b.xml").getroot()
     assert voc.findtext("filename") == "a b.jpg"
     assert [one.text for one in voc.find("object/bndbox")] == ["0", "0", "64", "48"]
+    table = write("csv")
+    assert [path.name for path in table.iterdir()] == ["predictions.csv"]
+    with (table / "predictions.csv").open(encoding="utf-8") as stream:
+        first, _ = csv.DictReader(stream)
+    assert (first["file"], first["frame"]) == (str(photos / "a b.jpg"), "")
+    numbers = [float(first[key]) for key in ("x1", "y1", "x2", "y2", "score")]
+    assert numbers == [0, 0, 64, 48, SCORE]
 
 
 def test_output_holds_the_table_and_the_pictures(cli, weights, photos, tmp_path):
@@ -106,24 +113,6 @@ def test_output_holds_the_table_and_the_pictures(cli, weights, photos, tmp_path)
     ]
     assert Image.open(out / "c_faces.jpg").size == (64, 48)
     assert result.err == f"2 pictures: {out / 'predictions.json'}\n"
-
-
-def test_csv_has_a_row_per_face(cli, weights, photos, tmp_path):
-    out = tmp_path / "out"
-    words = ("--weights", weights, "--output", out, "--format", "csv", "--no-pictures")
-    assert cli("predict", photos, *words).code == 0
-    assert [path.name for path in out.iterdir()] == ["predictions.csv"]
-    with (out / "predictions.csv").open(encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    assert len(rows) == 2
-    assert rows[0]["file"] == str(photos / "a b.jpg")
-    assert [float(rows[0][key]) for key in ("x1", "y1", "x2", "y2", "score")] == [
-        0,
-        0,
-        64,
-        48,
-        SCORE,
-    ]
 
 
 def test_scales_and_mirroring_reach_the_detector(cli, weights, photos, monkeypatch):

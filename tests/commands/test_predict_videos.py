@@ -94,14 +94,14 @@ def test_crops(cli, weights, video, tmp_path):
     for _ in range(2):  # the second time over the first one's
         result = cli("predict", video, photo, *words)
         assert (result.code, result.err) == (0, f"5 faces: {tmp_path / 'faces'}\n")
-    names = [f"film_{index:06}_1.jpg" for index in range(4)]
-    assert sorted(os.listdir(tmp_path / "faces")) == ["a_1.jpg", *names]
-    assert Image.open(tmp_path / "faces" / "a_1.jpg").size == (64, 48)
-    own = save_picture(tmp_path / "faces" / "a_1.jpg").read_bytes()
+    names = [f"film_{index:06}_01.jpg" for index in range(4)]
+    assert sorted(os.listdir(tmp_path / "faces")) == ["a_01.jpg", *names]
+    assert Image.open(tmp_path / "faces" / "a_01.jpg").size == (64, 48)
+    own = save_picture(tmp_path / "faces" / "a_01.jpg").read_bytes()
     result = cli("predict", photo, *words)
     assert result.code == 1
-    assert "a_1.jpg: facedet did not write this; choose another folder" in result.err
-    assert (tmp_path / "faces" / "a_1.jpg").read_bytes() == own
+    assert "a_01.jpg: facedet did not write this; choose another folder" in result.err
+    assert (tmp_path / "faces" / "a_01.jpg").read_bytes() == own
 
 
 def test_lines_as_they_come(cli, weights, video):

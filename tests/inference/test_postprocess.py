@@ -35,29 +35,29 @@ def test_best_first_without_the_overlapped():
     assert found.note == ""
 
 
-def test_a_score_must_be_above_the_cut():
-    # One half is exact: softmax of (0, 0).
-    (found,) = postprocess(score=0.5)(predict([0.5, 0.75, 0.25, 0.5]))
-    assert torch.equal(found.boxes, ANCHORS[[1]])
-    torch.testing.assert_close(found.scores, torch.tensor([0.75]))
-    (found,) = postprocess(score=0.49)(predict([0.5, 0.75, 0.25, 0.5]))
-    assert torch.equal(found.boxes, ANCHORS[[1, 0, 3]])
+HALF = [0.5, 0.75, 0.25, 0.5]  # exact: softmax of (0, 0)
+OVER = [0.2, 0.3, 0.9, 0.8]  # the last two are one face
 
 
-def test_top_k_comes_before_the_suppression():
-    # The best two are the third anchor and the one over it: one face is left, not two.
-    (found,) = postprocess(top_k=2)(predict([0.2, 0.3, 0.9, 0.8]))
-    assert torch.equal(found.boxes, ANCHORS[[2]])
-
-
-def test_keep_comes_after_the_suppression():
-    (found,) = postprocess(keep=2)(predict([0.2, 0.3, 0.9, 0.8]))
-    assert torch.equal(found.boxes, ANCHORS[[2, 1]])
-
-
-def test_iou_threshold():
-    (found,) = postprocess(iou=0.9)(predict([0.2, 0.3, 0.9, 0.8]))
-    assert torch.equal(found.boxes, ANCHORS[[2, 3, 1, 0]])
+@pytest.mark.parametrize(
+    ("arguments", "scores", "expected"),
+    [
+        ({"score": 0.5}, HALF, [1]),  # above, not at the cut
+        ({"score": 0.49}, HALF, [1, 0, 3]),
+        ({"top_k": 2}, OVER, [2]),  # before the suppression: one face is left, not two
+        ({"keep": 2}, OVER, [2, 1]),  # after it
+        ({"iou": 0.9}, OVER, [2, 3, 1, 0]),
+        ({"iou": 0.9, "keep": None}, OVER, [2, 3, 1, 0]),
+        # Without suppression: candidates for a vote, best first.
+        ({"iou": None}, OVER, [2, 3, 1, 0]),
+        ({"iou": None, "top_k": 2}, OVER, [2, 3]),
+        ({"iou": None, "keep": 3}, OVER, [2, 3, 1]),
+    ],
+)
+def test_cuts_and_limits(arguments, scores, expected):
+    (found,) = postprocess(**arguments)(predict(scores))
+    assert torch.equal(found.boxes, ANCHORS[expected])
+    torch.testing.assert_close(found.scores, torch.tensor(scores)[expected])
 
 
 def test_deltas_are_decoded_with_their_own_anchor():
@@ -91,20 +91,6 @@ def test_each_image_by_itself():
         (alone,) = postprocess()(predict(image))
         assert torch.equal(found.boxes, alone.boxes)
         assert torch.equal(found.scores, alone.scores)
-
-
-# Candidates for a vote
-
-
-def test_without_suppression_all_stay_best_first():
-    (found,) = postprocess(iou=None)(predict([0.2, 0.3, 0.9, 0.8]))
-    assert torch.equal(found.boxes, ANCHORS[[2, 3, 1, 0]])
-    assert (found.scores.diff() <= 0).all()
-    (found,) = postprocess(iou=None, top_k=2)(predict([0.2, 0.3, 0.9, 0.8]))
-    assert torch.equal(found.boxes, ANCHORS[[2, 3]])
-    (found,) = postprocess(iou=None, keep=3)(predict([0.2, 0.3, 0.9, 0.8]))
-    assert torch.equal(found.boxes, ANCHORS[[2, 3, 1]])
-    assert len(postprocess(iou=0.9, keep=None)(predict([0.2, 0.3, 0.9, 0.8]))[0].boxes) == 4
 
 
 def test_clipped_to_the_last_pixel():
@@ -209,10 +195,7 @@ def test_a_wrong_word_for_singletons():
         VoteMerge(singletons="last")
 
 
-MERGES = [NmsMerge(), VoteMerge(), VoteMerge(singletons="keep_last", keep=None)]
-
-
-@pytest.mark.parametrize("merge", MERGES)
+@pytest.mark.parametrize("merge", [NmsMerge(), VoteMerge(), VoteMerge(singletons="keep_last")])
 def test_merging_nothing(merge):
     merged = merge(Detections(torch.zeros(0, 4), torch.zeros(0)))
     assert (merged.boxes.shape, merged.scores.shape) == ((0, 4), (0,))

@@ -92,30 +92,28 @@ def test_short_sides_mirrored():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("scales", [[], [1.0, 0.0], [-1], [math.nan], [math.inf]])
-def test_fixed_scales_out_of_range(scales):
-    with pytest.raises(UsageError, match=r"scales=\[.*\]: expected one or more factors above 0"):
-        FixedScales(scales)
-
-
-def test_an_area_out_of_range():
-    with pytest.raises(UsageError, match=r"scales.area=-1: expected"):
-        ExtdScales(area=-1)
-
-
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("plan", "settings", "words"),
     [
-        ({"sides": []}, r"scales.sides=\[\]"),
-        ({"sides": [100, 0]}, r"scales.sides=\[100, 0\]"),
-        ({"sides": [math.inf]}, "above 0"),
-        ({"base": 0}, "scales.base=0"),
-        ({"long": -1}, "scales.long=-1"),
+        *[
+            (
+                FixedScales,
+                {"scales": scales},
+                r"scales=\[.*\]: expected one or more factors above 0",
+            )
+            for scales in ([], [1.0, 0.0], [-1], [math.nan], [math.inf])
+        ],
+        (ExtdScales, {"area": -1}, "scales.area=-1: expected"),
+        (ShortSides, {"sides": []}, r"scales.sides=\[\]"),
+        (ShortSides, {"sides": [100, 0]}, r"scales.sides=\[100, 0\]"),
+        (ShortSides, {"sides": [math.inf]}, "above 0"),
+        (ShortSides, {"base": 0}, "scales.base=0"),
+        (ShortSides, {"long": -1}, "scales.long=-1"),
     ],
 )
-def test_short_sides_out_of_range(settings, words):
+def test_out_of_range(plan, settings, words):
     with pytest.raises(UsageError, match=words):
-        ShortSides(**settings)
+        plan(**settings)
 
 
 def test_every_pass_of_a_plan_mirrored_and_none_twice():

@@ -126,9 +126,9 @@ class Crops(Output):
         self.count = 0
 
     def add(self, frame: Frame, found: Detections, image: Image) -> None:
-        """Writes `STEM_1.jpg`, of a video `STEM_000012_1.jpg`, best face first."""
+        """Writes `STEM_01.jpg`, of a video `STEM_000012_01.jpg`, best face first."""
         for number, rgb in enumerate(found.crop(self.margin), start=1):
-            path = self.folder / f"{image_stem(image, self.stems)}_{number}.jpg"
+            path = self.folder / f"{image_stem(image, self.stems)}_{number:02}.jpg"
             if path.exists() and not is_drawn(path):
                 raise FacedetError(f"{path}: facedet did not write this; choose another folder")
             save_picture(path, rgb, durable=False)

@@ -1,5 +1,6 @@
 """Cameras and streams: no end, the clock's time, and always the newest picture."""
 
+import atexit
 import queue
 import threading
 import time
@@ -16,6 +17,7 @@ from facedet.errors import FacedetError
 from facedet.inference.sources.frames import Frame, Source
 
 _TICK = Fraction(1, 90_000)  # s
+_PATIENCE = 2.0  # s for the thread to end; what waits for a server longer is left to itself
 _WAKE = 0.5  # s; Windows notices Ctrl-C only between two waits
 
 
@@ -93,7 +95,16 @@ def newest_frames(source: Source, pictures: Iterator[np.ndarray]) -> Iterator[Fr
             last = error
         slot.put(last)
 
-    threading.Thread(target=take, daemon=True, name=source.name).start()
+    def stop() -> None:
+        is_over.set()
+        with suppress(queue.Empty):  # the thread may wait for the place
+            slot.get_nowait()
+        thread.join(_PATIENCE)
+
+    thread = threading.Thread(target=take, daemon=True, name=source.name)
+    thread.start()
+    # Python ends threads of this kind in the middle, at which OpenCV aborts the program.
+    atexit.register(stop)
     try:
         while True:
             try:
@@ -107,6 +118,5 @@ def newest_frames(source: Source, pictures: Iterator[np.ndarray]) -> Iterator[Fr
             else:
                 return
     finally:
-        is_over.set()
-        with suppress(queue.Empty):  # the thread may wait for the place
-            slot.get_nowait()
+        stop()
+        atexit.unregister(stop)
