@@ -48,23 +48,15 @@ def raising(error):
     return action
 
 
-def test_help_lists_every_command_with_examples(capsys):
+def test_help_and_version(capsys):
     assert call("--help") == 0
     out = capsys.readouterr().out
     for name, text in COMMANDS.items():
         assert re.search(rf"^    {name}\b", out, flags=re.MULTILINE), name
         assert text.split()[0] in out
-    assert "facedet predict photo.jpg folder/ --output out/" in out
-
-
-def test_version(capsys):
-    assert call("--version") == 0
-    assert capsys.readouterr().out == f"facedet {__version__}\n"
-
-
-def test_without_a_command_the_help_is_wrong_usage(capsys):
-    assert call() == 2
-    assert "examples:" in capsys.readouterr().out
+    assert "examples:" in out
+    assert (call(), capsys.readouterr().out) == (2, out)
+    assert (call("--version"), capsys.readouterr().out) == (0, f"facedet {__version__}\n")
 
 
 @pytest.mark.parametrize(
@@ -98,10 +90,6 @@ def test_every_command_explains_itself(capsys, name):
     importlib.import_module(f"facedet.commands.{name}").add_arguments(parser)
     for action in parser._actions:
         assert action.help, f"{name} {action.dest} has no help"
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_an_unknown_option_is_one_line(capsys, name):
     assert call(name, "--banana") == 2
     err = capsys.readouterr().err
     assert err.startswith(f"facedet {name}: ")
@@ -126,11 +114,7 @@ def test_help_does_not_wait_for_torch():
         (FacedetError("a.pth: no such file"), 1, "a.pth: no such file"),
         (UsageError("x=3: wanted 4"), 2, "x=3: wanted 4"),
         (OSError(errno.ENOTDIR, "Not a directory", "out/a"), 1, "out/a: Not a directory"),
-        (
-            OSError(errno.ENOSPC, "No space left on device"),
-            1,
-            "the output: No space left on device",
-        ),
+        (OSError(errno.ENOSPC, "No space"), 1, "the output: No space"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
@@ -142,16 +126,12 @@ def test_errors_are_one_line_and_a_code(run, capsys, error, code, line):
     assert captured.out == ""
 
 
-def test_a_defect_keeps_its_traceback(run):
+def test_a_defect_keeps_its_traceback_and_a_result_is_the_exit_code(run):
     run(raising(ZeroDivisionError("a defect")))
     with pytest.raises(ZeroDivisionError):
         call("cost")
-
-
-def test_the_result_of_a_command_is_the_exit_code(run):
-    for code in (0, 1):
-        run(lambda _, code=code: code)
-        assert call("cost") == code
+    run(lambda _: 1)
+    assert call("cost") == 1
 
 
 def test_options_stand_anywhere(monkeypatch):

@@ -16,8 +16,6 @@ from facedet.models.backbones.mobilefacenet import MobileFaceNet
 from facedet.models.backbones.vgg_extended import Vgg16Extended
 from facedet.models.folding import fold
 from facedet.weights.store import read_weights
-from facedet.weights.vgg16 import import_torchvision_vgg16, load_backbone
-from reference.vgg16_weights import random_layers, torchvision_state
 
 BACKBONES = {"s3fd_vgg16": Vgg16Extended, "s3fd_mobilefacenet": MobileFaceNet}
 SMALL = [
@@ -90,23 +88,6 @@ def test_the_folded_network_says_the_same(net):
         scale = other.abs().max().item()
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * scale)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
-
-
-def test_vgg16_starts_from_its_weights():
-    net = make("preset=s3fd_vgg16")
-    before = {key: value.clone() for key, value in net.state_dict().items()}
-    state = import_torchvision_vgg16(torchvision_state(random_layers()), (123, 117, 104))
-    load_backbone(net, state, "imagenet")
-    loaded = {f"backbone.{key}" for key in state}
-    assert len(loaded) == 26
-    for key, value in net.state_dict().items():
-        expected = state[key.removeprefix("backbone.")] if key in loaded else before[key]
-        assert torch.equal(value, expected), key
-
-
-def test_mobilefacenet_has_no_use_for_them():
-    with pytest.raises(UsageError, match="and the network's backbone is MobileFaceNet"):
-        load_backbone(make("preset=s3fd_mobilefacenet"), {}, "imagenet")
 
 
 @pytest.mark.parametrize(

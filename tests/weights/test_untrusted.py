@@ -62,36 +62,26 @@ def test_truncated_files(good, path, tmp_path, share):
         refused(cut, words)
 
 
-def test_damaged_bytes_never_end_in_anything_else(good, tmp_path):
-    """Whatever bytes are hit, the file is read or refused."""
+def test_damaged_bytes_never_end_in_anything_else(path, tmp_path):
+    """Whatever bytes of a torch file or of our header are hit, the file is read or refused."""
     rng = torch.Generator().manual_seed(0)
-    for is_zip in (True, False):
-        path = tmp_path / "damaged.pth"
-        torch.save({"a": torch.zeros(2), "b": [1, "x"]}, path,
-                   _use_new_zipfile_serialization=is_zip)  # fmt: skip
-        data = path.read_bytes()
-        for _ in range(60):
-            place = int(torch.randint(len(data), (), generator=rng))
-            value = int(torch.randint(256, (), generator=rng))
-            path.write_bytes(data[:place] + bytes([value]) + data[place + 1 :])
-            refused(path)
-
-
-def test_damaged_headers_never_end_in_anything_else(path, tmp_path):
-    rng = torch.Generator().manual_seed(0)
-    data = path.read_bytes()
-    size = 8 + int.from_bytes(data[:8], "little")
-    damaged, refusals = tmp_path / "damaged.safetensors", []
-    for _ in range(150):
-        place = int(torch.randint(size, (), generator=rng))
-        value = int(torch.randint(32, 127, (), generator=rng))
-        damaged.write_bytes(data[:place] + bytes([value]) + data[place + 1 :])
-        try:
-            build_all(damaged)
-        except FacedetError as error:
-            refusals.append(str(error))
-    assert len(refusals) > 100
-    assert all(str(damaged) in text and "\n" not in text for text in refusals)
+    damaged = {kind: tmp_path / f"damaged.{kind}" for kind in ("zip", "pth", "safetensors")}
+    for kind, target in damaged.items():
+        torch.save({"a": torch.zeros(2), "b": [1, "x"]}, target,
+                   _use_new_zipfile_serialization=kind == "zip")  # fmt: skip
+        data = (path if kind == "safetensors" else target).read_bytes()
+        size = 8 + int.from_bytes(data[:8], "little") if kind == "safetensors" else len(data)
+        refusals = []
+        for _ in range(80):
+            place = int(torch.randint(size, (), generator=rng))
+            value = int(torch.randint(32, 127, (), generator=rng))
+            target.write_bytes(data[:place] + bytes([value]) + data[place + 1 :])
+            try:
+                build_all(target)
+            except FacedetError as error:
+                refusals.append(str(error))
+        assert len(refusals) > 50
+        assert all(str(target) in text and "\n" not in text for text in refusals)
 
 
 @pytest.mark.parametrize("kind", ["pickle", "zip", "tar"])
@@ -130,7 +120,6 @@ def test_code_in_a_file_is_not_run(tmp_path, kind):
         "facedet.models.detector.Detector.__class__",
         # Nothing at all.
         "facedet.models.nowhere.Net",
-        "facedet.models.",
         "facedet.models..detector.Detector",
         "",
     ],

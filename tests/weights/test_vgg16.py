@@ -102,7 +102,7 @@ def test_caffe_features_stay_the_same(layers, picture, layout):
     for name, (weight, bias) in layers.items():
         array = weight.numpy()
         arrays[f"{name}.weight"] = array if layout == "caffe" else array.transpose(2, 3, 1, 0)
-        arrays[f"{name}.bias"] = bias.numpy()
+        arrays[f"{name}.bias"] = bias.numpy().reshape((1, 1, 1, -1) if layout == "caffe" else -1)
     state = import_caffe_vgg16(arrays | {"fc6.weight": np.zeros((2, 2))})
     assert all(value.is_contiguous() for value in state.values())
     bgr = (picture - per_channel(MEAN)).flip(1) / 100
@@ -148,13 +148,6 @@ def caffe_arrays(layers):
         for name, pair in layers.items()
         for kind, value in zip(("weight", "bias"), pair, strict=True)
     }
-
-
-def test_caffe_biases_may_have_four_axes(layers):
-    arrays = caffe_arrays(layers)
-    arrays["conv2_1.bias"] = arrays["conv2_1.bias"].reshape(1, 1, 1, 128)
-    state = import_caffe_vgg16(arrays)
-    assert torch.equal(state["conv2_1.bias"], layers["conv2_1"][1])
 
 
 def test_refused_arrays(layers):
@@ -227,36 +220,17 @@ def test_imagenet_is_fetched_once(served, expected, tmp_path, monkeypatch):
     assert_same(read_backbone_weights("imagenet", MEAN.tolist(), cache), expected)
 
 
-def test_without_a_network(tmp_path, monkeypatch):
-    # Nothing listens at port 9 of this machine.
-    url = "http://127.0.0.1:9/vgg16-397923af.pth"
-    monkeypatch.setattr(vgg16, "URL", url)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    path = tmp_path / "vgg16-397923af.pth"
-    refused(FacedetError, tmp_path, "imagenet", f"{url} cannot be fetched", f"put it at {path}")
-    assert not list(tmp_path.glob("[!.]*"))
-
-
 def test_another_file_in_the_cache_is_not_imagenet(published, tmp_path):
     path = tmp_path / "vgg16-397923af.pth"
     path.write_bytes(published.read_bytes())
     refused(FacedetError, tmp_path, "imagenet", path, file_sha256(path), f"backbone_weights={path}")
 
 
-def test_the_digest_is_torchvision_s():
-    # Its first eight digits are in the file's name.
-    assert vgg16.SHA256.startswith(vgg16.URL.split("-")[1].split(".")[0])
-    assert len(vgg16.SHA256) == 64
-
-
-def test_a_file_of_another_digest_is_taken_and_said(published, expected, tmp_path, caplog):
+def test_files_of_the_user(layers, published, expected, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         assert_same(read_backbone_weights(str(published), MEAN.tolist(), tmp_path), expected)
     said = f"torchvision's (scaled RGB); 2 other arrays left out; SHA-256 {file_sha256(published)}"
     assert said in caplog.text
-
-
-def test_safetensors(layers, expected, tmp_path):
     path = tmp_path / "vgg16.safetensors"
     save_file(torchvision_state(layers), path)
     assert_same(read_backbone_weights(str(path), MEAN.tolist(), tmp_path), expected)
@@ -271,13 +245,6 @@ def test_npz(layers, tmp_path, caplog):
     assert_same(state, import_caffe_vgg16(caffe_arrays(layers)))
     assert torch.equal(state["conv1_1.weight"], layers["conv1_1"][0][:, [2, 1, 0]])
     assert "Caffe's (BGR); 1 other arrays left out" in caplog.text
-
-
-@pytest.mark.parametrize("suffix", ["pth", "npz", "safetensors", "caffemodel"])
-def test_files_that_are_something_else(suffix, tmp_path):
-    path = tmp_path / f"vgg.{suffix}"
-    path.write_bytes(b"<!DOCTYPE html>\n<html>")
-    refused(FacedetError, tmp_path, path, path)
 
 
 class Payload:
@@ -302,6 +269,10 @@ def test_files_that_hold_code(tmp_path):
 
 
 def test_files_of_others(tmp_path):
+    for suffix in ("pth", "npz", "safetensors"):
+        path = tmp_path / f"page.{suffix}"
+        path.write_bytes(b"<!DOCTYPE html>\n<html>")
+        refused(FacedetError, tmp_path, path, path)
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
     torch.save({"base.0.0.weight": torch.zeros(1)}, tmp_path / "extd.pth")
     for path, words in (
