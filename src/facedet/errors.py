@@ -1,10 +1,10 @@
-"""The errors that are the user's to mend; the command line prints them as one line."""
+"""The errors that the user can fix; the command line prints them as one line."""
 
 import signal
 
 
 class FacedetError(Exception):
-    """Something asked for failed: the message names the file, the value and the wish."""
+    """Something asked for failed: the message names the file, the value and what was expected."""
 
     exit_code = 1
 
@@ -21,7 +21,7 @@ class InterruptedTrainingError(FacedetError):
     Args:
         what: happened.
         number: of the signal; the exit code is 128 more, as a shell expects.
-        remedy: how the training goes on; "": not at all.
+        remedy: how to resume the training; "": not at all.
     """
 
     def __init__(self, what: str, number: int = signal.SIGINT, remedy: str = "") -> None:

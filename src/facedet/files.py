@@ -16,7 +16,7 @@ from facedet.errors import FacedetError
 
 @contextmanager
 def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
-    """A temporary path beside `path`, of the same suffix, that takes its place at the end.
+    """A temporary path next to `path`, of the same suffix, that takes its place at the end.
 
     Where the block raises, or the disk is full, `path` is as it was before. Parent folders are
     made.
@@ -61,7 +61,7 @@ def replacing_table(path: Path, errors: str = "strict") -> Iterator[Any]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path` that takes its place at the end.
+    """A folder next to `path` that takes its place at the end.
 
     Where the block raises, or the disk is full, nothing is left.
 

@@ -102,6 +102,10 @@ def test_padding_and_low_scores_and_ignored_faces_are_not_shown(tmp_path):
     assert picture.faces.tolist() == [FACE]
     assert picture.found.boxes.tolist() == [FACE]
     assert picture.found.scores.tolist() == pytest.approx([0.9])
+    # An early detector finds hundreds: the thirty best are shown.
+    many = Detections(torch.rand(750, 4) * 64, torch.linspace(1, 0, 750))
+    shown = callback._picture("p", torch.zeros(3, 64, 64, dtype=torch.uint8), target_of(0), many)
+    assert torch.equal(shown.found.scores, many.scores[:30])
 
 
 def test_the_curves_are_those_of_the_metric(tmp_path):
@@ -168,19 +172,6 @@ def test_the_first_crops_of_a_training_are_shown_once(tmp_path):
     callback.on_train_batch_start(trainer, None, crops(3), 0)
     assert trainer.loggers[0].taken == [("train/crops", ["crop 0", "crop 1"], 0)]
     assert [path.name for path in tmp_path.glob("*.*")] == ["training.jpg"]
-
-
-def test_an_early_detector_shows_its_thirty_best_boxes(tmp_path):
-    callback, seen = ImageLog(str(tmp_path)), []
-    logger = Taking()
-    logger.log_pictures = lambda name, pictures, step: seen.extend(pictures)
-    trainer = make_trainer(loggers=[logger])
-    callback.on_validation_start(trainer, None)
-    batch = (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), [target_of(0)])
-    many = Detections(torch.rand(750, 4) * 64, torch.linspace(1, 0, 750))
-    callback.on_validation_batch_end(trainer, None, {"detections": [many]}, batch, 0)
-    callback.on_validation_end(trainer, None)
-    assert torch.equal(seen[0].found.scores, many.scores[:30])
 
 
 def test_a_large_picture_is_shrunk_with_its_boxes():

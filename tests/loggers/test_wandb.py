@@ -143,12 +143,12 @@ def crowds(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sweep(crowds, tmp_path_factory):
-    """The folders of three jobs of two steps in one process."""
+    """The folders of two jobs in one process."""
     folder = tmp_path_factory.mktemp("sweeps") / "first"
     words = [*SMALL, "mining=him", f"data.root={crowds}", "trainer.max_steps=3",
              "trainer.val_check_interval=3", "logger.log_model=true"]  # fmt: skip
-    assert main(["train", "-m", *words, "seed=1,2,3", f"hydra.sweep.dir={folder}"]) == 0
-    return [folder / str(number) for number in range(3)]
+    assert main(["train", "-m", *words, "seed=1,2", f"hydra.sweep.dir={folder}"]) == 0
+    return [folder / str(number) for number in range(2)]
 
 
 @pytest.fixture(scope="module")
@@ -159,9 +159,8 @@ def runs(sweep):
 def test_every_job_is_a_run_of_its_own(runs, sweep):
     described = [run.of("run")[0] for run in runs]
     ids = [one.run_id for one in described]
-    assert len(set(ids)) == 3
-    assert [len(run.files) for run in runs] == [1, 1, 1]
-    assert [len(run.of("exit")) for run in runs] == [1, 1, 1]
+    assert len(set(ids)) == 2
+    assert [(len(run.files), len(run.of("exit"))) for run in runs] == [(1, 1)] * 2
     for seed, (one, folder) in enumerate(zip(described, sweep, strict=True), 1):
         assert one.project == "facedet"
         assert one.display_name.startswith(f"seed={seed} extd_ssd_32_relu augmentation.size=64 ")
@@ -176,7 +175,7 @@ def test_the_command_is_the_one_that_was_typed(runs):
     for run in runs:
         told = next(one for one in run.of("environment") if one.args)
         assert list(told.args)[:3] == ["train", "-m", "preset=extd_ssd_32_relu"]
-        assert "seed=1,2,3" in told.args
+        assert "seed=1,2" in told.args
         assert told.program == "facedet"
 
 
@@ -189,7 +188,7 @@ def test_the_history_is_that_of_the_csv_file(runs, sweep):
             "train/loss", "train/images_per_second", "val/loss", "lr-AdamW", "wider/medium",
             "mining/easy_share",
         } <= names  # fmt: skip
-    assert len({str(numbers(run.history())) for run in runs}) == 3
+    assert len({str(numbers(run.history())) for run in runs}) == 2
 
 
 def test_the_config_is_the_resolved_one(runs, sweep):
@@ -322,7 +321,7 @@ def test_the_end_of_the_service_stops_no_training(crowds, tmp_path, monkeypatch)
     warned = [[line for line in text.splitlines() if "[INFO]" not in line] for text in told]
     assert ([len(lines) for lines in warned]) == [1, 0], warned
     assert "W&B fails (Connection " in warned[0][0]
-    assert "): the training goes on without it; logs/metrics.csv has all" in warned[0][0]
+    assert "): the training continues without it; logs/metrics.csv has all" in warned[0][0]
     for job in ("0", "1"):
         losses = [s for s, name, _ in csv_numbers(tmp_path / job) if name == "train/loss"]
         assert losses == [0, 1, 2]
@@ -431,7 +430,7 @@ def test_no_call_fails(tmp_path, caplog, call):
     call(run)
     run.log_metrics({"b": 1.0}, 1)
     (message,) = warnings(caplog)
-    assert message.startswith("W&B fails ([Errno 32] Broken pipe): the training goes on")
+    assert message.startswith("W&B fails ([Errno 32] Broken pipe): the training continues")
 
 
 def test_a_row_is_sent_as_far_as_it_is_new(tmp_path):

@@ -12,7 +12,7 @@ from facedet.files import replacing
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, waits for the disk, checks it, and renames it."""
+    """Writes a checkpoint to a temporary file, waits for the disk, checks it, and renames it."""
 
     def save_checkpoint(
         self,

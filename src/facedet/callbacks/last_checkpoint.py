@@ -1,4 +1,4 @@
-"""A checkpoint to go on from: every so many steps, at the last one, and when a signal comes."""
+"""A checkpoint to resume from: every so many steps, at the last one, and when a signal comes."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ class LastCheckpoint(Checkpoint):
     """Keeps `last.ckpt` up to date, and the one before as `previous.ckpt`.
 
     It is written between two steps, and after the validation where one is due at that step: a run
-    that goes on from it does what the uninterrupted one did, no more and no less. (After the
+    that resumes from it does what the uninterrupted one did, no more and no less. (After the
     training Lightning counts a half-done epoch as done; before a validation it forgets that it
     is due.)
 
@@ -54,7 +54,7 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Writes the checkpoint where it is due; raises `FacedetError` where it cannot."""
         stop, step = self.signals.agreed(), trainer.global_step
-        # While gradients are being accumulated there is no going on: their sum is in no checkpoint.
+        # While gradients are being accumulated nothing can resume: their sum is in no checkpoint.
         self._has_stepped = step != self._seen_step
         self._seen_step = step
         is_due = step % self.every_n_train_steps == 0 or step == trainer.max_steps
@@ -62,7 +62,7 @@ class LastCheckpoint(Checkpoint):
         if _is_validation_due(trainer):
             return
         if self._is_due or (stop and self._has_stepped):
-            # Lightning logs a step after this hook: a run that goes on would lack its row.
+            # Lightning logs a step after this hook: a resumed run would lack its row.
             trainer._logger_connector.update_train_step_metrics()
             self._write(trainer, stop)
 
@@ -89,7 +89,7 @@ class LastCheckpoint(Checkpoint):
             self._end(trainer, stop)
 
     def _end(self, trainer: pl.Trainer, number: int) -> None:
-        """Ends this process; the first one says how to go on."""
+        """Ends this process; the first one says how to resume."""
         if not trainer.is_global_zero:
             raise SystemExit(0)
         if number == REQUEUE:
@@ -97,7 +97,7 @@ class LastCheckpoint(Checkpoint):
         raise InterruptedTrainingError(
             f"{signal.Signals(number).name} at step {trainer.global_step}: everything is saved",
             number,
-            f"ckpt_path=last paths.output={trainer.default_root_dir} goes on",
+            f"ckpt_path=last paths.output={trainer.default_root_dir} resumes it",
         )
 
 
@@ -105,7 +105,7 @@ def _count_begun_epoch(trainer: pl.Trainer) -> None:
     """Counts the epoch that a run begins with after a checkpoint of the last batch of another.
 
     Lightning counts the ended one as processed, but not the new one as ready and started; in the
-    checkpoints from then on no epoch would ever look half done, and going on from them would
+    checkpoints from then on no epoch would ever look half done, and resuming from them would
     repeat one.
     """
     loop = trainer.fit_loop

@@ -223,7 +223,7 @@ class GuardedWandbLogger(WandbLogger):
     def _lose(self, error: Exception) -> None:
         """Gives W&B up, and says so once."""
         log.warning(
-            "W&B fails (%s): the training goes on without it; logs/metrics.csv has all numbers",
+            "W&B fails (%s): the training continues without it; logs/metrics.csv has all numbers",
             _line(error),
         )
         self._experiment, self._is_off = None, True

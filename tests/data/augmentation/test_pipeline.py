@@ -22,7 +22,7 @@ from facedet.data.augmentation.pipeline import (
     Augmentation,
     ExtdAugmentation,
     KeepImage,
-    ResizeImage,
+    SmallHardFaceAugmentation,
 )
 from facedet.data.augmentation.windows import cut_window
 from facedet.data.readers.wider import read_wider
@@ -61,7 +61,7 @@ def test_boxes_beyond_the_picture_survive_exactly(picture):
 
 
 def test_no_faces(picture):
-    for transform in (ExtdAugmentation(96), KeepImage(), ResizeImage(96)):
+    for transform in (ExtdAugmentation(96), KeepImage()):
         done = transform(picture, np.zeros((0, 4), np.float32), np.zeros(0, bool), 3)
         assert done.boxes.shape == (0, 4)
         assert done.boxes.dtype == np.float32
@@ -127,24 +127,22 @@ def test_the_steps_do_not_share_their_numbers(picture):
         assert 60 < names.count(applied) < 140  # 100 expected, standard deviation 9
 
 
-def same(a, b):
-    return (
-        np.array_equal(a.image, b.image)
-        and np.array_equal(a.boxes, b.boxes)
-        and np.array_equal(a.rows, b.rows)
-    )
-
-
-def test_a_sample_is_a_function_of_its_seed(picture):
+@pytest.mark.parametrize(
+    "augmentation",
+    [ExtdAugmentation(96), SmallHardFaceAugmentation(scales=(200, 300), flip=0.5)],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_sample_is_a_function_of_its_seed(picture, augmentation):
     boxes = np.array([[220.0, 90.0, 280.0, 160.0], [30.0, 40.0, 60.0, 80.0]])
     ignore = np.zeros(2, dtype=bool)
-    augmentation = ExtdAugmentation(96)
     first = [augmentation(picture, boxes, ignore, seed) for seed in range(8)]
     np.random.seed(5)  # noqa: NPY002
     other = pickle.loads(pickle.dumps(augmentation))
     for seed in reversed(range(8)):
-        assert same(other(picture, boxes, ignore, seed), first[seed])
-    assert not same(first[0], first[1])
+        again = other(picture, boxes, ignore, seed)
+        for one, two in zip(again[:3], first[seed][:3], strict=True):
+            np.testing.assert_array_equal(one, two)
+    assert len({done.image.tobytes() for done in first}) == 8
 
 
 def test_arguments_are_checked():
@@ -154,8 +152,6 @@ def test_arguments_are_checked():
         DataAnchorSampling(8, sides=(16, 32))
     with pytest.raises(UsageError, match="must ascend"):
         ExtdAugmentation(640, sides=(32, 16))
-    with pytest.raises(UsageError, match="box.*bilinear, hamming"):
-        PillowResize(64, filters=("box",))
     with pytest.raises(UsageError, match=r"anchor_sampling=1\.5: expected a probability"):
         ExtdAugmentation(anchor_sampling=1.5)
 

@@ -64,27 +64,11 @@ def test_half_of_the_pictures_are_cropped_and_both_sides_by_themselves():
     assert abs(np.corrcoef(heights, widths)[0, 1]) < 0.15
 
 
-def test_the_share_of_crops_is_an_argument():
-    face = [[150, 100, 250, 200]]
-    for seed in range(30):
-        assert is_whole(choose((300, 400), face, seed, crop=0.0).window)
-        assert not is_whole(choose((300, 400), face, seed, crop=1.0, tries=500).window)
-
-
 def test_no_crop_for_ignored_faces_alone():
     for seed in range(30):
         crop = choose((300, 400), [[150, 100, 250, 200]], seed, pickable=[False], crop=1.0)
         assert is_whole(crop.window)
         assert crop.keep.tolist() == [True]
-
-
-def test_one_try_may_find_no_face():
-    # A face in the corner is held by few rectangles; with 50 tries by one of them mostly.
-    face = [[0, 0, 20, 20]]
-    once = sum(is_whole(choose((300, 400), face, s, crop=1.0, tries=1).window) for s in range(200))
-    often = sum(is_whole(choose((300, 400), face, s, crop=1.0).window) for s in range(200))
-    assert once > 100
-    assert often < 40
 
 
 def test_faces_by_hand():

@@ -146,24 +146,20 @@ class SquareCrop(FaceCrop):
 
 
 class PillowResize(A.DualTransform):
-    """Resizes to `size` x `size`, aspect ignored, with one of Pillow's antialiasing filters.
+    """Resizes to `size` x `size`, aspect ignored, with a random one of Pillow's filters.
 
     Args:
         size: side of the result in pixels.
-        filters: names to draw from, out of `FILTERS`.
         p: probability of resizing.
     """
 
-    def __init__(self, size: int = 640, filters: Sequence[str] = FILTERS, p: float = 1.0) -> None:
+    def __init__(self, size: int = 640, p: float = 1.0) -> None:
         super().__init__(p=p)
-        if not filters or not set(filters) <= set(FILTERS):
-            raise UsageError(f"filters={list(filters)}: expected some of {', '.join(FILTERS)}")
         self.size = size
-        self.filters = tuple(filters)
 
     def get_params(self) -> dict[str, Any]:
         """Draws the filter."""
-        return {"filter": self.filters[int(self.random_generator.integers(len(self.filters)))]}
+        return {"filter": FILTERS[int(self.random_generator.integers(len(FILTERS)))]}
 
     def apply(self, img: np.ndarray, filter: str, **_: Any) -> np.ndarray:  # noqa: A002, ANN401
         """Resizes uint8 [H, W, 3]."""

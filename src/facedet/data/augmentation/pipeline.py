@@ -85,18 +85,6 @@ class KeepImage(Augmentation):
         super().__init__()
 
 
-class ResizeImage(Augmentation):
-    """Resizes every picture to `size` x `size`, aspect ignored; EXTD validates so.
-
-    Args:
-        size: side of the result in pixels.
-        filters: Pillow's filters to draw from, out of `FILTERS`.
-    """
-
-    def __init__(self, size: int = 640, filters: Sequence[str] = ("bilinear",)) -> None:
-        super().__init__([PillowResize(size, filters)])
-
-
 class ExtdAugmentation(Augmentation):
     """EXTD's training augmentation (arXiv 1906.06579, after S3FD and PyramidBox).
 
