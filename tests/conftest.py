@@ -123,6 +123,14 @@ def wider(tmp_path_factory):
     return make_wider(root, "train", images=8)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    """Weights that are exported for an engine go into a cache of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACEDET_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path_factory, monkeypatch):
     """Commands run in an empty folder: nothing may depend on the checkout."""

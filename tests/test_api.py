@@ -12,6 +12,7 @@ from shutil import copyfile
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
@@ -358,7 +359,10 @@ def test_boxes_of_infinite_size_are_left_out_and_counted(tmp_path):
 def test_info_says_where_the_weights_come_from(detector, weights):
     assert detector.info["source"] == "made by hand"
     assert detector.info["file"] == "one.safetensors"
-    assert repr(detector) == "FaceDetector(one.safetensors on cpu, faces of score 0.5 and more)"
+    assert repr(detector) == (
+        f"FaceDetector(one.safetensors in onnxruntime {onnxruntime.__version__}, "
+        "faces of score 0.5 and more)"
+    )
     assert detector.info["sha256"] == read_weights(weights).info["sha256"]
 
 

@@ -8,12 +8,12 @@ import facedet
 PACKAGE = Path(facedet.__file__).parent
 # A folder, or a file at the top, imports from its own layer's folder and from layers below it.
 LAYERS = (
-    {"structures", "boxes", "box_coder", "errors", "files", "tables", "allocator"},
+    {"structures", "boxes", "box_coder", "errors", "files", "tables", "allocator", "option_types"},
     {"models", "criteria", "metrics", "data"},
     {"inference", "plots", "profiling"},
     {"modules", "callbacks", "loggers", "data.datamodule"},
     {"config", "config_store"},
-    {"weights"},
+    {"weights", "export"},
     {"api", "detections"},
     {"prediction"},
     {"training"},

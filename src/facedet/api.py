@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import nn
 
 from facedet import boxes as box_ops
 from facedet import structures
@@ -17,16 +15,16 @@ from facedet.data.images import PIXEL_LIMIT, read_image
 from facedet.data.pixels import LoadedImage, to_rgb_array
 from facedet.detections import Detections
 from facedet.errors import FacedetError, UsageError
-from facedet.inference.devices import check_process, find_device
+from facedet.export.opening import Opened, open_detector
+from facedet.inference.devices import check_process
 from facedet.inference.postprocess import NmsMerge, NmsPostprocess
 from facedet.inference.pyramid import Pyramid
 from facedet.inference.scales import FixedScales, Mirrored, Pass
 from facedet.inference.sources.frames import Frame, detect_frames
 from facedet.inference.sources.selection import find_sources
-from facedet.models.folding import fold
-from facedet.weights.store import Weights, build_coder, build_net, read_weights
+from facedet.weights.store import Weights
 from facedet.weights.trusted import build_untrusted
-from facedet.weights.zoo import DEFAULT, DEFAULT_SCORE, usual_score
+from facedet.weights.zoo import DEFAULT, DEFAULT_SCORE
 
 Picture = str | Path | np.ndarray | Image.Image
 Planner = Callable[[tuple[int, int]], list[Pass]]
@@ -66,9 +64,8 @@ class FaceDetector:
         self.clip = clip
 
     def __repr__(self) -> str:
-        device = next(self.pyramid.net.parameters()).device
-        name = self.info.get("file", "weights")
-        return f"FaceDetector({name} on {device}, faces of score {self.score:g} and more)"
+        name, engine = (self.info.get(key, "unknown") for key in ("file", "engine"))
+        return f"FaceDetector({name} in {engine}, faces of score {self.score:g} and more)"
 
     @overload
     def detect(self, pictures: Picture) -> Detections: ...
@@ -175,6 +172,8 @@ def load(
     pixel_budget: int | None = PIXEL_BUDGET,
     on_large: str = "tile",
     device: str | int = "auto",
+    engine: str = "auto",
+    threads: int | None = None,
     folded: bool = True,
     keep_memory: bool = True,
     keep: int | None = None,
@@ -182,8 +181,8 @@ def load(
     """A detector ready for pictures.
 
     Args:
-        weights: safetensors of ours, a training checkpoint, a released EXTD file, or a name of
-            `facedet weights list`.
+        weights: safetensors of ours, a training checkpoint, a released EXTD file, a name of
+            `facedet weights list`, or a file of `facedet export` (.onnx, .xml, .torchscript).
         score: faces below this score are left out; None: of shipped weights the cut that their
             card says, else 0.5.
         scales: factors at which each picture is processed, or a function from its size to passes;
@@ -196,9 +195,11 @@ def load(
         pixel_budget: larger passes are cut in tiles or shrunk; None: never.
         on_large: `tile` or `shrink`.
         device: as of `find_device`.
+        engine: what runs the network: `torch`, `onnxruntime`, `openvino`, or `auto`, the fastest
+            that is installed; `info["engine"]` names it. Weights are exported on first use.
+        threads: of the network; None: as many as PyTorch takes. With torch for the process.
         folded: fold the normalisations into the convolutions (same faces, quicker).
-        keep_memory: keep up to 2 GiB of freed memory for the next picture, a third less time: a
-            setting of malloc for the process (Linux), the only one that is touched.
+        keep_memory: keep up to 2 GiB of freed memory for the next picture; malloc, Linux.
         keep: the same as `max_det`, its name in earlier versions.
 
     Raises:
@@ -206,26 +207,32 @@ def load(
         UsageError: an argument is out of its range.
     """
     check_process()
-    score = usual_score(weights) if score is None else score
     max_det = keep if max_det is None else max_det
     _check_ranges(score, iou, max_det, min_size, pixel_budget, on_large)
     if keep_memory:
         keep_freed_memory()
-    read = read_weights(weights)
-    planner = _plan(scales, read, weights)
-    pyramid = Pyramid(
-        _build(read, weights, folded).to(find_device(device)),
-        NmsPostprocess(build_coder(read, weights), score=score, iou=iou, keep=None, sure=_SURE),
-        Mirrored(planner) if flip else planner,
-        NmsMerge(iou, keep=None),
-        pixel_budget,
-        on_large,
-    )
-    return FaceDetector(pyramid, read.info, score, max_det, min_size, clip)
+    opened = open_detector(weights, engine, device, threads, folded)
+    score = _cut(score, opened, weights)
+    planner = _plan(scales, flip, opened.weights, weights)
+    postprocess = NmsPostprocess(opened.box_coder, score=score, iou=iou, keep=None, sure=_SURE)
+    merge = NmsMerge(iou, keep=None)
+    pyramid = Pyramid(opened.net, postprocess, planner, merge, pixel_budget, on_large)
+    info = {**opened.weights.info, "engine": opened.engine}
+    return FaceDetector(pyramid, info, score, max_det, min_size, clip)
+
+
+def _cut(score: float | None, opened: Opened, source: str | Path) -> float:
+    """The score from which faces are shown: as asked for, or as the weights say."""
+    if score is not None and score < opened.least_score:
+        raise UsageError(
+            f"score={score}: {source} leaves out faces below {opened.least_score:g} itself: "
+            "export it with a lower --score, or --decoded"
+        )
+    return opened.score if score is None else score
 
 
 def _check_ranges(
-    score: float,
+    score: float | None,
     iou: float,
     max_det: int | None,
     min_size: float,
@@ -233,7 +240,7 @@ def _check_ranges(
     on_large: str,
 ) -> None:
     for name, value, is_valid, expected in (
-        ("score", score, 0 <= score <= 1, "0 … 1"),
+        ("score", score, score is None or 0 <= score <= 1, "0 … 1"),
         ("iou", iou, 0 <= iou <= 1, "0 … 1"),
         ("max_det", max_det, max_det is None or max_det >= 1, "at least 1"),
         ("min_size", min_size, min_size >= 0, "0 or more"),
@@ -244,26 +251,19 @@ def _check_ranges(
             raise UsageError(f"{name}={value}: expected {expected}")
 
 
-def _build(read: Weights, source: str | Path, folded: bool) -> nn.Module:
-    # The random initial weights, which are overwritten, cost the caller no random numbers.
-    with torch.random.fork_rng(devices=[]):
-        net = build_net(read, source)
-    return fold(net) if folded else net
-
-
 def _plan(
-    scales: Planner | Sequence[float] | None, weights: Weights, source: str | Path
+    scales: Planner | Sequence[float] | None, flip: bool, weights: Weights, source: str | Path
 ) -> Planner:
     """How a picture is processed: as asked for, as the weights need it, or as it is."""
     if scales is not None:
-        return scales if callable(scales) else FixedScales(tuple(scales))
-    node = weights.config.get("inference")
-    if node is None:
-        return FixedScales()
-    planner = build_untrusted(node, str(source))
-    if type(planner).__module__ != FixedScales.__module__:
-        raise FacedetError(f"{source}: its config's inference is no plan of scales")
-    return planner
+        planner = scales if callable(scales) else FixedScales(tuple(scales))
+    elif (node := weights.config.get("inference")) is None:
+        planner = FixedScales()
+    else:
+        planner = build_untrusted(node, str(source))
+        if type(planner).__module__ != FixedScales.__module__:
+            raise FacedetError(f"{source}: its config's inference is no plan of scales")
+    return Mirrored(planner) if flip else planner
 
 
 def _load_picture(picture: Picture) -> LoadedImage:

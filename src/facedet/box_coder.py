@@ -30,11 +30,11 @@ class SsdBoxCoder:
         return torch.cat([centre, size], dim=1)
 
     def decode(self, deltas: Tensor, anchors: Tensor) -> Tensor:
-        """Boxes [N, 4] xyxy of `deltas` [N, 4]; not clipped to the image."""
+        """Boxes [..., 4] xyxy of `deltas` [..., 4] at `anchors` [N, 4], not clipped."""
         prior = to_cxcywh(anchors)
-        centre = prior[:, :2] + deltas[:, :2] * self.centre_variance * prior[:, 2:]
-        size = prior[:, 2:] * (deltas[:, 2:] * self.size_variance).exp()
-        return from_cxcywh(torch.cat([centre, size], dim=1))
+        centre = prior[:, :2] + deltas[..., :2] * self.centre_variance * prior[:, 2:]
+        size = prior[:, 2:] * (deltas[..., 2:] * self.size_variance).exp()
+        return from_cxcywh(torch.cat([centre, size], dim=-1))
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,19 @@ class FasterRcnnBoxCoder:
         return torch.cat([centre, size], dim=1)
 
     def decode(self, deltas: Tensor, anchors: Tensor) -> Tensor:
-        """Boxes [N, 4] xyxy of `deltas` [N, 4], 1 px too large; not clipped to the image."""
+        """Boxes [..., 4] xyxy of `deltas` [..., 4], 1 px too large, not clipped."""
         prior = _inclusive_cxcywh(anchors)
-        centre = prior[:, :2] + deltas[:, :2] * prior[:, 2:]
-        return from_cxcywh(torch.cat([centre, prior[:, 2:] * deltas[:, 2:].exp()], dim=1))
+        centre = prior[:, :2] + deltas[..., :2] * prior[:, 2:]
+        return from_cxcywh(torch.cat([centre, prior[:, 2:] * deltas[..., 2:].exp()], dim=-1))
+
+
+@dataclass(frozen=True)
+class DecodedBoxes:
+    """The coder of exported networks that decode by themselves: a box is its own code."""
+
+    def decode(self, deltas: Tensor, anchors: Tensor) -> Tensor:
+        """The same boxes [..., 4]; `anchors` are not needed."""
+        return deltas
 
 
 def _inclusive_cxcywh(boxes: Tensor) -> Tensor:

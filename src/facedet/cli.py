@@ -25,6 +25,7 @@ COMMANDS = {
     "diagnose": "why an AP is low: faces not found, wrong boxes, what each costs",
     "score": "score anybody's detection files, without a network",
     "weights": "shipped and released weights by name: list, fetch, verify, card, convert",
+    "export": "write a detector as an ONNX, OpenVINO or TorchScript file",
     "cost": "parameters and multiply-adds of every preset",
     "benchmark": "time the network, the training step and the input pipeline on this machine",
     "data": "make the embedded data; count, check or convert anybody's",

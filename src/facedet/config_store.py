@@ -40,6 +40,8 @@ class EvaluateSchema:
     seed: int = MISSING
     weights: str = MISSING
     device: str = MISSING
+    engine: str = MISSING
+    threads: int | None = MISSING
     folded: bool = MISSING
     resume: bool = MISSING
     split: str = MISSING

@@ -6,6 +6,8 @@ import json
 import pytest
 import torch
 
+from reference.one_face import save_picture
+
 
 def test_json_is_one_object(cli):
     words = ("--preset", "extd_ssd_32_relu", "--size", 64, "--runs", 1, "--json")
@@ -37,6 +39,32 @@ def test_sizes_of_weights_and_presets(cli, weights, tmp_path):
     assert table[0]["threads"] == str(report["machine"]["threads"])
 
 
+def test_engines_next_to_each_other(cli, weights, wider, tmp_path):
+    words = ("--weights", weights, "--image", tmp_path / "a.png", "--runs", 1, "--threads", 1)
+    save_picture(tmp_path / "a.png")
+    out = tmp_path / "out"
+    result = cli("benchmark", "engines", *words, "--data", wider, "--limit", 2, "--output", out)
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert "picture: " in lines[0]
+    assert "64 x 48 px" in lines[0]
+    report = json.loads((out / "engines.json").read_text())
+    rows = report["rows"]
+    engines = [row["engine"].split()[0] for row in rows]
+    assert engines == ["torch", "openvino", "onnxruntime"]
+    assert len(lines) == 6 + 1
+    for row in rows:
+        assert row["faces"] == 1
+        # The one face is right in each picture.
+        assert row["wider/hard"] == 1.0
+        parts = row["prepare_ms"] + row["network_ms"] + row["postprocess_ms"]
+        assert parts == pytest.approx(row["whole_ms"], rel=0.01)
+    assert rows[0]["speedup"] == 1.0
+    assert sorted(file.name for file in out.iterdir()) == [
+        "engines.csv", "engines.json", "engines.png",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -47,12 +75,19 @@ def test_sizes_of_weights_and_presets(cli, weights, tmp_path):
         (["network", "--image", "/nowhere.jpg"], 1, "/nowhere.jpg: no such file"),
         (["network", "--preset", "extd_fpn_65_relu"], 2, "the nearest is extd_fpn_64_relu"),
         (["network", "--preset", "a", "b"], 2, "network times one detector, 2 were given"),
-        (["network", "--output", "out"], 2, "--output belongs to sizes, not to network"),
+        (
+            ["network", "--output", "out"],
+            2,
+            "--output belongs to sizes and engines, not to network",
+        ),
         (["sizes"], 2, "benchmark sizes expects --weights FILE … or --preset NAME …"),
         (["sizes", "--weights", "/nowhere.pth"], 1, "/nowhere.pth: no such weights file"),
         (["sizes", "--preset", "extd_ssd_32_relu", "extd_ssd_32_relu"], 2, "is named twice"),
         (["sizes", "--sizes", "64,0"], 2, "0 is not a whole number above 0"),
-        (["banana"], 2, "banana: expected network or sizes"),
+        (["banana"], 2, "banana: expected network, sizes or engines"),
+        (["engines"], 2, "benchmark engines expects --weights FILE …, and no --preset"),
+        (["engines", "--weights", "/nowhere.onnx"], 1, "/nowhere.onnx: no such weights file"),
+        (["sizes", "--preset", "a", "--memory"], 2, "belong to engines, not to sizes"),
         (["training"], 2, "training is now a script: python tests/benchmarks/training.py"),
         (["memory"], 2, "memory is now a script: python tests/benchmarks/memory.py"),
     ],

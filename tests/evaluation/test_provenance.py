@@ -23,6 +23,7 @@ def folder(tmp_path):
 def made_with(**changed):
     """What the same evaluation is made with now."""
     report = json.loads((OLD / "metrics.json").read_text())
+    report["engine"] = "torch 2.13"
     return report | {"settings": protocol()} | changed
 
 
@@ -33,8 +34,10 @@ def protocol():
 
 def test_an_older_run_is_resumed(folder):
     require_same_run(folder / "detections.json", made_with(), resume=True)
-    # And so is one whose note is of this version.
+    # And so is one whose note is of this version, but for another engine.
     require_same_run(folder / "detections.json", made_with(), resume=True)
+    with pytest.raises(UsageError, match=r"engine torch \(before\) / openvino \(now\)"):
+        require_same_run(folder / "detections.json", made_with(engine="openvino 2026"), resume=True)
 
 
 @pytest.mark.parametrize(

@@ -5,29 +5,40 @@ import json
 from pathlib import Path
 from typing import Any
 
-from facedet.commands.option_types import count
+from facedet.option_types import count
 
 HELP = """Time detectors on this machine, folded as `facedet predict` runs them. Speeds are ratios
 of runs taken in turn, after a warm-up, as medians with 10th and 90th percentiles:
   network   one detector on one picture: preparation, network (plain and folded), postprocessing
   sizes     several detectors over picture sizes, each in turn with the first; with their
-            parameters and multiply-adds; --output writes the table as sizes.csv and sizes.json"""
+            parameters and multiply-adds; --output writes the table as sizes.csv and sizes.json
+  engines   weights in PyTorch, ONNX Runtime and OpenVINO, and exported files, in turn: the whole
+            call and its parts on a VGA picture with faces or --image, the file's size, with
+            --memory the peak of a process, with --data the AP by each engine; --output writes
+            engines.csv, engines.json and, with --data, engines.png (AP over milliseconds)"""
 EXAMPLE = """examples:
   facedet benchmark network --preset extd_fpn_64_prelu
-  facedet benchmark sizes --weights extd64.safetensors --preset s3fd_vgg16 --sizes 320,640,1024"""
+  facedet benchmark sizes --weights extd64.safetensors --preset s3fd_vgg16 --sizes 320,640,1024
+  facedet benchmark engines --weights extd-plain-32 int8.onnx --threads 1 --data WIDER --limit 50"""
+_USUAL = ["extd_fpn_32_prelu"]  # the network that is timed where none is named
 # Measurements of the training and of memory are scripts next to the tests.
 _SCRIPTS = ("training", "mining", "pipeline", "memory")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("what", type=_what, metavar="{network,sizes}", help="what is timed")
+    parser.add_argument("what", type=_what, metavar="{network,sizes,engines}", help="what is timed")
     parser.add_argument("--preset", nargs="+", default=[], help="networks with random weights")
-    parser.add_argument("--weights", nargs="+", default=[], type=Path, help="files or names")
-    parser.add_argument("--image", type=Path, help="picture, resized to squares (noise)")
+    parser.add_argument("--weights", nargs="+", default=[], help="files or names")
+    parser.add_argument(
+        "--image", type=Path, help="picture, resized to squares but for engines (noise)"
+    )
     parser.add_argument("--size", type=count, default=640, help="network: side, px (640)")
     parser.add_argument("--sizes", type=_sides, default=[320, 640], help="sides, px (320,640)")
-    parser.add_argument("--output", type=Path, help="sizes: folder for the table")
+    parser.add_argument("--data", type=Path, help="engines: folder of WIDER FACE, for the AP")
+    parser.add_argument("--limit", type=count, help="engines: pictures of --data (all)")
+    parser.add_argument("--memory", action="store_true", help="engines: peak memory, in processes")
+    parser.add_argument("--output", type=Path, help="sizes, engines: folder for the table")
     parser.add_argument("--runs", type=count, default=20, help="pairs of timed runs (20)")
     parser.add_argument("--threads", type=count, help="CPU threads (torch's default)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -37,8 +48,8 @@ def _what(word: str) -> str:
     if word in _SCRIPTS:
         script = f"python tests/benchmarks/{word}.py"
         raise argparse.ArgumentTypeError(f"{word} is now a script: {script}")
-    if word not in ("network", "sizes"):
-        raise argparse.ArgumentTypeError(f"{word}: expected network or sizes")
+    if word not in ("network", "sizes", "engines"):
+        raise argparse.ArgumentTypeError(f"{word}: expected network, sizes or engines")
     return word
 
 
@@ -51,25 +62,20 @@ def run(args: argparse.Namespace) -> int:
     """Measures and prints."""
     import torch
 
-    from facedet.errors import UsageError
     from facedet.evaluation.contenders import contenders_of, square_picture
     from facedet.profiling.latency import measure_network, measure_sizes
     from facedet.profiling.timing import describe_machine
 
-    if args.output is not None and args.what != "sizes":
-        raise UsageError(f"--output belongs to sizes, not to {args.what}")
+    _check(args)
     if args.threads:
         torch.set_num_threads(args.threads)
-    named = len(args.weights) + len(args.preset)
-    if args.what == "network" and named > 1:
-        raise UsageError(f"benchmark network times one detector, {named} were given")
-    if args.what == "sizes" and not named:
-        raise UsageError("benchmark sizes expects --weights FILE … or --preset NAME …")
-    contenders = contenders_of(args.weights, args.preset if named else ["extd_fpn_32_prelu"])
-    if args.what == "network":
-        picture = square_picture(args.image, args.size)
-        result = measure_network(contenders[0], picture, args.runs)
+    if args.what == "engines":
+        result = _engines(args)
+    elif args.what == "network":
+        (contender,) = contenders_of(args.weights, args.preset or ([] if args.weights else _USUAL))
+        result = measure_network(contender, square_picture(args.image, args.size), args.runs)
     else:
+        contenders = contenders_of(args.weights, args.preset)
         pictures = [square_picture(args.image, side) for side in args.sizes]
         rows = measure_sizes(contenders, pictures, args.runs)
         result = {"pictures": str(args.image or "noise"), "rows": rows}
@@ -79,8 +85,47 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result, indent=1))
     else:
-        print(_table(result) if args.what == "sizes" else _lines(result))
+        print(_TEXTS[args.what](result))
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    from facedet.errors import UsageError
+
+    named = len(args.weights) + len(args.preset)
+    if args.output is not None and args.what == "network":
+        raise UsageError("--output belongs to sizes and engines, not to network")
+    if args.what == "network" and named > 1:
+        raise UsageError(f"benchmark network times one detector, {named} were given")
+    if args.what == "sizes" and not named:
+        raise UsageError("benchmark sizes expects --weights FILE … or --preset NAME …")
+    if args.what == "engines" and (args.preset or not args.weights):
+        raise UsageError("benchmark engines expects --weights FILE …, and no --preset")
+    if args.what != "engines" and (args.data or args.limit or args.memory):
+        raise UsageError(f"--data, --limit and --memory belong to engines, not to {args.what}")
+
+
+def _engines(args: argparse.Namespace) -> dict[str, Any]:
+    from facedet.data.images import read_image
+    from facedet.evaluation.engines import compare_engines, entries
+    from facedet.export.pictures import embedded_pictures
+
+    if args.image is None:
+        # A crowd of the embedded data, cut to VGA.
+        rgb = embedded_pictures("val", 1, 640)[0][:480]
+    else:
+        rgb = read_image(args.image).rgb
+    rows = compare_engines(
+        entries(args.weights),
+        rgb,
+        args.runs,
+        args.threads,
+        args.data,
+        args.limit,
+        args.memory,
+    )
+    picture = f"{args.image or 'embedded crowd'}, {rgb.shape[1]} x {rgb.shape[0]} px"
+    return {"pictures": picture, "rows": rows}
 
 
 def _table(result: dict[str, Any]) -> str:
@@ -105,6 +150,21 @@ def _table(result: dict[str, Any]) -> str:
     )
 
 
+def _engine_lines(result: dict[str, Any]) -> str:
+    """The rows of `compare_engines`."""
+    from facedet.evaluation.engines import engine_table
+
+    machine = result["machine"]
+    return "\n".join(
+        [
+            f"{machine['cpu']}, threads: {machine['threads']}; picture: {result['pictures']}",
+            *engine_table(result["rows"]),
+            "whole: median and 10th to 90th percentile of rounds in turn; x first: how many times "
+            "as fast as the first",
+        ]
+    )
+
+
 def _lines(result: dict[str, Any], indent: str = "") -> str:
     """Names and values, a line each; what a value holds itself is indented."""
     lines = []
@@ -120,9 +180,16 @@ def _lines(result: dict[str, Any], indent: str = "") -> str:
 def _save(folder: Path, result: dict[str, Any]) -> None:
     from facedet.files import replacing, replacing_table
 
-    with replacing(folder / "sizes.json") as temporary:
+    with replacing(folder / f"{result['what']}.json") as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     machine = {key: result["machine"][key] for key in ("cpu", "threads", "torch")}
-    with replacing_table(folder / "sizes.csv") as table:
+    with replacing_table(folder / f"{result['what']}.csv") as table:
         table.writerow([*result["rows"][0], *machine])
         table.writerows([*row.values(), *machine.values()] for row in result["rows"])
+    if any("/" in key for key in result["rows"][0]):
+        from facedet.evaluation.engines import draw_engines
+
+        draw_engines(folder / "engines.png", result["rows"])
+
+
+_TEXTS = {"network": _lines, "sizes": _table, "engines": _engine_lines}

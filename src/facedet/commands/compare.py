@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from facedet.commands.option_types import count
 from facedet.errors import UsageError
+from facedet.option_types import count
 
 HELP = """List own results next to published ones: a table, best in the last column first, and
 their curves. Own results are output folders of `facedet score` and `facedet evaluate`; the

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from facedet.commands.option_types import count
+from facedet.option_types import count
 
 HELP = """List parameters and multiply-adds of every preset for one image. Two counts: `true` counts
 every use of a convolution; `paper` counts each convolution once, as EXTD's paper does, and so

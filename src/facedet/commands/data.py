@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from facedet.commands.option_types import count
 from facedet.errors import UsageError
+from facedet.option_types import count
 
 HELP = """Make the embedded crowds in a folder; or, for a data set in the format of WIDER FACE
 (RetinaFace's label lists too), COCO, YOLO, Pascal VOC or CSV tables, say what it holds (count),

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from facedet.commands.option_types import count, unit
+from facedet.option_types import count, unit
 
 HELP = """Tell why an AP on WIDER FACE is as low as it is: which faces are not found (by height,
 blur, occlusion, event), what goes wrong with them and what each kind of error costs, what the AP

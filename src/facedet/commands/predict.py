@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facedet.commands.option_types import count, pixels, scale, unit
 from facedet.errors import UsageError
+from facedet.inference.engines import ENGINES
+from facedet.option_types import count, pixels, scale, unit
 
 if TYPE_CHECKING:
     from facedet.api import FaceDetector
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
     add("inputs", nargs="+", help="files, folders, patterns, lists, URLs, camera numbers, -")
-    add("-w", "--weights", help="file, checkpoint, or a name of `facedet weights list`")
+    add("-w", "--weights", help="file, checkpoint, exported file, or a name (facedet weights list)")
     text = "folder for predictions and pictures, or the one picture or video to write"
     add("-o", "--output", type=Path, help=text)
     text = "write them with --json, --jsonl and --csv too, or never (all but with these)"
@@ -73,6 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "what is done with larger pictures (tile)"
     add("--on-large", choices=("tile", "shrink"), default="tile", help=text)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or 1, mps (auto)")
+    text = "what runs the network: auto takes the fastest that is installed (auto)"
+    add("--engine", choices=("auto", *ENGINES), default="auto", help=text)
+    add("--threads", type=count, metavar="N", help="CPU threads of the network (PyTorch's)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -113,7 +117,17 @@ def _detector(args: argparse.Namespace) -> "FaceDetector":
     from facedet.inference.scales import ExtdScales
     from facedet.weights.zoo import DEFAULT
 
-    same = ("score", "flip", "iou", "max_det", "min_size", "on_large", "device")
+    same = [
+        "score",
+        "flip",
+        "iou",
+        "max_det",
+        "min_size",
+        "on_large",
+        "device",
+        "engine",
+        "threads",
+    ]
     return load(
         args.weights or DEFAULT,
         scales=ExtdScales() if args.thorough else args.scales,

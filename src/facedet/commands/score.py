@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from facedet.commands.option_types import count
 from facedet.errors import UsageError
+from facedet.option_types import count
 
 HELP = """Score detection files by a benchmark's protocol. The detections are, for
   wider         EVENT/IMAGE.txt in a folder or a zip, or one .npz: AP on easy, medium, hard faces

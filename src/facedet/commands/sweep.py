@@ -24,8 +24,8 @@ EXAMPLE = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    from facedet.commands.option_types import folder
     from facedet.config import SWEEPS_DIR
+    from facedet.option_types import folder
     from facedet.training.hydra_app import add_hydra_arguments
 
     names = ", ".join(sorted(file.stem for file in SWEEPS_DIR.glob("*.yaml")))

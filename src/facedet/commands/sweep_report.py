@@ -2,7 +2,7 @@
 
 import argparse
 
-from facedet.commands.option_types import folder
+from facedet.option_types import folder
 
 HELP = """Rank the jobs of a sweep by their objective, joined over seeds, with the effect of each
 setting and the best trade-offs of AP and cost. The jobs are only read, also while they run; the

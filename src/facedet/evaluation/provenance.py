@@ -40,7 +40,7 @@ def picture_digest(records: Sequence[Record]) -> str:
 
 
 def provenance(
-    config: DictConfig, weights: Weights, records: Sequence[Record], device: str
+    config: DictConfig, weights: Weights, records: Sequence[Record], device: str, engine: str
 ) -> dict[str, Any]:
     """What the detections of a run of `facedet evaluate` depend on, for its metrics.json.
 
@@ -57,6 +57,7 @@ def provenance(
         "limit": config.limit,
         "folded": config.folded,
         "device": device,
+        "engine": engine,
     }
 
 
@@ -90,6 +91,7 @@ def require_same_run(path: Path, made_with: Mapping[str, Any], resume: bool) -> 
         UsageError: there are detections of other weights or settings.
     """
     now = {key: made_with[key] for key in ("folded", "device")}
+    now["engine"] = made_with["engine"].split()[0]  # another version of it may resume
     now["settings"] = {key: made_with["settings"][key] for key in _DETECTED}
     now["weights"] = made_with["weights"]["sha256"]
     if resume and path.is_file():

@@ -11,7 +11,6 @@ import torch
 from omegaconf import DictConfig
 
 from facedet.allocator import keep_freed_memory
-from facedet.api import find_device
 from facedet.config import build, plain
 from facedet.data.images import read_rgb
 from facedet.errors import FacedetError, UsageError
@@ -20,11 +19,11 @@ from facedet.evaluation.detect import chosen_records, detect_records, save_sheet
 from facedet.evaluation.detection_files import to_detections
 from facedet.evaluation.provenance import provenance, require_same_run, write_report
 from facedet.evaluation.scoring import Scored, build_benchmark, score_records
+from facedet.export.opening import Opened, open_detector
 from facedet.files import replacing
+from facedet.inference.devices import find_device
 from facedet.inference.pyramid import Pyramid
-from facedet.models.folding import fold
 from facedet.structures import Record
-from facedet.weights.store import Weights, build_coder, build_net, read_weights
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
@@ -44,11 +43,14 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     output = Path(str(config.paths.output))
     benchmark = build_benchmark(protocol)
     device = find_device(config.device)
-    weights = read_weights(config.weights)
-    pyramid = make_pyramid(config, weights, device)
+    opened = open_detector(
+        config.weights, config.engine, config.device, config.threads, config.folded
+    )
+    weights = opened.weights
+    pyramid = make_pyramid(config, opened)
     records, missing = read_records(config, benchmark)
     began = time.perf_counter()
-    made_with = provenance(config, weights, records, str(device))
+    made_with = provenance(config, weights, records, str(device), opened.engine)
     require_same_run(output / "detections.json", made_with, config.resume)
     folder = output / "detections"
     notes = detect_records(pyramid, records, benchmark.writer(folder, **layout), config.resume)
@@ -157,20 +159,24 @@ def read_records(config: DictConfig, benchmark: Benchmark) -> tuple[list[Record]
     return records, reading.counts.get("missing_images", 0)
 
 
-def make_pyramid(config: DictConfig, weights: Weights, device: torch.device) -> Pyramid:
-    """The protocol's pyramid over the network of the weights.
+def make_pyramid(config: DictConfig, opened: Opened) -> Pyramid:
+    """The protocol's pyramid over an opened network.
 
     Raises:
-        FacedetError: the weights hold no network or no box coder.
-        UsageError: a value of the protocol is wrong.
+        UsageError: a value of the protocol is wrong, or an exported network leaves out faces that
+            the protocol counts.
     """
-    net = build_net(weights, config.weights)
-    coder = build_coder(weights, config.weights)
     protocol = config.protocol
+    postprocess = build(protocol.postprocess)(box_coder=opened.box_coder)
+    if postprocess.score < opened.least_score:
+        raise UsageError(
+            f"{config.weights}: leaves out faces below {opened.least_score:g} itself, the protocol "
+            f"counts them from {postprocess.score:g}: export it --decoded or with a lower --score"
+        )
     try:
         return Pyramid(
-            (fold(net) if config.folded else net).to(device),
-            build(protocol.postprocess)(box_coder=coder),
+            opened.net,
+            postprocess,
             build(protocol.scales),
             build(protocol.merge),
             protocol.pixel_budget,

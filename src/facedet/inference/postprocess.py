@@ -5,7 +5,7 @@ from typing import ClassVar, get_args
 
 from torch import Tensor
 
-from facedet.box_coder import FasterRcnnBoxCoder, SsdBoxCoder
+from facedet.box_coder import DecodedBoxes, FasterRcnnBoxCoder, SsdBoxCoder
 from facedet.boxes import Singletons, clip, nms, vote
 from facedet.errors import UsageError
 from facedet.structures import Detections, Predictions
@@ -30,7 +30,7 @@ class NmsPostprocess:
         sure: see `top_k`; at 1 nothing is.
     """
 
-    box_coder: SsdBoxCoder | FasterRcnnBoxCoder
+    box_coder: SsdBoxCoder | FasterRcnnBoxCoder | DecodedBoxes
     score: float = 0.05
     top_k: int = 5000
     iou: float | None = 0.3

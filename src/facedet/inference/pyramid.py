@@ -8,11 +8,12 @@ from typing import Protocol
 import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from facedet.boxes import flip as flip_boxes
 from facedet.boxes import nms
 from facedet.errors import UsageError
+from facedet.inference.engines.exported import Engine
 from facedet.inference.scales import Pass, Size
 from facedet.structures import Detections, Predictions
 
@@ -44,7 +45,8 @@ class Pyramid:
     """A detector on pictures of any size: image to detections in the picture's own pixels.
 
     Args:
-        net: images [B, 3, H, W] in 0 … 255 to predictions; in evaluation mode.
+        net: images uint8 [B, 3, H, W] to predictions: a network in evaluation mode, or another
+            engine that runs it.
         postprocess: predictions to detections of each image.
         scales: size (height, width) to passes.
         merge: joins the detections of several passes; its `keep` holds for tiles too.
@@ -55,7 +57,7 @@ class Pyramid:
 
     def __init__(
         self,
-        net: nn.Module,
+        net: Engine,
         postprocess: Callable[[Predictions], list[Detections]],
         scales: Callable[[Size], list[Pass]],
         merge: Merge,
@@ -156,9 +158,8 @@ class Pyramid:
         if flip:
             images = [image[:, ::-1] for image in images]
         batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-        device = next(self.net.parameters()).device
         results = []
-        for found in self.postprocess(self.net(batch.to(device))):
+        for found in self.postprocess(self.net(batch)):
             boxes = found.boxes.cpu()
             # Here, where the width is a whole number, as in SmallHardFace's release: the picture's
             # own, times the scale, is up to half a pixel of the network away.

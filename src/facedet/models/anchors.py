@@ -2,7 +2,6 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -31,7 +30,7 @@ class LevelAnchors(ABC):
     def __init__(self, strides: Sequence[int], num_per_location: Sequence[int]) -> None:
         self.strides = list(strides)
         self.num_per_location = list(num_per_location)
-        self._cache: OrderedDict[tuple, Tensor] = OrderedDict()
+        self._cache: dict[tuple, Tensor] = {}
 
     def __call__(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> Tensor:
         """Anchors [A, 4] xyxy px for maps of `sizes` (height, width): level, row, column, anchor.
@@ -39,16 +38,18 @@ class LevelAnchors(ABC):
         They are not clipped to the image.
         """
         key = (*sizes, device)
-        if key not in self._cache:
+        # Several threads may be here: no step relies on what an earlier one left.
+        anchors = self._cache.pop(key, None)
+        if anchors is None:
             levels = [
                 (self._corners(size, stride)[:, None] + self._cell(level)).reshape(-1, 4)
                 for level, (size, stride) in enumerate(zip(sizes, self.strides, strict=True))
             ]
-            self._cache[key] = torch.cat(levels).to(device)
-            if len(self._cache) > _CACHED_SIZES:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(key)
-        return self._cache[key]
+            anchors = torch.cat(levels).to(device)
+        self._cache[key] = anchors  # behind the others: the first has waited longest
+        if len(self._cache) > _CACHED_SIZES:
+            self._cache.pop(list(self._cache)[0], None)  # `next` is not atomic
+        return anchors
 
     @abstractmethod
     def _cell(self, level: int) -> Tensor:

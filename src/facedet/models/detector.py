@@ -56,10 +56,13 @@ class Detector(nn.Module):
     def normalize(self, images: Tensor) -> Tensor:
         """RGB images [B, 3, H, W], uint8 or float in 0 … 255, as the backbone wants them."""
         # float32 also under autocast: bfloat16 holds only 8 bits of a difference of pixel values.
-        return (images.float() - self.mean) / self.std
+        return (images.to(self.mean.device).float() - self.mean) / self.std
 
     def forward(self, images: Tensor) -> Predictions:
-        """RGB images [B, 3, H, W] in 0 … 255, of any size, to predictions in float32 or better."""
+        """RGB images [B, 3, H, W] in 0 … 255, of any size, to predictions in float32 or better.
+
+        They may lie on another device than the network.
+        """
         height, width = images.shape[-2:]
         x = self.normalize(images)
         if self.multiple > 1:
@@ -67,7 +70,7 @@ class Detector(nn.Module):
         maps = self.neck(self.backbone(x))
         logits, deltas = self.head(maps)
         sizes = [(one.shape[-2], one.shape[-1]) for one in maps]
-        anchors = self.anchors(sizes, images.device)
+        anchors = self.anchors(sizes, x.device)
         counts = zip(sizes, self.anchors.num_per_location, strict=True)
         levels = tuple(rows * columns * count for (rows, columns), count in counts)
         # Half precisions are for the layers; scores, boxes and losses need more.

@@ -23,6 +23,10 @@ def fold(net: nn.Module) -> nn.Module:
             module.conv = fuse_conv_bn_eval(module.conv, module.norm)
             module.norm = nn.Identity()
             module.act = _overwriting(module.act)
+        # Also those of residual sums, which must not overwrite what a skip connection reads.
+        for name, child in module.named_children():
+            if isinstance(child, ScalarPReLU):
+                setattr(module, name, LeakyReLU(float(child.weight)))
     return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

@@ -32,6 +32,8 @@ from facedet.weights.zoo import locate
 
 FORMAT = "facedet-1"
 HOLDS_CODE = "holds more than tensors, or is no PyTorch file; nothing in it was run"
+# Files of `facedet.export`, which are run and not read.
+EXPORTED_SUFFIXES = (".onnx", ".xml", ".torchscript")
 
 
 class Weights(NamedTuple):
@@ -69,6 +71,11 @@ def read_weights(path: str | Path) -> Weights:
         FacedetError: the file is missing, damaged, something else, or holds code.
     """
     path = locate(path)
+    if path.suffix.lower() in EXPORTED_SUFFIXES:
+        raise FacedetError(
+            f"{path}: is an exported network, expected weights; "
+            "`facedet predict`, `facedet evaluate` and facedet.load take both"
+        )
     readers = {".safetensors": _read_safetensors, ".caffemodel": _read_caffe}
     weights = readers.get(path.suffix.lower(), _read_torch)(path)
     described = all(isinstance(part, dict) for part in weights)

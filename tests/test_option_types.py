@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from facedet.commands.option_types import count, megapixels, pixels, scale, unit
+from facedet.option_types import count, megapixels, pixels, scale, unit
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,99 @@
+"""`facedet export`: a detector as an ONNX, OpenVINO or TorchScript file."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facedet.option_types import count, unit
+
+if TYPE_CHECKING:
+    from facedet.export.writing import Exported
+
+HELP = """Write a detector as a file for other programs. The picture goes in as RGB, 0 to 255; what
+comes out is --decoded, a box and a score per anchor; --raw, logits, deltas and anchors; or, with
+NMS inside, --end-to-end, the faces. The file is opened again and compared with PyTorch on embedded
+pictures; one that does not agree is not kept. Its metadata say where it comes from, so that
+`facedet predict -w FILE` and facedet.load(FILE) take it like weights."""
+EXAMPLE = """examples:
+  facedet export extd-plain-32 --end-to-end
+  facedet export weights.safetensors --format openvino --precision bf16 -o detector.xml
+  facedet export extd-fpn-64-prelu --precision int8 --calibrate WIDER_train/ -o small.onnx
+  facedet export extd-plain-32 --size 480x640 --batch 1"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    add = parser.add_argument
+    add("weights", help="file, checkpoint, or a name of `facedet weights list`")
+    formats = ("onnx", "openvino", "torchscript")
+    add("--format", choices=formats, default="onnx", help="of the file (onnx)")
+    add("-o", "--output", type=Path, help="the file (NAME.onnx, .xml with .bin, .torchscript)")
+    text = "of the layers; bf16 not for onnx, int8 not for torchscript (fp32)"
+    add("--precision", choices=("fp32", "fp16", "bf16", "int8"), default="fp32", help=text)
+    text = "HxW of the pictures, or dynamic: any (dynamic)"
+    add("--size", type=_size, default=None, metavar="HxW|dynamic", help=text)
+    text = "pictures per call, or dynamic: any number (dynamic)"
+    add("--batch", type=_batch, default=None, metavar="N|dynamic", help=text)
+    forms = parser.add_mutually_exclusive_group()
+    for form, text in (
+        ("raw", "logits, deltas and anchors come out"),
+        ("decoded", "boxes and scores of all anchors come out (this)"),
+        ("end-to-end", "faces come out: score cut and NMS are inside"),
+    ):
+        forms.add_argument(f"--{form}", dest="form", action="store_const", const=form, help=text)
+    parser.set_defaults(form="decoded")
+    text = "lowest score of a face (what the weights' card says, else 0.5)"
+    add("--score", type=unit, help=text)
+    add("--iou", type=unit, default=0.3, help="end-to-end: overlap of two boxes of one face (0.3)")
+    text = "int8: folder of training pictures (embedded ones)"
+    add("--calibrate", type=Path, metavar="DIR", help=text)
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    """Height and width px; None: any."""
+    if text == "dynamic":
+        return None
+    height, _, width = text.lower().partition("x")
+    try:
+        return count(height), count(width)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{text}: expected HxW, as 480x640, or dynamic") from error
+
+
+def _batch(text: str) -> int | None:
+    return None if text == "dynamic" else count(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exports and prints what is in the file."""
+    from facedet.export.writing import SUFFIX, export
+
+    path = args.output or Path(Path(args.weights).stem + SUFFIX[args.format])
+    changes = {name: getattr(args, name) for name in ("form", "precision", "size", "batch", "iou")}
+    if args.score is not None:
+        changes["score"] = args.score
+    written = export(args.weights, path, args.format, args.calibrate, **changes)
+    if args.precision == "int8" and args.calibrate is None:
+        print("calibrated on embedded pictures; --calibrate DIR takes those of your training")
+    print(_lines(written))
+    return 0
+
+
+def _lines(written: "Exported") -> str:
+    about, agreement = written.description, written.agreement
+    outputs = {
+        "raw": "logits [batch, anchors, 2], deltas [batch, anchors, 4], anchors [anchors, 4]",
+        "decoded": "boxes [batch, anchors, 4], scores [batch, anchors]",
+        "end-to-end": "boxes [faces, 4], scores [faces], picture [faces]",
+    }
+    metadata = about.to_metadata()
+    return "\n".join(
+        [
+            f"{written.path}: {about.form}, {about.precision}, {written.size / 1e3:,.0f} kB",
+            f"  in   {metadata['input']}",
+            f"  out  {outputs[about.form]}; boxes are {metadata['boxes']}",
+            f"  compared with PyTorch on {agreement.pictures} pictures: "
+            f"{agreement.matched} of {agreement.faces} faces are found by both, scores differ by "
+            f"up to {agreement.score:.1g}, corners by up to {agreement.pixels:.1g} px",
+        ]
+    )

@@ -1,0 +1,166 @@
+"""Engines next to each other: time, size, memory and AP of the same detectors."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from facedet.api import load
+from facedet.config import compose, literal
+from facedet.errors import FacedetError
+from facedet.evaluation.run import evaluate
+from facedet.export.opening import installed_engines
+from facedet.plots import Point, plot_trade_off
+from facedet.profiling.calls import measure_calls
+from facedet.tables import pipe_table
+from facedet.weights.store import EXPORTED_SUFFIXES
+from facedet.weights.zoo import locate
+
+_PEAK = (
+    "import resource, sys, numpy, facedet\n"
+    "found = facedet.load(sys.argv[1], engine=sys.argv[2], threads=int(sys.argv[3]))\n"
+    "found.detect(numpy.zeros((int(sys.argv[4]), int(sys.argv[5]), 3), 'u1'))\n"
+    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+)
+
+
+class Entry(NamedTuple):
+    """A detector in an engine."""
+
+    source: str  # weights, or an exported file
+    engine: str
+
+
+def entries(sources: Sequence[str]) -> list[Entry]:
+    """Weights in every engine that is installed, torch first; exported files in their own.
+
+    Raises:
+        FacedetError: a file is missing.
+    """
+    found = []
+    for source in sources:
+        is_exported = locate(source).suffix.lower() in EXPORTED_SUFFIXES
+        engines = ["auto"] if is_exported else reversed(installed_engines())
+        found += [Entry(source, engine) for engine in engines]
+    return found
+
+
+def compare_engines(
+    chosen: Sequence[Entry],
+    rgb: np.ndarray,
+    runs: int,
+    threads: int | None = None,
+    data: Path | None = None,
+    limit: int | None = None,
+    with_memory: bool = False,
+) -> list[dict[str, Any]]:
+    """Measures detectors in engines in one run.
+
+    Args:
+        chosen: at least one; ratios are to the first.
+        rgb: the picture that is timed, uint8 [H, W, 3].
+        runs: rounds that count.
+        threads: of each; None: PyTorch's number.
+        data: folder in WIDER FACE's layout, for the AP in a single pass; None: no AP.
+        limit: only the first so many of its pictures.
+        with_memory: also the peak of a new process that detects in the picture's size.
+
+    Returns:
+        A row each: "detector", "engine", what `measure_calls` measures, "file_kb", "peak_mb" if
+        asked for, and with data "wider/easy" and so on.
+
+    Raises:
+        FacedetError: a file cannot be read, or a process fails.
+    """
+    detectors = [load(one.source, engine=one.engine, threads=threads) for one in chosen]
+    times = measure_calls([one.pyramid for one in detectors], rgb, runs)
+    rows = []
+    for one, detector, measured in zip(chosen, detectors, times, strict=True):
+        row = {"detector": Path(one.source).name, "engine": detector.info["engine"], **measured}
+        row["file_kb"] = _disk_size(locate(one.source)) / 1e3
+        if with_memory:
+            row["peak_mb"] = _peak(one, rgb.shape[:2], threads)
+        if data is not None:
+            row |= _ap(one, data, limit, threads)
+        rows.append(row)
+    return rows
+
+
+def engine_table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The rows as a table, with the digits that a timing has."""
+    header = ["detector", "engine", "whole ms", "prepare", "network", "post", "CPU ms", "x first"]
+    header += ["file kB", *(["peak MB"] if "peak_mb" in rows[0] else [])]
+    keys = [key for key in rows[0] if "/" in key]
+    cells = []
+    for row in rows:
+        cells.append(
+            [
+                row["detector"],
+                row["engine"],
+                f"{row['whole_ms']:.1f} ({row['low_ms']:.1f}–{row['high_ms']:.1f})",
+                *(f"{row[f'{part}_ms']:.1f}" for part in ("prepare", "network", "postprocess")),
+                f"{row['cpu_ms']:.1f}",
+                f"{row['speedup']:.2f} ({row['speedup_low']:.2f}–{row['speedup_high']:.2f})",
+                f"{row['file_kb']:,.0f}",
+                *([f"{row['peak_mb']:,.0f}"] if "peak_mb" in row else []),
+                *(f"{row[key]:.4f}" for key in keys),
+            ]
+        )
+    header += keys
+    return pipe_table(header, cells, [False, False, *[True] * (len(header) - 2)])
+
+
+def draw_engines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes the hard AP over the milliseconds of a whole call as a picture."""
+    key = next(key for key in reversed(rows[0]) if "/" in key)
+    points = []
+    for row in rows:
+        cost, value = row["whole_ms"], row[key]
+        is_best = not any(
+            other["whole_ms"] <= cost and other[key] >= value and other is not row for other in rows
+        )
+        name = f"{row['detector']}, {row['engine'].split()[0]}"
+        points.append(Point(cost, value, None, name, is_best))
+    plot_trade_off(path, {"whole call, ms": points}, key, "Engines: AP over time")
+
+
+def _ap(one: Entry, data: Path, limit: int | None, threads: int | None) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
+        config = compose(
+            "evaluate",
+            [
+                literal("weights", one.source),
+                f"engine={one.engine}",
+                f"threads={threads or 'null'}",
+                "data=wider",
+                literal("data.root", data),
+                "protocol=wider_single",
+                f"limit={limit or 'null'}",
+                literal("paths.output", folder),
+            ],
+        )
+        report = evaluate(config)
+    return {key: value for key, value in report.items() if "/" in key}
+
+
+def _disk_size(path: Path) -> int:
+    """Bytes of a file, and of the other half of an OpenVINO pair."""
+    both = {path, path.with_suffix(".bin")} if path.suffix == ".xml" else {path}
+    return sum(file.stat().st_size for file in both)
+
+
+def _peak(one: Entry, size: tuple[int, ...], threads: int | None) -> float:
+    """Peak memory of a new process that detects in one picture, MB."""
+    words = [one.source, one.engine, threads or 1, *size]
+    command = [sys.executable, "-c", _PEAK, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = done.stderr.strip().rpartition("\n")[2]
+        raise FacedetError(f"{one.source} in {one.engine}: its memory is not known ({reason})")
+    # Linux counts kilobytes, macOS bytes.
+    return int(done.stdout) / (1e6 if sys.platform == "darwin" else 1e3)

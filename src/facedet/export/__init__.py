@@ -1,0 +1,1 @@
+"""From weights to files for other programs, and to engines that run them here."""

@@ -1,0 +1,69 @@
+"""Networks in ONNX files, run by ONNX Runtime."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+
+from facedet.errors import FacedetError
+from facedet.inference.engines.exported import INPUT, OUTPUTS, Description, ExportedNetwork
+
+_SILENT = 4  # its own messages would come before the one line of ours
+
+
+class OnnxRuntimeNetwork(ExportedNetwork):
+    """An ONNX file of `facedet export`.
+
+    Args:
+        model: the file, or its bytes.
+        source: how messages name it.
+        device: on which it runs: cpu or cuda.
+        threads: of one call; None: as many as PyTorch takes.
+
+    Raises:
+        FacedetError: the file is missing, damaged or not one of ours, or there is no such device.
+    """
+
+    def __init__(
+        self,
+        model: Path | bytes,
+        source: str,
+        device: torch.device | None = None,
+        threads: int | None = None,
+    ) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or torch.get_num_threads()
+        options.log_severity_level = _SILENT
+        # malloc keeps the memory already (`allocator`), and gives it back where it is too much.
+        options.enable_cpu_mem_arena = False
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model if isinstance(model, bytes) else str(model), options, _providers(device)
+            )
+        # Its errors have no common class.
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise FacedetError(f"{source}: not an ONNX file that can be run ({reason})") from error
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        description = Description.read(metadata, source)
+        self._outputs = OUTPUTS[description.form]
+        super().__init__(description, f"onnxruntime {onnxruntime.__version__}")
+
+    def run(self, pictures: np.ndarray) -> Sequence[np.ndarray]:
+        """Pictures uint8 [B, H, W, 3] to the outputs of the form."""
+        return self._session.run(self._outputs, {INPUT: pictures})
+
+
+def _providers(device: torch.device | None) -> list[str | tuple[str, dict[str, int]]]:
+    """What runs the session; a missing one would only be a warning."""
+    if device is None or device.type == "cpu":
+        return ["CPUExecutionProvider"]
+    available = onnxruntime.get_available_providers()
+    if device.type != "cuda" or "CUDAExecutionProvider" not in available:
+        raise FacedetError(
+            f"engine=onnxruntime, device={device}: this ONNX Runtime has only "
+            f"{', '.join(available)}: install onnxruntime-gpu, or take device=cpu"
+        )
+    return [("CUDAExecutionProvider", {"device_id": device.index or 0}), "CPUExecutionProvider"]
