@@ -13,17 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from facedet.data.images import read_size
-from facedet.data.readers.layout import (
-    clean_path,
-    describe_places,
-    find_annotations,
-    find_pictures,
-    splits_by,
-)
+from facedet.data.readers.layout import clean_path, find_pictures
 from facedet.data.readers.own import Format, Listed, Listing, Row, box_of, quoted
 from facedet.errors import FacedetError
-
-_SUFFIX = ".json"
 
 
 class Coco(Format):
@@ -31,17 +23,12 @@ class Coco(Format):
 
     title = "COCO"
     mark = "annotations/*.json"
-
-    def splits(self, root: Path) -> list[str]:
-        """The splits that are there."""
-        return splits_by(lambda split: find_annotations(root, split, _SUFFIX) is not None)
+    suffix = ".json"
 
     def list_pictures(self, root: str | Path, split: str) -> Listing:
         """Lists the pictures and boxes of a split; see `Format.list_pictures`."""
         root = Path(root)
-        source = find_annotations(root, split, _SUFFIX)
-        if source is None:
-            raise self.no_annotations(root, split, describe_places(root, split, _SUFFIX))
+        source = self.source(root, split)
         content = _load(source)
         problems: list[str] = []
         images: dict[Any, dict[str, Any]] = {}
@@ -86,7 +73,7 @@ class Coco(Format):
                     )  # fmt: skip
             categories = [{"id": 1, "name": "face", "supercategory": "face"}]
             content = {"images": images, "annotations": annotations, "categories": categories}
-            path = root / "annotations" / f"instances_{split}{_SUFFIX}"
+            path = root / "annotations" / f"instances_{split}.json"
             path.write_text(json.dumps(content), encoding="utf-8")
         return []
 

@@ -16,18 +16,11 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from facedet.data.readers.layout import (
-    clean_path,
-    describe_places,
-    find_annotations,
-    find_pictures,
-    splits_by,
-)
+from facedet.data.readers.layout import clean_path, find_pictures
 from facedet.data.readers.own import Format, Listed, Listing, Row, box_of, decimal, quoted
 from facedet.data.readers.text import read_text
 from facedet.errors import FacedetError
 
-_SUFFIX = ".csv"
 # Names of columns, in small letters and without "_" and blanks.
 _IMAGE = ("image", "filename", "file", "imagepath", "imgpath", "imagename", "imageid", "path")
 _CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x0", "y0", "x1", "y1"))
@@ -42,17 +35,12 @@ class Csv(Format):
 
     title = "CSV"
     mark = "*.csv"
-
-    def splits(self, root: Path) -> list[str]:
-        """The splits that are there."""
-        return splits_by(lambda split: find_annotations(root, split, _SUFFIX) is not None)
+    suffix = ".csv"
 
     def list_pictures(self, root: str | Path, split: str) -> Listing:
         """Lists the pictures and boxes of a split; see `Format.list_pictures`."""
         root = Path(root)
-        source = find_annotations(root, split, _SUFFIX)
-        if source is None:
-            raise self.no_annotations(root, split, describe_places(root, split, _SUFFIX))
+        source = self.source(root, split)
         table = list(_rows(source))
         header = table[0][1] if table else []
         columns = _find_columns(header, source)
@@ -75,7 +63,7 @@ class Csv(Format):
     def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
         """Writes ROOT/SPLIT.csv; the format holds everything."""
         for split, pictures in splits.items():
-            with (root / f"{split}{_SUFFIX}").open("w", newline="", encoding="utf-8") as stream:
+            with (root / f"{split}.csv").open("w", newline="", encoding="utf-8") as stream:
                 writer = csv.writer(stream, lineterminator="\n")
                 writer.writerow(["image", *_CORNERS[0], "ignore"])
                 for one in pictures:

@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from facedet.data.readers.layout import UNSPLIT, name_of
+from facedet.data.readers.layout import (
+    UNSPLIT,
+    describe_places,
+    find_annotations,
+    name_of,
+    splits_by,
+)
 from facedet.data.readers.selection import select
 from facedet.data.readers.text import MAX_DISTANCE, are_within
 from facedet.data.readers.wider_annotations import SUBSETS
@@ -68,10 +74,18 @@ class Format(ABC):
     pictures = "images"  # the folder of pictures, as it is written
     is_relative = False  # boxes are parts of the pictures' sides
     loses = ""  # what is not listed, and so is not in another format
+    suffix = ""  # of the file of annotations, where a split has one; see `find_annotations`
 
-    @abstractmethod
     def splits(self, root: Path) -> list[str]:
         """The splits of a data set; none where the folder holds something else."""
+        return splits_by(lambda split: find_annotations(root, split, self.suffix))
+
+    def source(self, root: Path, split: str) -> Path:
+        """The file of annotations of a split; raises `FacedetError` where there is none."""
+        source = find_annotations(root, split, self.suffix)
+        if source is None:
+            raise self.no_annotations(root, split, describe_places(root, split, self.suffix))
+        return source
 
     @abstractmethod
     def list_pictures(self, root: str | Path, split: str) -> Listing:

@@ -13,26 +13,12 @@ objects are to be ignored.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from xml.etree.ElementTree import (
-    Element,
-    ParseError,
-    SubElement,
-    TreeBuilder,
-    XMLParser,
-    indent,
-    tostring,
-)
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
 
 from facedet.data.images import read_size
-from facedet.data.readers.layout import (
-    UNSPLIT,
-    clean_path,
-    find_files,
-    find_pictures,
-    spellings,
-    splits_by,
-    stem_of,
-)
+from facedet.data.readers import layout
+from facedet.data.readers.layout import clean_path, find_files, find_pictures, stem_of
 from facedet.data.readers.own import Format, Listed, Listing, Row, box_of, decimal, quoted
 from facedet.data.readers.text import read_text
 from facedet.errors import FacedetError
@@ -51,7 +37,7 @@ class Voc(Format):
 
     def splits(self, root: Path) -> list[str]:
         """The splits that are there."""
-        return splits_by(lambda split: _find_places(root, split))
+        return layout.splits_by(lambda split: _find_places(root, split))
 
     def list_pictures(self, root: str | Path, split: str) -> Listing:
         """Lists the pictures and boxes of a split; see `Format.list_pictures`."""
@@ -98,7 +84,7 @@ class Voc(Format):
 read_voc = Voc().read
 
 
-class _Builder(TreeBuilder):
+class _Builder(ElementTree.TreeBuilder):
     """Drops namespaces, and refuses a document type, for only that can do harm."""
 
     def start(self, tag: str, attrs: dict[str, str], /) -> Element:
@@ -110,7 +96,7 @@ class _Builder(TreeBuilder):
 
 def _find_places(root: Path, split: str) -> tuple[Path, Path | None] | None:
     """The folder of a split's XML files and the file that lists their names, if there is one."""
-    words = spellings(split)
+    words = layout.spellings(split)
     main = next((root / name for name in _FOLDERS if (root / name).is_dir()), root / _FOLDERS[0])
     for word in words:
         for place in (main / word, *(root / word / name for name in _FOLDERS)):
@@ -119,9 +105,9 @@ def _find_places(root: Path, split: str) -> tuple[Path, Path | None] | None:
         names = root / "ImageSets" / "Main" / f"{word}.txt"
         if names.is_file():
             return main, names
-    if split == UNSPLIT and find_files(main, _XML):
+    if split == layout.UNSPLIT and find_files(main, _XML):
         return main, None
-    beside = [root / word for word in words] + [root] * (split == UNSPLIT)
+    beside = [root / word for word in words] + [root] * (split == layout.UNSPLIT)
     return next(((place, None) for place in beside if any(place.glob("*.xml"))), None)
 
 
@@ -140,11 +126,11 @@ def _stems(folder: Path, names: Path | None) -> Iterator[str]:
 
 def _parse(path: Path) -> Element:
     """The root of an XML file."""
-    parser = XMLParser(target=_Builder())
+    parser = ElementTree.XMLParser(target=_Builder())
     try:
         parser.feed(path.read_bytes())
         annotation = parser.close()
-    except (OSError, ParseError, ValueError, LookupError) as error:
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
         raise FacedetError(f"{path} cannot be read as XML: {error}") from error
     except FacedetError as error:
         raise FacedetError(f"{path}: {error}") from error
@@ -194,5 +180,5 @@ def _to_xml(one: Listed) -> bytes:
         corners = SubElement(item, "bndbox")
         for key, value in zip(_CORNERS, row.box, strict=True):
             SubElement(corners, key).text = decimal(value)
-    indent(annotation)
-    return tostring(annotation, encoding="utf-8")
+    ElementTree.indent(annotation)
+    return ElementTree.tostring(annotation, encoding="utf-8")

@@ -56,16 +56,10 @@ def read_wider_annotations(root: str | Path, split: str, **choices: Any) -> Read
 
 
 def read_ground_truth(folder: str | Path, split: str = "val") -> list[Record]:
-    """Reads what the WIDER FACE protocol scores against.
+    """Reads what the WIDER FACE protocol scores against: all boxes, those of zero size too.
 
-    Args:
-        folder: holds wider_face_{split}.mat and wider_{easy,medium,hard}_{split}.mat, itself or
-            in its subfolder ground_truth.
-        split: the split's name.
-
-    Returns:
-        Every listed picture with all its boxes, those of zero size too, as the official toolbox
-        has them; tags as of `read_wider`. The pictures need not exist.
+    The folder holds wider_face_{split}.mat and wider_{easy,medium,hard}_{split}.mat, itself or in
+    ground_truth; the pictures need not exist. Tags as of `read_wider`.
 
     Raises:
         FacedetError: a file is missing, broken, or disagrees with another.
