@@ -85,7 +85,7 @@ def convert(
         source: folder of the data set.
         target: folder to make; it must be absent or empty.
         format: of `source`, a key of `FORMATS`.
-        new_format: of `target`, a key of `FORMATS`.
+        new_format: of `target`.
         splits: names of the splits to take.
         classes: whose boxes are faces; see `own.select_faces`.
         images: "all" demands every picture, "present" leaves the missing ones out.

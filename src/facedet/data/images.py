@@ -37,7 +37,7 @@ def read_image(
     """Decodes any picture that Pillow knows.
 
     16-bit grey is scaled to 8 bits, transparency is shown over white, of an animation the first
-    frame is taken; `note` tells of each.
+    frame is taken; `note` says so.
 
     Args:
         path: the file.

@@ -102,10 +102,7 @@ def fitting_reading(
 
 
 def fingerprint(rgb: np.ndarray) -> bytes:
-    """A difference hash: which cells of a coarse grid are lighter than their neighbours.
-
-    Args:
-        rgb: picture, uint8 [H, W, 3].
+    """A difference hash of uint8 [H, W, 3]: which cells of a coarse grid are lighter than the next.
 
     Returns:
         128 bits: 8 x 8 steps to the right and 8 x 8 downwards; b"" for a picture without contrast,

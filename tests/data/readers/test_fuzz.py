@@ -120,7 +120,7 @@ PARSERS = {
     ),
     "detections": Parser(
         "0--Parade/first.txt", DETECTIONS.encode(), same, read_detections,
-        r"line \d+|\d lines|cannot be read",
+        r"line \d+|\d lines|expected the image|cannot be read",
     ),
     "detections_zip": Parser(
         "found.zip", zipped(), same, lambda root: read_detections(root / "found.zip"), ""

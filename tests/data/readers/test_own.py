@@ -177,44 +177,21 @@ def test_what_no_data_set_has(table, tmp_path, rows, message):
     assert str(caught.value) == f"{tmp_path}/boxes.csv{message}"
 
 
-@pytest.mark.parametrize(
-    ("file", "name"),
-    [
-        ("a.jpg", "val/a"),
-        ("x/a.jpg", "x/a"),
-        ("x/y/a.b.png", "x--y/a.b"),
+def test_names_and_numbers_as_they_are_written():
+    names = {
+        "a.jpg": "val/a", "x/a.jpg": "x/a", "x/y/a.b.png": "x--y/a.b", "noise": "val/noise",
         # Detection files leave out a picture's suffix, so a name must not end with one.
-        ("x/a.jpg.PNG", "x/a"),
-        ("noise", "val/noise"),
-    ],
-)
-def test_names(file, name):
-    assert name_of(file, "val") == name
-
-
-@pytest.mark.parametrize(
-    ("given", "clean"),
-    [
-        ("./x//a.jpg", "x/a.jpg"),
-        ("x\\y\\a.jpg", "x/y/a.jpg"),
-        ("/data/x/a.jpg", "x/a.jpg"),
-        ("C:\\data\\x\\a.jpg", "x/a.jpg"),
-        ("../../etc/x/a.jpg", "x/a.jpg"),
-        ("..", ""),
-        ("/", ""),
-        ("", ""),
-    ],
-)
-def test_paths_stay_below_a_folder(given, clean):
-    assert clean_path(given) == clean
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(3.0, "3"), (100.0, "100"), (0.12345, "0.1235"), (-0.0, "0"), (-1e-9, "0"), (-2.5, "-2.5")],
-)
-def test_decimals(value, text):
-    assert decimal(value) == text
+        "x/a.jpg.PNG": "x/a",
+    }  # fmt: skip
+    assert {file: name_of(file, "val") for file in names} == names
+    # Paths stay below a folder.
+    paths = {
+        "./x//a.jpg": "x/a.jpg", "x\\y\\a.jpg": "x/y/a.jpg", "/data/x/a.jpg": "x/a.jpg",
+        "C:\\data\\x\\a.jpg": "x/a.jpg", "../../etc/x/a.jpg": "x/a.jpg", "..": "", "/": "", "": "",
+    }  # fmt: skip
+    assert {given: clean_path(given) for given in paths} == paths
+    numbers = {3.0: "3", 100.0: "100", 0.12345: "0.1235", -0.0: "0", -1e-9: "0", -2.5: "-2.5"}
+    assert {value: decimal(value) for value in numbers} == numbers
 
 
 def test_paths_outside_the_folder_are_used(tmp_path):

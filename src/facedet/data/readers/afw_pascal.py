@@ -46,17 +46,13 @@ def _read_test_set(
 
 
 def read_annotations(mat: str, path: str | Path) -> list[Record]:
-    """Reads the annotations, revised or original.
+    """Reads every listed picture, named as its file without folder and suffix.
 
     Args:
         mat: name of the file of revised annotations.
         path: a .mat or .txt file, or a folder that holds the file `mat` or exactly one .txt,
             itself or in "annotations". Pictures are looked for beside it, in the folders images,
             testimages or JPEGImages or there themselves; they need not exist.
-
-    Returns:
-        Every listed picture, by the name of its file without folder and suffix; boxes as they are
-        in the file, `ignore` as the annotators set it.
 
     Raises:
         FacedetError: there is no such file, or it is malformed.

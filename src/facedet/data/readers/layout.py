@@ -95,11 +95,7 @@ def find_pictures(
     These are often of another machine: the picture whose path ends most like the given one is
     taken. Capital letters, the composition of accents, a space that is written %20 and the suffix
     may differ. Of several pictures, one in a folder of the split's name is taken, or in "images".
-
-    Args:
-        root: the data set's folder.
-        split: the split's name.
-        given: paths with "/"; one that leads to a file, from the root on, is taken as it is.
+    A given path that leads to a file, from the root on, is taken as it is.
 
     Returns:
         The folder below which most of them lie (ROOT/images/SPLIT where none was found). And for
