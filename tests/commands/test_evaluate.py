@@ -98,19 +98,6 @@ def test_the_published_protocol(cli, weights, wider, tmp_path):
     assert only["wider/hard"] == report["wider/hard"]
 
 
-def test_unreadable_pictures_are_named_and_the_rest_is_done(cli, weights, copied, tmp_path):
-    broken = copied / "WIDER_val" / "images" / "0--Event" / "picture 2.jpg"
-    broken.write_bytes(broken.read_bytes()[:900])
-    out = tmp_path / "out"
-    result = cli(*settings(weights, copied, out))
-    assert result.code == 1
-    named, last = result.err.splitlines()
-    assert named.startswith(f"{broken}: the picture is damaged")
-    assert last.startswith("facedet evaluate: 1 of 4 pictures cannot be read; ")
-    assert len(read_detections(out / "detections")) == 3
-    assert not (out / "metrics.json").exists()
-
-
 def test_a_data_set_without_its_lists(cli, weights, copied, tmp_path, monkeypatch):
     shutil.rmtree(copied / "ground_truth")
 

@@ -50,12 +50,6 @@ def test_a_report_by_hand_and_its_files(tmp_path):
         assert [float(row[key]) for row in rows] == pytest.approx(stored[key].tolist(), rel=1e-5)
 
 
-def test_no_faces_and_no_detections():
-    report = score([record("e/1", ())], {}).report
-    assert [report[f"wider/{name}"] for name in ("easy", "medium", "hard")] == [0.0] * 3
-    assert (report["images"], report["detections"]) == (1, 0)
-
-
 def test_table_for_a_reader():
     class Made(WiderFace):
         def rows(self, metric, report):

@@ -2,18 +2,16 @@
 
 import pickle
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wider_sets import detections, feed, load_file, one_subset, random_images, target
+from wider_sets import detections, feed, one_subset, random_images, target
 
 from facedet.metrics.wider import WiderAP
-
-reference = load_file(Path(__file__).parents[1] / "reference" / "wider_eval.py")
+from reference import wider_eval
 
 
 def test_nothing_seen_at_all():
@@ -99,7 +97,7 @@ rows_of_image = st.lists(st.tuples(coordinate, coordinate, side, side, score), m
 @given(st.lists(st.tuples(rows_of_image, faces_of_image), max_size=4), st.booleans())
 def test_equals_the_loops(drawn, quirk):
     images = [(rows, [f[:4] for f in faces], [f[4] for f in faces]) for rows, faces in drawn]
-    expected, precision, recall = reference.evaluate(images, quirk, thresholds=20)
+    expected, precision, recall = wider_eval.evaluate(images, quirk, thresholds=20)
     metric = one_subset(images, integer_quirk=quirk, thresholds=20)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
