@@ -84,9 +84,12 @@ def test_a_missing_plugin_names_its_extra(monkeypatch, word, extra):
 
 @pytest.mark.parametrize(
     ("word", "name"),
-    [("serial", "BasicLauncher"), ("joblib_gpus", "JoblibLauncher"), ("ray", "RayLauncher"),
-     ("submitit_local", "LocalLauncher")],
-)  # fmt: skip
+    [
+        ("joblib_gpus", "JoblibLauncher"),
+        ("ray", "RayLauncher"),
+        ("submitit_local", "LocalLauncher"),
+    ],
+)
 def test_one_word_chooses(word, name):
     sweep = read_sweep("seeds", [f"launcher={word}"])
     assert sweep.config.hydra.launcher._target_.endswith(f".{name}")

@@ -1,10 +1,13 @@
 """What a training will take: scaled from one step, held against what there is."""
 
+import pytest
 import torch
+from omegaconf import OmegaConf
 
 from facedet.config import build, compose
+from facedet.errors import UsageError
 from facedet.training import estimate as estimation
-from facedet.training.estimate import GB, Estimate, estimate
+from facedet.training.estimate import GB, Estimate, check_fit, estimate
 from facedet.training.trainer import build_trainer
 
 SMALL = ("preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.batch_size=2",
@@ -70,6 +73,5 @@ def test_what_does_not_fit_is_refused_before_the_first_step(cli, wider, tmp_path
     assert not (tmp_path / "out" / "checkpoints").exists()
     result = cli("train", *words, "augmentation.size=256", "estimate=warn")
     assert (result.code, "trained 1 steps" in result.out) == (0, True)
-    cli("train", *words, "estimate=no", "overwrite=true").check_error(
-        2, "estimate=no: expected refuse, warn or off"
-    )
+    with pytest.raises(UsageError, match="estimate=no: expected refuse, warn or off"):
+        check_fit(OmegaConf.create({"estimate": "no"}), None, None, None, 0)

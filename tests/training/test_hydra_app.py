@@ -77,16 +77,16 @@ def test_show_prints_every_job_of_a_multirun(cli):
     assert {config["model"]["net"]["backbone"]["width"] for config in configs} == {48}
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate"])
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("command", "words", "said"),
     [
-        (["--cfg", "job", "--package", "paths"], "cache: "),
-        (["--cfg", "hydra", "-p", "hydra.job"], "chdir: false"),
-        (["--info", "defaults"], "paths/default"),
-        (["--info", "searchpath"], "conf"),
-        (["--hydra-help"], "Hydra (1."),
-        (["-sc", "install=bash"], "hydra_bash_completion facedet"),
+        ("train", ["--cfg", "job", "--package", "paths"], "cache: "),
+        ("evaluate", ["--cfg", "hydra", "-p", "hydra.job"], "chdir: false"),
+        ("train", ["--info", "defaults"], "paths/default"),
+        ("evaluate", ["--info", "searchpath"], "conf"),
+        ("train", ["--hydra-help"], "Hydra (1."),
+        ("train", ["-sc", "install=bash"], "hydra_bash_completion facedet"),
+        ("evaluate", ["-sc", "install=bash"], "hydra_bash_completion facedet"),
     ],
 )
 def test_hydras_flags(cli, command, words, said):
