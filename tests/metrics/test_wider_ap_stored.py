@@ -64,11 +64,11 @@ def test_full_set_has_the_stored_values(full_set, evaluator):
     values = metric.compute()
     assert metric.detections == expected["full_num_predictions"]
     for name, curve in metric.curves().items():
-        wanted = expected[f"full_{name}"][evaluator]
-        assert values[f"wider/{name}"].item() == pytest.approx(wanted["ap"], abs=1e-9)
-        assert curve.faces == wanted["count_face"]
-        assert curve.recall[-1].item() == pytest.approx(wanted["max_recall"], abs=1e-12)
-        assert curve.precision[-1].item() == pytest.approx(wanted["final_precision"], abs=1e-12)
+        values_of = expected[f"full_{name}"][evaluator]
+        assert values[f"wider/{name}"].item() == pytest.approx(values_of["ap"], abs=1e-9)
+        assert curve.faces == values_of["count_face"]
+        assert curve.recall[-1].item() == pytest.approx(values_of["max_recall"], abs=1e-12)
+        assert curve.precision[-1].item() == pytest.approx(values_of["final_precision"], abs=1e-12)
 
 
 @needs_shared

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="wider: folder of wider_face_val.mat and wider_{easy,medium,hard}_val.mat, or a WIDER "
         "FACE folder that holds ground_truth/; fddb: its ellipse lists, and the pictures if they "
-        "are to tell their sizes; afw, pascal: the .mat or text of annotations, or its folder",
+        "are to give their sizes; afw, pascal: the .mat or text of annotations, or its folder",
     )
     parser.add_argument(
         "--no-integer-quirk",

@@ -107,7 +107,7 @@ def require_same_run(path: Path, made_with: Mapping[str, Any], resume: bool) -> 
 def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a report that must be alike where its numbers are compared with others.
 
-    Versions, weights and networks may differ: these are what one wants to compare.
+    Versions, weights and networks may differ: a comparison is about these.
     """
     settings = report.get("settings") or {}
     detected = {key: settings[key] for key in _DETECTED if key in settings}
