@@ -47,11 +47,11 @@ class Csv(Format):
         images: dict[str, list[Row]] = {}
         problems = []
         for line, fields in table if _is_data(header) else table[1:]:
-            parsed = _parse(fields, columns, len(header), f"line {line}")
-            if isinstance(parsed, str):
-                problems.append(f"{source}, line {line}: {parsed}")
-            else:
-                images.setdefault(parsed[0], []).extend(parsed[1])
+            image, found = _parse(fields, columns, len(header), f"line {line}")
+            if image:
+                images.setdefault(image, []).extend([found] if isinstance(found, Row) else [])
+            if isinstance(found, str):
+                problems.append(f"{source}, line {line}: {found}")
         folder, places = find_pictures(root, split, images)
         pictures = [
             Listed(file, path, rows)
@@ -119,28 +119,28 @@ def _is_data(fields: Sequence[str]) -> bool:
 
 def _parse(
     fields: list[str], columns: Mapping[str, int], width: int, place: str
-) -> tuple[str, list[Row]] | str:
-    """The picture of a row and its box, if it has one, or what is wrong with the row."""
+) -> tuple[str, Row | str | None]:
+    """The picture of a row ("": none), and its box, if it has one, or what is wrong."""
     while len(fields) > width and not fields[-1]:
         fields = fields[:-1]
     if len(fields) != width:
-        return f"{len(fields)} columns, but {width} in the header"
+        return "", f"{len(fields)} columns, but {width} in the header"
     named = {key: fields[at] for key, at in columns.items()}
     image = named["image"].replace("\\", "/")
     if not clean_path(image):
-        return f"image is {quoted(named['image'])}, expected a path"
+        return "", f"image is {quoted(named['image'])}, expected a path"
     texts = [named[key] for key in ("x", "y", "right", "bottom", "w", "h") if key in named]
     if not any(texts):
-        return image, []
+        return image, None
     # Where commas do not divide, they may be decimal points.
     box = box_of(text.replace(",", ".") for text in texts)
     if box is None:
-        return f"the box is {quoted(', '.join(texts))}, expected four finite numbers"
+        return image, f"the box is {quoted(', '.join(texts))}, expected four finite numbers"
     if "w" in named:
         box[2:] = box[0] + box[2], box[1] + box[3]
     flag, kind = named.get("ignore", "").casefold(), named.get("class", "")
     if flag not in _FLAGS:
-        return f"ignore is {quoted(flag)}, expected 0 or 1"
+        return image, f"ignore is {quoted(flag)}, expected 0 or 1"
     if "class" in named and not kind:
-        return "the class is missing"
-    return image, [Row(box, place, kind, _FLAGS[flag])]
+        return image, "the class is missing"
+    return image, Row(box, place, kind, _FLAGS[flag])
