@@ -51,9 +51,9 @@ class Finding(NamedTuple):
 
     kind: str  # a key of `KINDS`
     split: str
-    file: str  # of the picture, "" where none is meant
-    place: str  # in the annotations, "" where none is meant
-    detail: str
+    file: str = ""  # of the picture, "" where none is meant
+    place: str = ""  # in the annotations, "" where none is meant
+    detail: str = ""
     box: int | None = None  # row of the box in its picture's boxes
     other: tuple[str, str] | None = None  # (split, file) of the picture that this one is like
 
@@ -129,12 +129,12 @@ def check(
         try:
             listing = FORMATS[format].list_pictures(root, split)
         except FacedetError as error:
-            findings.append(Finding("malformed", split, "", "", str(error)))
+            findings.append(Finding("malformed", split, detail=str(error)))
             continue
-        findings += [Finding("note", split, "", "", note) for note in listing.notes]
+        findings += [Finding("note", split, detail=note) for note in listing.notes]
         listings[split], _ = select_faces(listing, classes)
         problems = problems_of(listings[split], split)
-        findings += [Finding("malformed", split, "", "", problem) for problem in problems]
+        findings += [Finding("malformed", split, detail=problem) for problem in problems]
     # Each path once; of a name that is too long for a file, `Path.is_file` raises.
     paths = dict.fromkeys(one.path for part in listings.values() for one in part.pictures)
     present = [path for path in paths if os.path.isfile(path)]
@@ -142,33 +142,36 @@ def check(
     for split, listing in listings.items():
         for one in listing.pictures:
             fact = facts.get(one.path)
-            found = [*_picture(one, fact, FORMATS[format].is_relative), *_boxes(one, fact)]
-            findings += [finding._replace(split=split) for finding in found]
+            findings += _picture(split, one, fact, FORMATS[format].is_relative)
+            findings += _boxes(split, one, fact)
     report = Report(listings, facts, findings)
     findings += [*_extra(listings), *_alike(report)]
     findings.sort(key=lambda finding: list(KINDS).index(finding.kind))
     return report
 
 
-def _picture(one: Listed, fact: PictureFacts | None, is_relative: bool) -> Iterator[Finding]:
+def _picture(
+    split: str, one: Listed, fact: PictureFacts | None, is_relative: bool
+) -> Iterator[Finding]:
     """What is wrong with a picture by itself."""
     if fact is None:
-        yield Finding("missing", "", one.file, "", "")
+        yield Finding("missing", split, one.file)
     elif fact.problem:
         kind = "truncated" if "truncated" in fact.problem.casefold() else "corrupt"
-        yield Finding(kind, "", one.file, "", fact.problem)
+        yield Finding(kind, split, one.file, detail=fact.problem)
     else:
         fits = fitting_reading(fact, one.boxes, one.size, is_relative)
         if fact.orientation != UPRIGHT:
             kind = "stored" if fits == "as stored" else "rotated"
-            text = f"the annotations fit the picture {fits or 'as stored and turned'}"
-            yield Finding(kind, "", one.file, "", f"EXIF orientation {fact.orientation}; {text}")
+            text = f"EXIF orientation {fact.orientation}; the annotations fit the picture "
+            yield Finding(kind, split, one.file, detail=text + (fits or "as stored and turned"))
         if one.size not in (None, fact.size) and fits != "as stored":
             said, real = (f"{width} x {height}" for height, width in (one.size, fact.size))
-            yield Finding("size_mismatch", "", one.file, "", f"{real} px, annotated as {said}")
+            text = f"{real} px, annotated as {said}"
+            yield Finding("size_mismatch", split, one.file, detail=text)
 
 
-def _boxes(one: Listed, fact: PictureFacts | None) -> Iterator[Finding]:
+def _boxes(split: str, one: Listed, fact: PictureFacts | None) -> Iterator[Finding]:
     """What is wrong with the boxes of a picture; an unknown size has no outside."""
     height, width = fact.size if fact is not None else (0, 0)
     seen: set[tuple[float, ...]] = set()
@@ -188,7 +191,7 @@ def _boxes(one: Listed, fact: PictureFacts | None) -> Iterator[Finding]:
         seen.add(key)
         shown = ", ".join(f"{value:g}" for value in row.box)
         for kind, text in wrong.items():
-            yield Finding(kind, "", one.file, row.place, shown + text, at)
+            yield Finding(kind, split, one.file, row.place, shown + text, at)
 
 
 def _extra(listings: dict[str, Listing]) -> Iterator[Finding]:
@@ -200,7 +203,7 @@ def _extra(listings: dict[str, Listing]) -> Iterator[Finding]:
             if path not in known:
                 # The folders of two splits may be one, or one inside the other.
                 known.add(path)
-                yield Finding("extra", split, file, "", "")
+                yield Finding("extra", split, file)
 
 
 def _alike(report: Report) -> Iterator[Finding]:
@@ -221,4 +224,5 @@ def _alike(report: Report) -> Iterator[Finding]:
         if before != at:
             other = keys[before]
             kind = prefix + ("duplicate" if other[0] == split else "leak")
-            yield Finding(kind, split, file, "", f"{text} {other[0]}/{other[1]}", other=other)
+            detail = f"{text} {other[0]}/{other[1]}"
+            yield Finding(kind, split, file, detail=detail, other=other)
