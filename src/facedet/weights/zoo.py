@@ -79,6 +79,7 @@ NAMED = {
     for one in (
         _shipped(DEFAULT, 162_352, "EXTD, FPN-like, width 64, PReLU"),
         _shipped("extd-fpn-32-prelu", 62_939, "EXTD, FPN-like, width 32, PReLU"),
+        _shipped("extd-plain-64", 171_550, "plain 3x3 convolutions, width 64: quick"),
         _shipped("extd-plain-32", 50_838, "plain 3x3 convolutions, width 32: the quickest"),
         _released(64, 162_352, 697_000),
         _released(48, 100_160, 444_000),
