@@ -101,8 +101,8 @@ def test_fetched_weights_are_theirs(cli, named, cached, build_detector, server):
     # The second time nothing is asked for, and no half file stays.
     assert cli("weights", "fetch", "all").out == first.out
     assert server.asked == ["/theirs.pth"]
-        files = {path for path in cached.parent.glob("[!.]*") if path.is_file()}
-        assert files == {cached.with_suffix(".pth"), cached}
+    files = {path for path in cached.parent.glob("[!.]*") if path.is_file()}
+    assert files == {cached.with_suffix(".pth"), cached}
 
 
 def test_a_cache_of_its_own(cli, named, tmp_path):

@@ -94,44 +94,35 @@ def find_pictures(
 
     These are often of another machine: the picture whose path ends most like the given one is
     taken. Capital letters, the composition of accents, a space that is written %20 and the suffix
-    may differ. Of several pictures, one in a folder of the split's name is taken, or in "images";
-    none in a folder of another split's. A path that leads to a file from the root or from
-    ROOT/images/SPLIT is taken as it is.
+    may differ. Of several pictures, one in a folder of the split's name is taken, or in "images".
+    A given path that leads to a file, from the root on, is taken as it is.
 
     Returns:
         The folder below which most of them lie (ROOT/images/SPLIT where none was found). And for
         each the end of its path, see `clean_path`, and its place; of a missing one in that folder.
     """
-    given = list(given)
-    usual = (root, root / "images" / split)
-    there = {
-        file: next((folder for folder in usual if os.path.isfile(folder / file)), None)
-        for file in given
-    }
-    taken = {folder / file for file, folder in there.items() if folder is not None}
     known: dict[str, list[str]] = {}
-    for file in find_files(root) if None in there.values() else ():
-        for tail in _tails(file) if root / file not in taken else ():
+    for file in find_files(root):
+        for tail in _tails(file):
             known.setdefault(tail, []).append(file)
 
-    def rank(file: str, cut: int, name: str) -> tuple[bool, bool, bool, bool]:
-        parts = file.split("/")
-        named = {one for folder in parts[:-cut] for one in _splits_in(folder)}
-        is_foreign = split in SPELLINGS and bool(named - {split}) and split not in named
-        return not is_foreign, parts[-1] == name, split in named, "images" in parts
+    def rank(file: str, name: str) -> tuple[bool, bool, bool]:
+        *folders, own = file.split("/")
+        is_of_split = any(folder.startswith(spellings(split)) for folder in folders)
+        return own == name, is_of_split, "images" in folders
 
     found: list[tuple[str, Path | None]] = []  # the end of the path, and the folder
     for file in given:
-        found.append((file, there[file]))
         end = next((tail for tail in _tails(file) if tail in known), None)
-        if there[file] is None and end is not None:
-            cut, name = end.count("/") + 1, file.rpartition("/")[2]
-            best = max(known[end], key=lambda way: rank(way, cut, name))
-            parts = best.split("/")
-            if rank(best, cut, name)[0]:
-                found[-1] = ("/".join(parts[-cut:]), root.joinpath(*parts[:-cut]))
-    folders = Counter(folder for _, folder in found if folder is not None).most_common(1)
-    main = folders[0][0] if folders else root / "images" / split
+        if end is None or os.path.isfile(root / file):
+            found.append((file, root if os.path.isfile(root / file) else None))
+            continue
+        name = file.rpartition("/")[2]
+        parts = max(known[end], key=lambda way: rank(way, name)).split("/")
+        cut = len(parts) - end.count("/") - 1
+        found.append(("/".join(parts[cut:]), root.joinpath(*parts[:cut])))
+    places = Counter(folder for _, folder in found if folder is not None).most_common(1)
+    main = places[0][0] if places else root / "images" / split
     return main, [(clean_path(file), (folder or main) / file) for file, folder in found]
 
 
@@ -152,11 +143,9 @@ def find_files(folder: Path, suffixes: frozenset[str] = PICTURE_SUFFIXES) -> lis
 
     def search(place: str, prefix: str, above: frozenset[str]) -> None:
         real = os.path.realpath(place)
-        try:
-            entries = [] if real in above else list(os.scandir(place))
-        except OSError:  # not there, or not to be read
+        if real in above or not os.path.isdir(place):
             return
-        for entry in entries:
+        for entry in os.scandir(place):
             if entry.is_dir() and not entry.name.startswith("."):
                 search(entry.path, f"{prefix}{entry.name}/", above | {real})
             elif os.path.splitext(entry.name)[1].lower() in suffixes and entry.name[0] != ".":
