@@ -74,11 +74,12 @@ def own_times(detector, path, frames):
 def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", default="extd-plain-32", help="file or name")
+    parser.add_argument("--engine", default="auto", help="what runs the network")
     parser.add_argument("--frames", type=int, default=1000)
     parser.add_argument("--size", type=int, nargs=2, default=(640, 480), help="width and height")
     parser.add_argument("--copies", default="boxes", help="boxes, blur, pixelate or none")
     args = parser.parse_args(words)
-    detector = facedet.load(args.weights)
+    detector = facedet.load(args.weights, engine=args.engine, threads=1)
     early, last = max(1, args.frames // 10), args.frames
     with tempfile.TemporaryDirectory() as folder:
         path = make_video(Path(folder, "long.mp4"), args.frames, args.size)
@@ -96,6 +97,7 @@ def main(words=None):
     seconds, cpu = ((at[last] - at[early]) / count for at in (measure.seconds, measure.cpu))
     own = [sum(pair) / 2 for pair in zip(before, after, strict=True)]
     result = {
+        "engine": detector.info["engine"],
         "frames": args.frames,
         "size": args.size,
         "failures": failures,

@@ -117,17 +117,7 @@ def _detector(args: argparse.Namespace) -> "FaceDetector":
     from facedet.inference.scales import ExtdScales
     from facedet.weights.zoo import DEFAULT
 
-    same = [
-        "score",
-        "flip",
-        "iou",
-        "max_det",
-        "min_size",
-        "on_large",
-        "device",
-        "engine",
-        "threads",
-    ]
+    same = "score", "flip", "iou", "max_det", "min_size", "on_large", "device", "engine", "threads"
     return load(
         args.weights or DEFAULT,
         scales=ExtdScales() if args.thorough else args.scales,
