@@ -68,6 +68,8 @@ def test_show_prints_the_config_and_trains_nothing(cli, tmp_path, monkeypatch):
         (["weights=/nowhere.pth"], 1, "/nowhere.pth: no such weights file"),
         (["backbone.width=33"], 2, "width=33 has no released block list"),
         (["data.batch_size=0"], 1, "data.batch_size=0"),
+        (["export=bset"], 2, "export=bset: expected best or last"),
+        (["total_batch_size=3"], 2, "batches of data.batch_size=2; 1 or 3 would do"),
         (["trainer.precision=x"], 2, "Trainer: Precision 'x' is invalid"),
         (["trainer.devices=abc"], 2, "Trainer: `devices`"),
         (["trainer.sync_batchnorm=true"], 2, "normalising over all processes works on GPUs only"),

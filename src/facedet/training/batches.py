@@ -1,9 +1,13 @@
 """A recipe's total batch, dealt out to processes and accumulated batches."""
 
+import logging
+
 from omegaconf import DictConfig
 
 from facedet.errors import UsageError
 from facedet.training.trainer import uses_gpu
+
+log = logging.getLogger(__name__)
 
 
 def share_total_batch(config: DictConfig) -> None:
@@ -44,6 +48,10 @@ def share_total_batch(config: DictConfig) -> None:
             f"{accumulated}; leave it out, or set total_batch_size=null"
         )
     data.batch_size, trainer.accumulate_grad_batches = size, accumulated
+    log.info(
+        "an update has %d images: processes %d, batch %d, accumulated %d",
+        total, world, size, accumulated,
+    )  # fmt: skip
     if config.lr_batch_size is not None:
         config.optimizer.lr *= total / config.lr_batch_size
         # A further process composes from this config: it must not scale again.

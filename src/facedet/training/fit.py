@@ -30,7 +30,7 @@ _SILENCED = (
     ".*does not have many workers.*",
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*Experiment logs directory .* exists.*",
-    ".*It is recommended to use `self.log\\('wider/.*sync_dist=True.*",
+    ".*It is recommended to use `self.log\\('(wider|pyramid)/.*sync_dist=True.*",
     ".*isinstance\\(treespec, LeafSpec\\).*",
     ".*You defined a `validation_step` but have no.*",
     ".*The number of training batches.*is smaller than the logging interval.*",
@@ -52,13 +52,15 @@ def train(config: DictConfig) -> float | None:
         UsageError: it does not fit into the memory; or the first validation is over, and nothing
             of the objective's name was logged.
     """
+    silence()
     share_total_batch(config)
     values = plain(config)
+    if values.get("export", "best") not in ("best", "last"):
+        raise UsageError(f"export={values['export']}: expected best or last")
     from facedet.allocator import keep_freed_memory
     from facedet.training.resume import find_checkpoint
     from facedet.training.threads import set_threads
 
-    silence()
     keep_freed_memory()
     output = Path(config.paths.output)
     with own_folder(output):
