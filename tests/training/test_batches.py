@@ -103,10 +103,9 @@ def test_the_papers_choice_of_weights_and_checkpoints():
     hard = plain(compose("train", ["experiment=smallhardface", "data.root=/nowhere"]))
     assert (hard["export"], hard["callbacks"]["best"]["monitor"]) == ("last", "wider/medium")
     for config in (extd, hard):
-        assert config["callbacks"]["epochs"]["save_top_k"] == -1
+        assert config["callbacks"]["last"]["keep_epochs"] is True
         assert config["data"]["drop_last"] is False
         assert config["trainer"]["max_steps"] % config["trainer"]["val_check_interval"] == 0
     # A short budget compares by the objective, and keeps the disk free.
     short = plain(compose("train", ["experiment=smallhardface", "budget=short"]))
-    assert (short["export"], short["callbacks"]["epochs"]["save_top_k"]) == ("best", 0)
-    assert plain(compose("train", []))["callbacks"]["epochs"]["save_top_k"] == 0
+    assert (short["export"], short["callbacks"]["last"]["keep_epochs"]) == ("best", False)

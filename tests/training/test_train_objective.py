@@ -100,7 +100,7 @@ def test_what_was_never_measured(run):
 
 def test_an_epoch_that_fills_no_step_ends_with_a_smaller_one_and_leaves_a_checkpoint(run, tmp_path):
     # Eight pictures in steps of six: one of six and one of two.
-    words = ["total_batch_size=6", "data.batch_size=6", "callbacks.epochs.save_top_k=-1"]
+    words = ["total_batch_size=6", "data.batch_size=6", "callbacks.last.keep_epochs=true"]
     run(2, *words, "data.drop_last=false")
     names = sorted(path.name for path in (tmp_path / "out" / "checkpoints").glob("epoch_*"))
     assert names == ["epoch_000.ckpt"]

@@ -24,19 +24,23 @@ class LastCheckpoint(Checkpoint):
     Args:
         dirpath: folder of the files.
         every_n_train_steps: optimiser steps between two writings; the last step counts as well.
+        keep_epochs: write after the last step of each epoch too, and keep that as
+            `epoch_NNN.ckpt`. (What Lightning writes at an epoch's end does not resume exactly.)
     """
 
-    def __init__(self, dirpath: str, every_n_train_steps: int) -> None:
+    def __init__(self, dirpath: str, every_n_train_steps: int, keep_epochs: bool = False) -> None:
         if every_n_train_steps < 1:
             raise UsageError(
                 f"callbacks.last.every_n_train_steps={every_n_train_steps}: at least 1 is needed"
             )
         self.path = Path(dirpath) / "last.ckpt"
         self.every_n_train_steps = every_n_train_steps
+        self.keep_epochs = keep_epochs
         self.signals = StopSignals()
         self._seen_step = 0
         self._has_stepped = False
         self._is_due = False
+        self._ends_epoch = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes over the signals; Lightning has set its own before."""
@@ -57,8 +61,9 @@ class LastCheckpoint(Checkpoint):
         # While gradients are being accumulated nothing can resume: their sum is in no checkpoint.
         self._has_stepped = step != self._seen_step
         self._seen_step = step
+        self._ends_epoch = self.keep_epochs and trainer.is_last_batch
         is_due = step % self.every_n_train_steps == 0 or step == trainer.max_steps
-        self._is_due = self._has_stepped and is_due
+        self._is_due = self._has_stepped and (is_due or self._ends_epoch)
         if _is_validation_due(trainer):
             return
         if self._is_due or (stop and self._has_stepped):
@@ -85,6 +90,10 @@ class LastCheckpoint(Checkpoint):
         if trainer.is_global_zero:
             _keep_one_before(self.path)
         trainer.save_checkpoint(self.path, weights_only=False)
+        if self._ends_epoch and trainer.is_global_zero:
+            kept = self.path.with_name(f"epoch_{trainer.current_epoch:03d}.ckpt")
+            kept.unlink(missing_ok=True)
+            _link(self.path, kept)
         if stop:
             self._end(trainer, stop)
 
@@ -121,13 +130,18 @@ def _keep_one_before(path: Path) -> None:
         return
     aside, previous = path.with_name(f".{os.getpid()}.previous"), path.with_name("previous.ckpt")
     aside.unlink(missing_ok=True)
-    try:
-        os.link(path, aside)
-    except OSError:  # a file system without links
-        shutil.copy2(path, aside)
+    _link(path, aside)
     aside.replace(previous)
     # Where both were names of one file already, the system leaves both.
     aside.unlink(missing_ok=True)
+
+
+def _link(path: Path, name: Path) -> None:
+    """Gives a file another name, which stays where the first is replaced."""
+    try:
+        os.link(path, name)
+    except OSError:  # a file system without links
+        shutil.copy2(path, name)
 
 
 def _is_validation_due(trainer: pl.Trainer) -> bool:
