@@ -66,7 +66,8 @@ def compare_engines(
         rgb: the picture that is timed, uint8 [H, W, 3].
         runs: rounds that count.
         threads: of each; None: PyTorch's number.
-        data: folder in WIDER FACE's layout, for the AP in a single pass; None: no AP.
+        data: folder in WIDER FACE's layout, of which pictures may be missing, for the AP in a
+            single pass; None: no AP.
         limit: only the first so many of its pictures.
         with_memory: also the peak of a new process that detects in the picture's size.
 
@@ -139,6 +140,7 @@ def _ap(one: Entry, data: Path, limit: int | None, threads: int | None) -> dict[
                 f"threads={threads or 'null'}",
                 "data=wider",
                 literal("data.root", data),
+                "data.images=present",  # engines are compared with each other, not with papers
                 "protocol=wider_single",
                 f"limit={limit or 'null'}",
                 literal("paths.output", folder),

@@ -16,6 +16,7 @@ from facedet.inference.engines.exported import INPUT
 
 # Convolutions carry the time. The first sees pixels, the heads say scores and boxes: these lose
 # most by rounding and cost little in float.
+_PARTS = ("/net/backbone", "/net/neck")
 _QUANTIZED = ("Conv", "Add", "LeakyRelu", "Relu")
 
 
@@ -67,15 +68,20 @@ def quantize_openvino(model: Any, pictures: Sequence[np.ndarray]) -> Any:  # noq
         raise FacedetError(
             "int8 for OpenVINO needs nncf: pip install 'facedet-lightning[openvino]'"
         ) from error
+    # Also what makes anchors and boxes: their range is that of the pictures seen here.
+    names = [node.get_friendly_name() for node in model.get_ops()]
+    in_float = [
+        name
+        for name in names
+        if not name.startswith(_PARTS) or name.startswith("/net/backbone/stem")
+    ]
     with _quiet(), redirect_stdout(sys.stderr):  # its progress bar
         return nncf.quantize(
             model,
             nncf.Dataset([{INPUT: images} for images in pictures]),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(pictures),
-            ignored_scope=nncf.IgnoredScope(
-                patterns=["/net/head.*", "/net/backbone/stem.*"], validate=False
-            ),
+            ignored_scope=nncf.IgnoredScope(names=in_float, validate=False),
         )
 
 
@@ -91,8 +97,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _in_float(model: onnx.ModelProto) -> list[str]:
-    parts = ("/net/backbone", "/net/neck")
-    inner = [node for node in model.graph.node if node.name.startswith(parts)]
+    inner = [node for node in model.graph.node if node.name.startswith(_PARTS)]
     first = next(node.name for node in inner if node.op_type == "Conv")
     names = {node.name for node in inner} - {first}
     return [node.name for node in model.graph.node if node.name not in names]

@@ -70,9 +70,9 @@ def export(
     require_installed({"onnx": "onnxruntime", "torchscript": "torch"}.get(format, format))
     with torch.random.fork_rng(devices=[]):
         net, coder = build_net(read, source), build_coder(read, source)
-    pictures = embedded_pictures("val", _COMPARED)
-    # One of them of a size that no stride divides.
-    pictures[-1] = np.ascontiguousarray(pictures[-1][:-27, :-14])
+    # One larger than those that int8 is calibrated on, one of a size that no stride divides.
+    pictures = embedded_pictures("val", _COMPARED) + embedded_pictures("val", 1, 640)
+    pictures[0] = np.ascontiguousarray(pictures[0][:-27, :-14])
     calibration = None
     if description.precision == "int8":
         calibration = (
