@@ -189,7 +189,7 @@ def test_bash_completes_commands_options_and_keys(tmp_path):
     assert done.stdout.splitlines() == [
         "train",
         "trainer=ddp trainer=debug trainer=default",
-        "--json",
+        "--json --jsonl",
     ]
 
 
