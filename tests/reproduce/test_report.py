@@ -40,7 +40,7 @@ def test_the_report(tmp_path):
         Line(experiment("E5"), None, "the server only"),
     ]
     text = write_report(tmp_path, lines).read_text()
-    assert "3 experiments: 1 holds, 1 differs, 1 not run." in text
+    assert "3 experiments: 1 holds, 1 differs, 0 undecided, 1 not run." in text
     rows = [line for line in text.splitlines() if line.startswith("| E")]
     # A bar within a cell would end it.
     assert rows[0] == (

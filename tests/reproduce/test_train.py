@@ -45,9 +45,25 @@ def results_of(monkeypatch, tmp_path):
     return give
 
 
+SPREAD = (-0.01, 0.0, 0.01)  # what the seeds add, the same to each model
+
+
+def seeded(*jobs, noise=None):
+    """Each job with three seeds; `noise` by job and seed instead of what all have in common."""
+    rows = noise or [SPREAD] * len(jobs)
+    return [
+        one._replace(
+            overrides={**one.overrides, "seed": str(seed)},
+            metrics={key: value + extra for key, value in one.metrics.items()},
+        )
+        for one, row in zip(jobs, rows, strict=True)
+        for seed, extra in enumerate(row)
+    ]
+
+
 def cells(change=()):
     """The 18 models: FPN .6, SSD .5, PReLU +.02 with FPN and +.04 with SSD."""
-    return [
+    return seeded(*(
         job(
             dict(change).get((layout, width), base + gain * (act == "prelu")),
             preset=f"extd_{layout}",
@@ -57,7 +73,7 @@ def cells(change=()):
         for layout, base, gain in (("fpn", 0.6, 0.02), ("ssd", 0.5, 0.04))
         for width in (32, 48, 64)
         for act in ("relu", "prelu", "leaky_relu")
-    ]
+    ))  # fmt: skip
 
 
 def test_the_18_models(results_of, tmp_path):
@@ -68,19 +84,19 @@ def test_the_18_models(results_of, tmp_path):
     results, word = results_of("E7", *cells())
     place = str(tmp_path / "sweep")
     assert results_of.calls == [
-        ("sweep", "extd_grid", "budget=short", "--dir", place),
+        ("sweep", "extd_grid", "budget=short", "seed=0,1,2", "--dir", place),
         ("sweep report", place),
     ]
-    assert word == "holds (short training, one seed)"
-    # (0.6 + 0.62 + 0.6) / 3 and (0.5 + 0.54 + 0.5) / 3
-    assert results[0].ours == "0.607 and 0.513"
-    assert results[4].ours == "+0.040 and +0.020"
-    assert len(results) == 5 + 18
+    assert word == "holds (short trainings)"
+    # (0.6 + 0.62 + 0.6) / 3 and (0.5 + 0.54 + 0.5) / 3; the seeds' part cancels in each pair.
+    assert results[0].ours == "+0.093 ± 0.000 (0.607, 0.513; 3 seeds)"
+    assert results[4].ours == "+0.020 ± 0.000 (0.540, 0.500, 0.620, 0.600; 3 seeds)"
+    assert len(results) == 5 + 18 * 3
 
 
 @pytest.mark.parametrize(("hard", "word"), [(0.3, "holds"), (0.5, "differs")])
 def test_baselines_are_compared_on_hard_faces(results_of, hard, word):
-    jobs = (
+    jobs = seeded(
         job((0.1, 0.1, 0.4), preset="extd_fpn_64_prelu"),
         job((0.1, 0.1, 0.35), preset="extd_ssd_64_prelu"),
         job((0.9, 0.9, hard), preset="s3fd_mobilefacenet"),
@@ -88,15 +104,32 @@ def test_baselines_are_compared_on_hard_faces(results_of, hard, word):
     assert results_of("E8", *jobs)[1].startswith(word)
 
 
+def levels(one, three, noise=None):
+    jobs = (job(one, preset="smallhardface_plain"), job(three, preset="smallhardface_three_level"))
+    return seeded(*jobs, noise=noise)
+
+
 def test_levels(results_of):
-    one, three = (
-        job(0.4, preset="smallhardface_plain"),
-        job(0.3, preset="smallhardface_three_level"),
-    )
-    assert results_of("S7", one, three)[1].startswith("holds")
+    assert results_of("S7", *levels(0.4, 0.3))[1].startswith("holds")
     assert "mining=none" in results_of.calls[0]
     with pytest.raises(FacedetError, match="no finished job of"):
-        results_of("S7", one)
+        results_of("S7", *levels(0.4, 0.3)[:3])
+
+
+def test_a_difference_within_what_seeds_make_is_undecided(results_of):
+    # Differences .02, .12, .16: mean .1, deviation .0721; 4.303 * .0721 / sqrt(3) = .179.
+    noise = [(0.02, 0.02, 0.06), (0.1, 0.0, 0.0)]
+    results, word = results_of("S7", *levels(0.4, 0.3, noise))
+    assert results[0].holds is None
+    assert word == "undecided: difference +0.100 ± 0.179 (0.433, 0.333; 3 seeds)"
+    # One seed says nothing of what seeds make.
+    word = results_of("S7", *levels(0.4, 0.1)[::3])[1]
+    assert word == "undecided: difference +0.300 ± inf (0.390, 0.090; 1 seed)"
+
+
+def test_networks_that_have_learnt_nothing_are_not_judged(results_of):
+    results, word = results_of("S7", *levels(0.004, 0.003, noise=[(0.0,) * 3] * 2))
+    assert (results[0].holds, word) == (None, "not run: nothing learnt (AP 0.003)")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +145,8 @@ def test_parts(results_of, values, holds):
               ("smallhardface", "none"), ("smallhardface", "him")]  # fmt: skip
     jobs = zip(places, values, strict=True)
     results, _ = results_of(
-        "S8", *(job(value, preset=preset, mining=mining) for (preset, mining), value in jobs)
+        "S8",
+        *seeded(*(job(value, preset=preset, mining=mining) for (preset, mining), value in jobs)),
     )
     assert [result.holds for result in results[:3]] == holds
 

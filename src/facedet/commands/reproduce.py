@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from facedet.commands import diagnose, sweep, sweep_report, train
 from facedet.errors import FacedetError, UsageError
+from facedet.option_types import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 HELP = """Run the experiments of EXTD's and SmallHardFace's papers that this machine can run within
 an hour, or those that are named, and write REPRODUCE.md: expected value and its source, ours,
-protocol, images, weights, machine, time, and a verdict: `holds`, `differs` or `not run: why`.
+protocol, images, weights, machine, time, and a verdict: `holds`, `differs`, `undecided` (less than
+what seeds make of it) or `not run: why`.
 What was run before with the same inputs is not run again, so an interrupted run is resumed by the
 same command. Data, weights and curves are looked for in the folders of --data (or of the variable
 FACEDET_DATA) and four levels below."""
@@ -42,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder that holds data, weights, curves; may be given several times",
     )
     parser.add_argument("--output", type=Path, default=Path("reports"), help="default: reports")
+    budgets = ("smoke", "short", "paper")
+    parser.add_argument("--budget", choices=budgets, default="short", help="of sweeps (short)")
+    parser.add_argument("--seeds", type=count, default=3, help="trainings per cell of them (3)")
     parser.add_argument("--again", action="store_true", help="run also what was run before")
 
 
@@ -53,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     experiments, resources = read_catalogue()
     variable = os.environ.get("FACEDET_DATA", "").split(os.pathsep)
     found = find_resources(args.data or [Path(one) for one in variable if one], resources)
-    reproduction = Reproduction(experiments, resources, found, args.output)
+    reproduction = Reproduction(experiments, resources, found, args.output, args.budget, args.seeds)
     chosen = _choose(experiments, args.ids)
     if args.list:
         _list(reproduction, chosen or experiments)

@@ -31,6 +31,7 @@ class Judged(NamedTuple):
 
     shown: str  # what was compared
     holds: bool | None
+    why: str = ""  # why it is neither: "undecided: …" or "not run: …"
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Run(NamedTuple):
     resources: Mapping[str, Path]  # those that were found
     folder: Path  # the experiment's own
     call: Callable[..., None]  # runs ("train", "preset=…"), say; raises where that fails
+    budget: str = "short"  # of sweeps
+    seeds: int = 3  # trainings of each cell of a sweep
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Result:
     expected: str | None = None
     source: str = ""
     holds: bool | None = None
+    why: str = ""  # see `Judged`
 
 
 def read_catalogue() -> tuple[list[Experiment], dict[str, Resource]]:
@@ -120,17 +124,22 @@ def judge(experiment: Experiment, outcome: Outcome) -> list[Result]:
         tolerance = "" if one.tolerance is None else f" ± {one.tolerance:g}"
         published = f"{_shown(one.value, exact=True)}{tolerance}"
         holds = _holds(ours, one) if is_comparable and ours is not None else None
-        results.append(Result(name, _shown(ours, one.value), published, one.source, holds))
+        why = ours.why if isinstance(ours, Judged) else ""
+        results.append(Result(name, _shown(ours, one.value), published, one.source, holds, why))
     return results
 
 
 def verdict(results: Sequence[Result], label: str, short_of: str) -> str:
-    """`holds`, `differs`, or `not run: why`.
+    """`holds`, `differs`, `undecided: why` or `not run: why`.
 
     It holds where everything that can be compared agrees; where nothing can, the experiment as
-    the paper describes it has not been run, whatever was measured.
+    the paper describes it has not been run, whatever was measured. A claim that is undecided
+    leaves the experiment undecided, unless another one differs.
     """
     compared = [result.holds for result in results if result.holds is not None]
+    reasons = [result.why for result in results if result.why]
+    if False not in compared and reasons:
+        return max(reasons)  # "undecided" before "not run"
     if not compared:
         return f"not run: {short_of or 'nothing to compare with is published'}"
     word = "holds" if all(compared) else "differs"

@@ -47,7 +47,7 @@ class Line(NamedTuple):
     why: str = ""  # where it was not run
 
     def verdict(self) -> str:
-        """`holds`, `differs` or `not run: why`."""
+        """`holds`, `differs`, `undecided: why` or `not run: why`."""
         if self.done is None:
             return f"not run: {self.why}"
         return verdict(self.done.results, self.experiment.label, self.done.short_of)
@@ -73,7 +73,9 @@ def read_done(folder: Path, inputs: Mapping[str, str]) -> Done | None:
 def write_report(folder: Path, lines: Sequence[Line]) -> Path:
     """Writes REPRODUCE.md into `folder`, which holds the experiments' own; returns its path."""
     words = [line.verdict().split(":")[0].split(" (")[0] for line in lines]
-    counts = [f"{words.count(word)} {word}" for word in ("holds", "differs", "not run")]
+    counts = [
+        f"{words.count(word)} {word}" for word in ("holds", "differs", "undecided", "not run")
+    ]
     text = ["# Reproduction", "", f"{len(lines)} experiments: {', '.join(counts)}.", ""]
     text += [_SOURCES, "", *pipe_table(_HEAD, [_row(line) for line in lines])]
     for line in lines:

@@ -32,6 +32,8 @@ class Reproduction:
     resources: Mapping[str, Resource]
     found: Mapping[str, Path]  # where those resources are that were found
     output: Path  # folder of the report, with a folder for each experiment
+    budget: str = "short"  # of experiments that are sweeps
+    seeds: int = 3  # of each of their cells
 
     def why_not(self, experiment: Experiment) -> str:
         """Why an experiment cannot be run; "" where it can."""
@@ -75,7 +77,7 @@ class Reproduction:
         folder, inputs = self.output / experiment.id, self._inputs(experiment)
         folder.mkdir(parents=True, exist_ok=True)
         began = time.perf_counter()
-        run = Run(self.found, folder, call)
+        run = Run(self.found, folder, call, self.budget, self.seeds)
         outcome = FUNCTIONS[experiment.run](run, **experiment.settings)
         machine = describe_machine()
         threads = f"{machine['threads']} threads" if machine["threads"] > 1 else "1 thread"
@@ -96,8 +98,10 @@ class Reproduction:
         return read_done(self.output / experiment.id, self._inputs(experiment))
 
     def _inputs(self, experiment: Experiment) -> dict[str, str]:
-        """What a result depends on besides the code: its version, and where the resources are."""
+        """What a result depends on besides the code: its version, resources and settings."""
         places = {need: str(self.found[need].resolve()) for need in experiment.needs}
+        if experiment.run == train.sweep.__name__:
+            places |= {"budget": self.budget, "seeds": str(self.seeds)}
         return {"facedet": __version__, **places}
 
     def _line(self, experiment: Experiment, failures: Mapping[str, str]) -> Line:
