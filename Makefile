@@ -10,7 +10,7 @@ DATA ?=
 REPRODUCE_ARGS ?= $(if $(DATA),--data $(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check lint types notebooks reproduce reproduce-list wheel clean
+.PHONY: help setup demo test test-all check lint types notebooks docs docs-serve reproduce reproduce-list wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -54,6 +54,19 @@ notebooks: $(VENV)/.tested-with ## Run the notebooks and store them with their o
 	$(BIN)/python -m nbconvert --to notebook --execute --inplace notebooks/*.ipynb \
 		--ExecutePreprocessor.record_timing=False \
 		--ExecutePreprocessor.extra_arguments=--InlineBackend.figure_formats=jpeg
+
+$(VENV)/.docs: $(BIN)/facedet
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	@touch $(BIN)/facedet $@
+
+# Material's advice on its successor is no matter of this build.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
+
+docs: $(VENV)/.docs ## Build the site into outputs/site; open its index.html
+	$(MKDOCS) build --strict
+
+docs-serve: $(VENV)/.docs ## Serve the site on 127.0.0.1:8000, built again at each change
+	$(MKDOCS) serve --strict
 
 sweep-%: setup ## Run a sweep, sweep-extd_grid say; SWEEP_ARGS="budget=short …"
 	$(BIN)/facedet sweep $* $(SWEEP_ARGS)

@@ -18,6 +18,7 @@ from reference.web_server import web_server
 
 # EXTD-SSD-32 with ReLU, see test_convert.
 PARAMETERS = 56_038
+THEIR_AP = ({"protocol": "wider", "pictures": "3 of WIDER val", "ap": {"hard": 0.7}},)
 MEASURED = """measured:
   - {protocol: wider_single, pictures: 243 of WIDER val, ap: {easy: 0.9, hard: 0.75}}
   - {protocol: wider, pictures: all of WIDER val, ap: {hard: 0.8}}
@@ -47,7 +48,7 @@ def named(server, released, monkeypatch, tmp_path):
     url = server.serve("theirs.pth", released)
     digest = hashlib.sha256(released).hexdigest()
     ours = NamedWeights("ours", PARAMETERS, "free", "our own")
-    theirs = NamedWeights("theirs", 62_939, "MIT", "another's", url, digest, 302_000)
+    theirs = NamedWeights("theirs", 62_939, "MIT", "another's", url, digest, 302_000, THEIR_AP)
     monkeypatch.setattr(registry, "NAMED", {"ours": ours, "theirs": theirs})
     return registry.NAMED
 
@@ -75,7 +76,10 @@ def lines(result):
 def test_list_before_anything_is_there(cli, named):
     ours, theirs = (" ".join(line.split()) for line in lines(cli("weights", "list")))
     assert ours == "ours - missing 56,038 parameters our own"
-    assert theirs == "theirs 302 kB not fetched 62,939 parameters another's"
+    assert (
+        theirs
+        == "theirs 302 kB not fetched 62,939 parameters another's; AP hard 0.700 (wider, 3 of WIDER val)"
+    )
 
 
 def test_list_says_what_was_measured(cli, named, shipped, cached):

@@ -75,7 +75,7 @@ def _list(args: argparse.Namespace) -> int:
         measured = [
             f"AP {' '.join(f'{subset} {value:.3f}' for subset, value in entry['ap'].items())} "
             f"({entry['protocol']}, {entry['pictures']})"
-            for entry in (card.measured if card else ())
+            for entry in (card.measured if card else named.measured)
         ]
         about = "; ".join([named.summary, *measured])
         print(

@@ -15,12 +15,17 @@ DEFAULT_SCORE = 0.5
 SHIPPED_DIR = Path(__file__).resolve().parents[1] / "shipped"
 _RELEASE = "https://raw.githubusercontent.com/clovaai/EXTD_Pytorch/master/weights"
 
+# AP (easy, medium, hard) of released weights by protocol; the README has the commands.
+_SUBSETS = ("easy", "medium", "hard")
+_MEASURED_64 = {"wider_single": (0.909, 0.893, 0.784), "wider": (0.912, 0.900, 0.811)}
+_MEASURED_32 = {"wider_single": (0.874, 0.862, 0.739), "wider": (0.884, 0.872, 0.773)}
+
 
 class Card(NamedTuple):
     """The model card of shipped weights: NAME.md, which begins with YAML between lines `---`.
 
-    Every number about weights stands there and nowhere else: `sha256` of NAME.safetensors, `score`
-    from which a box is shown as a face (default 0.5), and `measured`, a list of
+    Every number about shipped weights stands there and nowhere else: `sha256` of NAME.safetensors,
+    `score` from which a box is shown as a face (default 0.5), and `measured`, a list of
     `{protocol: …, pictures: …, ap: {easy: …, medium: …, hard: …}}`.
     """
 
@@ -40,6 +45,7 @@ class NamedWeights(NamedTuple):
     url: str | None = None  # of a released file; None: shipped, as NAME.safetensors
     sha256: str | None = None  # of the file at the URL; that of a shipped one is in its card
     size: int = 0  # bytes of the file at the URL, about
+    measured: tuple[dict[str, Any], ...] = ()  # of a released file, as in a `Card`
 
     def path(self, cache: Path | None = None) -> Path:
         """The file, whether it exists or not; `cache` as for `locate`."""
@@ -61,11 +67,21 @@ class NamedWeights(NamedTuple):
             raise FacedetError(f"{path}: not a readable model card ({reason})") from error
 
 
-def _released(width: int, parameters: int, size: int) -> NamedWeights:
+def _released(
+    width: int, parameters: int, size: int, measured: dict[str, tuple[float, float, float]]
+) -> NamedWeights:
     file = f"EXTD_{width}.pth"
     licence = "MIT, Copyright (c) 2019-present NAVER Corp."
     summary = f"EXTD, FPN-like, width {width}, PReLU: the authors' release"
-    released = (f"{_RELEASE}/{file}", RELEASED[file], size)
+    entries = tuple(
+        {
+            "protocol": protocol,
+            "pictures": "243 of WIDER val",
+            "ap": dict(zip(_SUBSETS, ap, strict=True)),
+        }
+        for protocol, ap in measured.items()
+    )
+    released = (f"{_RELEASE}/{file}", RELEASED[file], size, entries)
     return NamedWeights(f"extd-released-{width}", parameters, licence, summary, *released)
 
 
@@ -81,9 +97,9 @@ NAMED = {
         _shipped("extd-fpn-32-prelu", 62_939, "EXTD, FPN-like, width 32, PReLU"),
         _shipped("extd-plain-64", 171_550, "plain 3x3 convolutions, width 64: quick"),
         _shipped("extd-plain-32", 50_838, "plain 3x3 convolutions, width 32: the quickest"),
-        _released(64, 162_352, 697_000),
-        _released(48, 100_160, 444_000),
-        _released(32, 62_939, 302_000),
+        _released(64, 162_352, 697_000, _MEASURED_64),
+        _released(48, 100_160, 444_000, {}),
+        _released(32, 62_939, 302_000, _MEASURED_32),
     )
 }
 
