@@ -72,7 +72,7 @@ def _printed(*words: str) -> str:
 
 @functools.cache  # docs-serve builds again and again
 def _commands() -> str:
-    os.environ |= {"COLUMNS": "96", "NO_COLOR": "1", "PYTHON_COLORS": "0"}
+    os.environ |= {"COLUMNS": "80", "NO_COLOR": "1", "PYTHON_COLORS": "0"}
     page = ["# Commands", f"```text\n{_printed('--help')}```"]
     for name in cli.COMMANDS:
         further = getattr(importlib.import_module(f"facedet.commands.{name}"), "FURTHER", ())
