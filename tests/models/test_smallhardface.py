@@ -26,6 +26,7 @@ MEAN = (122.7717, 115.9465, 102.9801)
 VARIANTS = {
     "smallhardface": (1, True, DilatedHead),
     "smallhardface_plain": (1, False, PlainHead),
+    "smallhardface_reduced": (1, True, PlainHead),
     "smallhardface_three_level": (3, False, PlainHead),
 }
 

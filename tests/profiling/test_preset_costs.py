@@ -39,6 +39,8 @@ CELLS = [
 SMALLHARDFACE = {
     "smallhardface": (18_077_010, 148_047_462_400),
     "smallhardface_plain": (17_929_426, 145_216_307_200),
+    # The dilated head without dilation: its 3x3 convolution on 6,400 cells once instead of thrice.
+    "smallhardface_reduced": (18_077_010, 148_047_462_400 - 2 * 6400 * 128 * 128 * 9),
     "smallhardface_three_level": (19_111_652, 146_394_112_000),
 }
 # S3FD, which EXTD's paper compares with: parameters, and both counts of multiply-adds.
@@ -99,6 +101,7 @@ def test_parameters_of_smallhardface_add_up():
     assert parameters == [
         trunk + narrowing + 147_584 + 2_322,
         trunk + head + 2_322,
+        trunk + narrowing + 147_584 + 2_322,
         trunk + 3 * (head + 1_548),
     ]
 
