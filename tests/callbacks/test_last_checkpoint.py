@@ -23,7 +23,7 @@ def run(tmp_path, every, max_steps, steps, validate=(), stop_at=None, error=None
     loop = SimpleNamespace(_should_check_val_fx=lambda _: batch["due"])
     trainer = SimpleNamespace(
         global_step=0, max_steps=max_steps, save_checkpoint=save, loggers=[], is_global_zero=True,
-        sanity_checking=False, default_root_dir="out",
+        sanity_checking=False, should_stop=False, default_root_dir="out",
         fit_loop=SimpleNamespace(epoch_loop=loop, _data_fetcher=None),
         _logger_connector=SimpleNamespace(update_train_step_metrics=lambda: sent.append(1)),
     )  # fmt: skip

@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ class LastCheckpoint(Checkpoint):
         self._has_stepped = False
         self._is_due = False
         self._ends_epoch = False
+        self._is_extra_validation = False  # due only because the training ends
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes over the signals; Lightning has set its own before."""
@@ -64,7 +67,9 @@ class LastCheckpoint(Checkpoint):
         self._ends_epoch = self.keep_epochs and trainer.is_last_batch
         is_due = step % self.every_n_train_steps == 0 or step == trainer.max_steps
         self._is_due = self._has_stepped and (is_due or self._ends_epoch)
+        self._is_extra_validation = False
         if _is_validation_due(trainer):
+            self._is_extra_validation = not _is_validation_due(trainer, or_at_end=False)
             return
         if self._is_due or (stop and self._has_stepped):
             # Lightning logs a step after this hook: a resumed run would lack its row.
@@ -89,7 +94,8 @@ class LastCheckpoint(Checkpoint):
             logger.save()
         if trainer.is_global_zero:
             _keep_one_before(self.path)
-        trainer.save_checkpoint(self.path, weights_only=False)
+        with _before_validation(trainer) if self._is_extra_validation else nullcontext():
+            trainer.save_checkpoint(self.path, weights_only=False)
         if self._ends_epoch and trainer.is_global_zero:
             kept = self.path.with_name(f"epoch_{trainer.current_epoch:03d}.ckpt")
             kept.unlink(missing_ok=True)
@@ -144,7 +150,31 @@ def _link(path: Path, name: Path) -> None:
         shutil.copy2(path, name)
 
 
-def _is_validation_due(trainer: pl.Trainer) -> bool:
-    """Whether Lightning validates after this batch; it has no public word for it."""
-    loop = trainer.fit_loop
-    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)  # type: ignore[arg-type]
+@contextmanager
+def _before_validation(trainer: pl.Trainer) -> Iterator[None]:
+    """Counts batches as before the validation of this step.
+
+    Lightning takes what is written after a validation for a step at which one is due; in a longer
+    run none is due here, and an epoch that has ended would get a batch more.
+    """
+    batches = trainer.fit_loop.epoch_loop.batch_progress
+    for progress in (batches.current, batches.total):
+        progress.completed -= 1
+    try:
+        yield
+    finally:
+        for progress in (batches.current, batches.total):
+            progress.completed += 1
+
+
+def _is_validation_due(trainer: pl.Trainer, or_at_end: bool = True) -> bool:
+    """Whether Lightning validates after this batch; it has no public word for it.
+
+    With `or_at_end` false: whether it would if the training did not end here.
+    """
+    loop, ends = trainer.fit_loop, trainer.should_stop
+    trainer.should_stop = ends and or_at_end
+    try:
+        return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)  # type: ignore[arg-type]
+    finally:
+        trainer.should_stop = ends
