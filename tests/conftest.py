@@ -28,6 +28,11 @@ settings.register_profile("facedet", deadline=None, derandomize=True)
 settings.load_profile("facedet")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first: for one that begins last all processes wait."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real pictures, released weights and stored values."""

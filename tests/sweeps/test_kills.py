@@ -20,7 +20,7 @@ from facedet.sweeps.jobs import state_of
 from facedet.weights.store import read_weights
 
 KILLS = int(os.environ.get("FACEDET_SWEEP_KILLS", "2"))
-JOBS = int(os.environ.get("FACEDET_SWEEP_JOBS", "4"))
+JOBS = int(os.environ.get("FACEDET_SWEEP_JOBS", "3"))
 STEPS = 6
 SETTINGS = [
     "preset=extd_ssd_32_relu", "data.prepare=null", "augmentation.size=64", "data.batch_size=2",

@@ -4,7 +4,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from facedet.cli import main
 from facedet.config import build, compose
+from facedet.data.crowds.dataset import make_crowds
 from facedet.errors import FacedetError
 from facedet.weights.store import Weights, read_weights
 from facedet.weights.widening import _widened, widen
@@ -72,12 +74,14 @@ def test_other_networks_are_refused(overrides, message):
 
 
 def test_training_starts_from_the_narrow_network(tmp_path, capsys):
-    from facedet.cli import main
-
-    options = ["train", "debug=fdr", "preset=extd_plain_48", "weights=extd-plain-32"]
-    paths = [f"paths.output={tmp_path / 'run'}", f"paths.cache={tmp_path / 'cache'}"]
-    assert main([*options, *paths]) == 1
+    root = make_crowds(tmp_path / "crowds", train_images=4, val_images=1, size=160, progress=False)
+    options = [
+        "train", "preset=extd_plain_48", "weights=extd-plain-32", "trainer=cpu", "estimate=off",
+        "data.prepare=null", f"data.root={root}", "data.num_workers=0", "data.batch_size=2",
+        "augmentation.size=64", "trainer.max_steps=1", f"paths.output={tmp_path / 'run'}",
+    ]  # fmt: skip
+    assert main(options) == 1
     assert "extd-plain-32: backbone" in capsys.readouterr().err
-    assert main([*options, *paths, "widen=true"]) == 0
+    assert main([*options, "widen=true"]) == 0
     trained = read_weights(tmp_path / "run" / "weights.safetensors")
     assert trained.config["net"]["backbone"]["width"] == 48
