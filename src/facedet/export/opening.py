@@ -1,11 +1,12 @@
 """A detector's network in an engine: from weights, exported once into the cache, or from a file."""
 
 import importlib.util
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 
 from facedet import __version__
 from facedet.box_coder import DecodedBoxes
@@ -128,19 +129,32 @@ def open_exported(
     """
     engine = _RUN_BY[path.suffix.lower()]
     require_installed(engine)
+    return _run_in(engine, path, str(path), device, threads)
+
+
+def _run_in(
+    engine: str,
+    model: Path | bytes,
+    source: str,
+    device: torch.device | None,
+    threads: int | None,
+    description: Description | None = None,  # of an ONNX model, which OpenVINO does not read
+) -> ExportedNetwork:
+    """An exported model in its engine, which is imported now."""
     if engine == "onnxruntime":
         from facedet.inference.engines.onnxruntime import OnnxRuntimeNetwork
 
-        return OnnxRuntimeNetwork(path, str(path), device, threads)
+        return OnnxRuntimeNetwork(model, source, device, threads)
     if engine == "openvino":
         from facedet.inference.engines.openvino import OpenVinoNetwork
 
-        return OpenVinoNetwork(path, str(path), device, threads)
+        return OpenVinoNetwork(model, source, device, threads, description)
     from facedet.inference.engines.torchscript import TorchScriptNetwork
 
     if threads:
         torch.set_num_threads(threads)
-    return TorchScriptNetwork(path, str(path), device)
+    assert isinstance(model, Path)
+    return TorchScriptNetwork(model, source, device)
 
 
 def _open_exported(path: Path, engine: str, device: str | int, threads: int | None) -> Opened:
@@ -171,35 +185,32 @@ def _open_weights(
     threads: int | None,
     folded: bool,
 ) -> Opened:
+    coder, about = build_coder(read, source), describe_weights(read, source)
     net: Engine
     if engine == "torch":
         if threads:
             torch.set_num_threads(threads)
-        built = _build(read, source)
+        built = build_net(read, source)
         net = (fold(built) if folded else built).to(device)
         name = f"torch {torch.__version__}"
     else:
         require_installed(engine)
-        net = _from_cache(read, source, engine, device, threads)
+        run_in_engine = partial(
+            _run_in, engine, source=str(source), device=device, threads=threads, description=about
+        )
+        net = _from_cache(read, source, coder, about, run_in_engine)
         name = net.engine
-    return Opened(net, build_coder(read, source), read, name, usual_score(source), 0.0)
+    return Opened(net, coder, read, name, about.score, 0.0)
 
 
 def _from_cache(
-    read: Weights, source: str | Path, engine: str, device: torch.device, threads: int | None
+    read: Weights,
+    source: str | Path,
+    coder: Any,  # noqa: ANN401
+    about: Description,
+    run_in_engine: Callable[[Path | bytes], ExportedNetwork],
 ) -> ExportedNetwork:
     """The exported network of weights: from the cache, or made now and put there."""
-    about = describe_weights(read, source)
-
-    def run_in_engine(model: Path | bytes) -> ExportedNetwork:
-        if engine == "openvino":
-            from facedet.inference.engines.openvino import OpenVinoNetwork
-
-            return OpenVinoNetwork(model, str(source), device, threads, about)
-        from facedet.inference.engines.onnxruntime import OnnxRuntimeNetwork
-
-        return OnnxRuntimeNetwork(model, str(source), device, threads)
-
     name = f"{about.sha256[:16]}-{__version__}-{FORMAT}.onnx"
     path = cache_folder() / "engines" / name
     if path.is_file():
@@ -210,7 +221,7 @@ def _from_cache(
     from facedet.export.agreement import require_agreement
     from facedet.export.graph import Graph, to_onnx
 
-    net, coder = _build(read, source), build_coder(read, source)
+    net = build_net(read, source)
     data = to_onnx(net, coder, about).SerializeToString()
     made = run_in_engine(data)
     example = Graph(net, coder, "raw").example(None, None)[0].numpy()
@@ -221,12 +232,6 @@ def _from_cache(
     except FacedetError:
         pass  # a cache that cannot be written costs a second, next time too
     return made
-
-
-def _build(read: Weights, source: str | Path) -> nn.Module:
-    # The random initial weights, which are overwritten, cost the caller no random numbers.
-    with torch.random.fork_rng(devices=[]):
-        return build_net(read, source)
 
 
 def require_installed(engine: str) -> None:

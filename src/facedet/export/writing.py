@@ -43,6 +43,15 @@ class Exported(NamedTuple):
     agreement: Agreement
 
 
+class _Network(NamedTuple):
+    """What a file is written of."""
+
+    net: nn.Module
+    box_coder: Any
+    description: Description
+    calibration: list[np.ndarray] | None  # pictures [B, H, W, 3] for int8
+
+
 def export(
     source: str | Path,
     path: Path,
@@ -68,24 +77,26 @@ def export(
     description = describe_weights(read, source, **changes)
     _check(format, path, description, calibrate)
     require_installed({"onnx": "onnxruntime", "torchscript": "torch"}.get(format, format))
-    with torch.random.fork_rng(devices=[]):
-        net, coder = build_net(read, source), build_coder(read, source)
+    net, coder = build_net(read, source), build_coder(read, source)
     # One larger than those that int8 is calibrated on, one of a size that no stride divides.
     pictures = embedded_pictures("val", _COMPARED) + embedded_pictures("val", 1, 640)
     pictures[0] = np.ascontiguousarray(pictures[0][:-27, :-14])
     calibration = None
     if description.precision == "int8":
-        calibration = (
+        chosen = (
             embedded_pictures("train", _CALIBRATED)
             if calibrate is None
             else pictures_of(calibrate, _CALIBRATED)
         )
-        calibration = _fitting(calibration, description.size)
+        batch = description.batch or 1
+        fitting = _fitting(chosen, description.size)
+        calibration = [np.repeat(rgb[None], batch, axis=0) for rgb in fitting]
+    network = _Network(net, coder, description, calibration)
     files = [path, path.with_suffix(".bin")] if format == "openvino" else [path]
     with ExitStack() as stack:
         # The .bin file takes its place first: an .xml file is never without it.
         aside, *_ = [stack.enter_context(replacing(file)) for file in files]
-        _WRITERS[format](aside, net, coder, description, calibration)
+        _WRITERS[format](aside, network)
         agreement = require_agreement(
             net, coder, open_exported(aside), _fitting(pictures, description.size), str(path)
         )
@@ -113,50 +124,33 @@ def _fitting(pictures: Sequence[np.ndarray], size: tuple[int, int] | None) -> li
     return [np.asarray(cv2.resize(rgb, size[::-1])) for rgb in pictures]
 
 
-def _write_onnx(
-    path: Path,
-    net: nn.Module,
-    box_coder: Any,  # noqa: ANN401
-    description: Description,
-    calibration: Sequence[np.ndarray] | None,
-) -> None:
-    model = to_onnx(net, box_coder, description)
-    if calibration is not None:
-        model = quantize_onnx(model, _batches(calibration, description))
-        describe(model, description)
+def _write_onnx(path: Path, network: _Network) -> None:
+    model = to_onnx(network.net, network.box_coder, network.description)
+    if network.calibration is not None:
+        model = quantize_onnx(model, network.calibration)
+        describe(model, network.description)
     path.write_bytes(model.SerializeToString())
 
 
-def _write_openvino(
-    path: Path,
-    net: nn.Module,
-    box_coder: Any,  # noqa: ANN401
-    description: Description,
-    calibration: Sequence[np.ndarray] | None,
-) -> None:
+def _write_openvino(path: Path, network: _Network) -> None:
     import openvino
 
     from facedet.inference.engines.openvino import SECTION
 
+    description = network.description
     single = replace(description, precision="fp32")
-    data = to_onnx(net, box_coder, single).SerializeToString()
+    data = to_onnx(network.net, network.box_coder, single).SerializeToString()
     model = openvino.Core().read_model(model=data)
-    if calibration is not None:
-        model = quantize_openvino(model, _batches(calibration, description))
+    if network.calibration is not None:
+        model = quantize_openvino(model, network.calibration)
     for name, value in description.to_metadata().items():
         model.set_rt_info(value, [SECTION, name])
     # Half-precision weights are for the file; what it computes in is a setting of the engine.
     openvino.save_model(model, path, compress_to_fp16=description.precision in ("fp16", "bf16"))
 
 
-def _write_torchscript(
-    path: Path,
-    net: nn.Module,
-    box_coder: Any,  # noqa: ANN401
-    description: Description,
-    calibration: Sequence[np.ndarray] | None,
-) -> None:
-    del calibration  # never for int8
+def _write_torchscript(path: Path, network: _Network) -> None:
+    net, box_coder, description, _ = network
     graph = Graph(net, box_coder, description.form, description.precision)
     example = graph.example(description.size, description.batch)
     with warnings.catch_warnings(), torch.no_grad():
@@ -167,12 +161,7 @@ def _write_torchscript(
         torch.jit.save(traced, str(path), _extra_files=extra)
 
 
-def _batches(pictures: Sequence[np.ndarray], description: Description) -> list[np.ndarray]:
-    """Each picture as the network takes it, [B, H, W, 3]."""
-    return [np.repeat(rgb[None], description.batch or 1, axis=0) for rgb in pictures]
-
-
-_WRITERS: dict[str, Callable[..., None]] = {
+_WRITERS: dict[str, Callable[[Path, _Network], None]] = {
     "onnx": _write_onnx,
     "openvino": _write_openvino,
     "torchscript": _write_torchscript,

@@ -86,7 +86,9 @@ def read_weights(path: str | Path) -> Weights:
 
 def build_net(weights: Weights, source: str | Path) -> nn.Module:
     """The network of `weights`, in evaluation mode; `source` names the file in messages."""
-    net = build_untrusted(weights.config.get("net"), str(source))
+    # The random initial weights, which are overwritten, cost the caller no random numbers.
+    with torch.random.fork_rng(devices=[]):
+        net = build_untrusted(weights.config.get("net"), str(source))
     load_state(net, weights.state, source)
     return net.eval()
 
