@@ -46,6 +46,17 @@ def iou(a: Tensor, b: Tensor, plus_one: float = 0.0) -> Tensor:
     return shared.div_(union.masked_fill_(union <= 0, 1.0))
 
 
+def paired_overlap(a: Tensor, b: Tensor, plus_one: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Intersection and union [N] of each box of a [N, 4] with the one of b [N, 4] at its place.
+
+    `plus_one` is as of `intersection`.
+    """
+    sides = torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])
+    shared = (sides + plus_one).clamp(min=0).prod(dim=1)
+    edge = a.new_tensor([0.0, 0.0, plus_one, plus_one])
+    return shared, area(a + edge) + area(b + edge) - shared
+
+
 def to_cxcywh(boxes: Tensor) -> Tensor:
     """Centre form (cx, cy, w, h) of xyxy boxes [..., 4]."""
     low, high = boxes[..., :2], boxes[..., 2:]

@@ -196,6 +196,19 @@ def plot_histogram(
         axes.set(xlabel=label, ylabel="number")
 
 
+def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
+    """Which points no other one beats: none costs as little and is as good, and better in one.
+
+    >>> pareto_front([1, 2, 3, 3], [0.5, 0.4, 0.6, 0.6])
+    [True, False, True, True]
+    """
+    points = list(zip(costs, values, strict=True))
+    return [
+        not any(c <= cost and v >= value and (c, v) != (cost, value) for c, v in points)
+        for cost, value in points
+    ]
+
+
 def plot_trade_off(
     path: Path, panels: Mapping[str, Sequence[Point]], label: str, title: str
 ) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facedet.sweeps.statistics import Job, Spread, axes, effects, pareto_front, rows, spread
+from facedet.plots import pareto_front
+from facedet.sweeps.statistics import Job, Spread, axes, effects, rows, spread
 
 NAMES = ("width", "act", "seed")
 

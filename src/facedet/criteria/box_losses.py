@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facedet.box_coder import FasterRcnnBoxCoder, SsdBoxCoder
-from facedet.boxes import area, to_cxcywh
+from facedet.boxes import paired_overlap, to_cxcywh
 from facedet.errors import UsageError
 
 _LEAST = 1e-7  # of an area or a squared length that is divided by, px²
@@ -66,10 +66,7 @@ class OverlapLoss:
         code = box_coder.encode(boxes, anchors)
         bounded = code[:, 2:] + (deltas[:, 2:] - code[:, 2:]).clamp(-_FARTHEST, _FARTHEST)
         own = box_coder.decode(torch.cat([deltas[:, :2], bounded], dim=1), anchors)
-        low = torch.maximum(own[:, :2], boxes[:, :2])
-        high = torch.minimum(own[:, 2:], boxes[:, 2:])
-        shared = (high - low).clamp(min=0).prod(dim=1)
-        union = area(own) + area(boxes) - shared
+        shared, union = paired_overlap(own, boxes)
         sides = torch.maximum(own[:, 2:], boxes[:, 2:]) - torch.minimum(own[:, :2], boxes[:, :2])
         overlap = shared / union.clamp(min=_LEAST)
         if self.penalty == "giou":

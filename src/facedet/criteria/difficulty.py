@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from facedet.boxes import area
+from facedet.boxes import paired_overlap
 from facedet.structures import NO_POSITIVE, Target
 
 
@@ -48,12 +48,9 @@ def near_anchors(
         [B, A] bool.
     """
     near = torch.zeros_like(matches, dtype=torch.bool)
-    edge = anchors.new_tensor([0.0, 0.0, plus_one, plus_one])
     for row, match, target in zip(near, matches, targets, strict=True):
         places = (match >= 0).nonzero().flatten()
-        faces, own = target.boxes[match[places]], anchors[places]
-        sides = torch.minimum(faces[:, 2:], own[:, 2:]) - torch.maximum(faces[:, :2], own[:, :2])
-        shared = (sides + plus_one).clamp(min=0).prod(dim=1)
-        union = area(faces + edge) + area(own + edge) - shared
+        faces = target.boxes[match[places]]
+        shared, union = paired_overlap(faces, anchors[places], plus_one)
         row[places] = shared / union >= threshold
     return near

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from facedet.errors import FacedetError
 from facedet.files import replacing, replacing_table
-from facedet.plots import Point, plot_trade_off
+from facedet.plots import Point, pareto_front, plot_trade_off
 from facedet.sweeps.listing import read_sweep_folder, setting_text, states_text
 from facedet.sweeps.plan import settings_text
-from facedet.sweeps.statistics import SEED, Job, axes, effects, pareto_front, rows, spread
+from facedet.sweeps.statistics import SEED, Job, axes, effects, rows, spread
 from facedet.tables import pipe_table
 from facedet.training.objective import goal_of
 

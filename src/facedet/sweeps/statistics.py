@@ -106,19 +106,6 @@ def effects(jobs: Sequence[Job]) -> list[Effect]:
     return found
 
 
-def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
-    """Which points no other one beats: none costs as little and is as good, and better in one.
-
-    >>> pareto_front([1, 2, 3, 3], [0.5, 0.4, 0.6, 0.6])
-    [True, False, True, True]
-    """
-    points = list(zip(costs, values, strict=True))
-    return [
-        not any(c <= cost and v >= value and (c, v) != (cost, value) for c, v in points)
-        for cost, value in points
-    ]
-
-
 def _order(value: str) -> tuple[bool, float, str]:
     """Numbers by size, then words."""
     try:
