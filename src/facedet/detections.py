@@ -16,6 +16,7 @@ from facedet.data.images import read_image
 from facedet.errors import UsageError
 from facedet.inference.anonymise import Way, hide
 from facedet.plots import Box, draw_boxes
+from facedet.tables import counted
 
 _SHOWN_FACES = 5  # in a repr
 _SHOWN_SIDE = 1000  # px of a picture in a notebook
@@ -172,4 +173,4 @@ class Detections:
 
 def count_faces(number: int) -> str:
     """The number in words: "no faces", "1 face", "2 faces"."""
-    return f"{number or 'no'} face{'' if number == 1 else 's'}"
+    return counted(number, "face") if number else "no faces"

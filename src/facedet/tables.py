@@ -1,4 +1,4 @@
-"""Tables in Markdown."""
+"""Tables in Markdown, and counts in words."""
 
 from collections.abc import Sequence
 
@@ -32,3 +32,12 @@ def pipe_table(
         rule = f"|{'|'.join(dashes)}|"
     text = [f"| {' | '.join(row)} |" for row in lines]
     return [text[0], rule, *text[1:]]
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things in words.
+
+    >>> counted(1, "face"), counted(0, "face")
+    ('1 face', '0 faces')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"

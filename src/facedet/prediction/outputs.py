@@ -19,6 +19,7 @@ from facedet.prediction.labels import (
     writing_labels,
 )
 from facedet.prediction.video_file import VideoFile
+from facedet.tables import counted
 
 _QUALITY = 92  # of JPEGs
 _PRINTED_FACES = 20  # of one picture
@@ -69,8 +70,8 @@ class Labels(Output):
         """`2 pictures and 40 frames: out/predictions.json`."""
         if not self._is_written:
             return ""
-        counted = [_counted(number, what) for what, number in self.counts.items() if number]
-        return f"{' and '.join(counted) or '0 pictures'}: {self.path}"
+        words = [counted(number, what) for what, number in self.counts.items() if number]
+        return f"{' and '.join(words) or '0 pictures'}: {self.path}"
 
 
 class Copies(Output):
@@ -136,7 +137,7 @@ class Crops(Output):
 
     def summary(self) -> str:
         """`12 faces: crops`."""
-        return f"{_counted(self.count, 'face')}: {self.folder}"
+        return f"{counted(self.count, 'face')}: {self.folder}"
 
 
 class Printed(Output):
@@ -174,7 +175,7 @@ class Lines(Output):
     def end_source(self) -> None:
         """Prints the line of a video."""
         if self._video:
-            counts = f"{_counted(self._frames, 'frame')}, {_counted(self._faces, 'face')}"
+            counts = f"{counted(self._frames, 'frame')}, {counted(self._faces, 'face')}"
             _Stdout().write(f"{self._video}: {counts}\n")
         self._video, self._frames, self._faces = "", 0, 0
 
@@ -191,15 +192,11 @@ class _Stdout:
         sys.stdout.flush()
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
 def _picture_lines(image: Image) -> str:
     """`photo.jpg: 1 face` and a line per face, `  0.98  178 50 to 268 175`."""
     faces = image["faces"]
     note = f"  [{image['note']}]" if "note" in image else ""
-    lines = [f"{image['file']}: {_counted(len(faces), 'face')}{note}"]
+    lines = [f"{image['file']}: {counted(len(faces), 'face')}{note}"]
     for face in faces[:_PRINTED_FACES]:
         x1, y1, x2, y2 = face["box"]
         lines.append(f"  {face['score']:.2f}  {x1:.0f} {y1:.0f} to {x2:.0f} {y2:.0f}")

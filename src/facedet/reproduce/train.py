@@ -12,6 +12,7 @@ from facedet.reproduce.experiments import Judged, Outcome, Run
 from facedet.reproduce.measure import evaluate_weights
 from facedet.sweeps.listing import read_sweep_folder
 from facedet.sweeps.statistics import SEED, Job
+from facedet.tables import counted
 from facedet.weights.store import read_weights
 
 # AP below which a network has learnt nothing that could be compared.
@@ -133,8 +134,7 @@ def _judged(claims: Sequence[Sequence[Mapping[str, float]]]) -> Judged:
         ]
         mean, half = _interval(pairs)
         means = ", ".join(f"{statistics.fmean(cell.values()):.3f}" for cell in cells)
-        number = f"{len(pairs)} seed{'s' * (len(pairs) != 1)}"
-        shown.append(f"{mean:+.3f} ± {half:.3f} ({means}; {number})")
+        shown.append(f"{mean:+.3f} ± {half:.3f} ({means}; {counted(len(pairs), 'seed')})")
         bounds.append((mean - half, mean + half))
     text = " and ".join(shown)
     least = min(statistics.fmean(cell.values()) for cells in claims for cell in cells)
