@@ -140,7 +140,7 @@ def test_an_anchor_that_is_neither_is_not_learned_from():
 def test_matches_name_the_face_among_all():
     # The ignored face lies on anchor 0 as well and comes first; the index is that of the target.
     faces = target((0.0, 0, 16, 16), FACE, (104.0, 4, 120, 20), ignore=[True, False, False])
-    assert criterion().match(ANCHORS, faces).tolist() == [1, 2, -1, -1, -1, -1]
+    assert criterion().match(predict(), [faces]).tolist() == [[1, 2, -1, -1, -1, -1]]
     losses = criterion()(predict(), [faces])
     # Both faces are off by (2.5, 2.5, 0, 0); with the ignored one's box it would be less.
     assert losses.box.item() == pytest.approx(4.0, rel=1e-5)
@@ -167,7 +167,7 @@ def test_the_difficulty_is_that_of_anchors_well_on_their_face(least, expected):
     logits = torch.zeros(1, 6, 2)
     logits[0, :3, 1] = torch.tensor([math.log(9), math.log(1 / 3), math.log(1 / 99)])
     loss = criterion(difficulty_iou=least)
-    assert loss.match(ANCHORS, faces).tolist() == [0, 1, 2, -1, -1, -1]
+    assert loss.match(predict(), [faces]).tolist() == [[0, 1, 2, -1, -1, -1]]
     assert loss(predict(logits), [faces]).hardest_positive.item() == pytest.approx(expected)
 
 
@@ -203,6 +203,11 @@ def stored_targets(stored, unit=1.0):
     return [target(*(row[:, :4] * np.float32(unit)).tolist()) for row in rows]
 
 
+def matched(loss, anchors, one):
+    nothing = torch.zeros(1, len(anchors), 4)
+    return loss.match(Predictions(nothing[..., :2], nothing, anchors), [one])[0]
+
+
 @pytest.mark.data
 def test_matching_and_losses_of_the_release(golden):
     # In the release's own units: candidates of the second pass tie in exact arithmetic (a face
@@ -212,7 +217,7 @@ def test_matching_and_losses_of_the_release(golden):
     anchors, targets = released_anchors(), stored_targets(stored)
     loss = criterion()
     for index, one in enumerate(targets):
-        match = loss.match(anchors, one)
+        match = matched(loss, anchors, one)
         positive = (match >= 0).nonzero().flatten()
         assert positive.tolist() == stored[f"pos_idx{index}"].tolist()
         codes = SsdBoxCoder().encode(one.boxes[match[positive]], anchors[positive])
@@ -224,7 +229,7 @@ def test_matching_and_losses_of_the_release(golden):
     assert losses.box.item() == pytest.approx(5.001462, abs=1e-5)
     assert losses.classification.item() == pytest.approx(21.002239, abs=1e-5)
     # Mining: 3 * 20 and 3 * 349 negatives.
-    positive = torch.stack([loss.match(anchors, one) >= 0 for one in targets])
+    positive = torch.stack([matched(loss, anchors, one) >= 0 for one in targets])
     counted = loss.miner(torch.rand(positive.shape), positive, ~positive)
     negatives = (counted & ~positive).sum(dim=1)
     assert negatives.tolist() == stored["num_neg"].flatten().tolist() == [60, 1047]
@@ -236,7 +241,7 @@ def test_in_pixels_only_ties_fall_differently(golden):
     sizes = [(640 // stride, 640 // stride) for stride in STRIDES]
     anchors = AnchorGenerator(STRIDES)(sizes, torch.device("cpu"))
     for index, one in enumerate(stored_targets(stored, unit=640)):
-        match = criterion().match(anchors, one)
+        match = matched(criterion(), anchors, one)
         positive = (match >= 0).nonzero().flatten()
         expected = torch.from_numpy(stored[f"pos_idx{index}"])
         assert len(positive) == len(expected) == (20, 349)[index]

@@ -120,21 +120,23 @@ def shape(value):
 
 
 @pytest.mark.parametrize(
-    "preset",
+    "choices",
     [
-        "extd_plain_32",
-        "s3fd_mobilefacenet",
+        ["preset=extd_plain_32"],
+        ["preset=extd_plain_32", "variant=norm_per_pass"],
+        ["preset=extd_plain_32", "variant=first_stride_8"],
+        ["preset=s3fd_mobilefacenet"],
         # VGG-16 with its padding, and three anchors per cell: 15 million weights.
-        pytest.param("smallhardface", marks=pytest.mark.slow),
+        pytest.param(["preset=smallhardface"], marks=pytest.mark.slow),
     ],
 )
 @torch.no_grad()
-def test_networks_of_other_families(preset):
+def test_networks_of_other_families(choices):
     torch.manual_seed(0)
-    config = compose("network", [f"preset={preset}"])
+    config = compose("train", [*choices, "data.root=/nowhere"])
     net, coder = build(config.model.net).eval(), build(config.box_coder)
-    read = Weights({}, {}, {"sha256": "a", "file": preset})
-    found = run(to_onnx(net, coder, describe_weights(read, preset)))
+    read = Weights({}, {}, {"sha256": "a", "file": "own"})
+    found = run(to_onnx(net, coder, describe_weights(read, "own")))
     for size in ((1, 1), (33, 50)):
         expected, other = net(images(size)), found(images(size))
         close(other.logits, expected.logits)

@@ -42,10 +42,11 @@ def test_every_map_comes_from_the_same_body():
     images = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         maps = net(images)
-        x = net.shared(net.stem(images))
+        body = nn.Sequential(*net.shared)
+        x = body(net.stem(images))
         assert torch.equal(maps[0], x)
         for expected in maps[1:]:
-            x = net.shared(net.down(x))
+            x = body(net.down(x))
             assert torch.equal(x, expected)
 
 
@@ -59,6 +60,49 @@ def test_shared_statistics_count_every_pass():
     }
     # The body makes four maps; three ways lead from one to the next.
     assert tracked == {"stem": 1, "shared": 4, "down": 3}
+
+
+def test_a_normalisation_for_every_pass():
+    torch.manual_seed(0)
+    net = IterativePlainBackbone(8, passes=3, norm_per_pass=True).train()
+    images = torch.randn(4, 3, 64, 64)
+    maps = net(images)
+    # Two convolutions of the body in three passes and the one that leads on, in two, with 8
+    # channels of two factors each; a shared normalisation has one of every three, and of two.
+    shared = parameters(IterativePlainBackbone(8, passes=3))
+    assert parameters(net) == shared + 2 * 8 * (2 * (3 - 1) + (2 - 1))
+    tracked = [int(v) for k, v in net.state_dict().items() if k.endswith("batches_tracked")]
+    assert tracked == [1] * (2 + 2 * 3 + 2)
+    # With the statistics of this batch alone (biased, as training normalises by), the test gives
+    # the training's maps; with shared statistics it cannot.
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    net(images)
+    count = torch.tensor([4 * 16 * 16, 4 * 8 * 8, 4 * 4 * 4])  # pixels of the maps
+    for block in (net.shared[0].first, net.shared[0].second):
+        for norm, pixels in zip(block.norm, count, strict=True):
+            norm.running_var *= (pixels - 1) / pixels
+    for norm, pixels in zip(net.down.norm, count[1:], strict=True):
+        norm.running_var *= (pixels - 1) / pixels
+    for part, pixels in zip(net.stem, (4 * 32 * 32, 4 * 16 * 16), strict=True):
+        part.norm.running_var *= (pixels - 1) / pixels
+    for expected, found in zip(maps, net.eval()(images), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_first_stride_of_8_begins_with_the_way_down():
+    net = trained(IterativePlainBackbone(8, passes=2, first_stride=8, norm_per_pass=True))
+    images = torch.randn(1, 3, 64, 96)
+    assert net.strides == [8, 16]
+    with torch.no_grad():
+        maps = net(images)
+        x = net.shared[0](net.down(net.stem(images), 0), 0)
+        assert torch.equal(maps[0], x)
+        assert torch.equal(maps[1], net.shared[0](net.down(x, 1), 1))
+    assert [tuple(one.shape[2:]) for one in maps] == [(8, 12), (4, 6)]
+    with pytest.raises(UsageError, match="backbone.first_stride=16: 4 or 8"):
+        IterativePlainBackbone(first_stride=16)
 
 
 def test_residual_block_by_hand():

@@ -10,6 +10,7 @@ from facedet.boxes import iou
 from facedet.criteria.box_losses import OverlapLoss, SmoothL1
 from facedet.criteria.classification_losses import CrossEntropy, Focal
 from facedet.criteria.difficulty import hardest_positive, near_anchors
+from facedet.criteria.dynamic_matcher import SimOtaMatcher
 from facedet.criteria.matchers import BACKGROUND
 from facedet.structures import Losses, Predictions, Target
 
@@ -22,7 +23,8 @@ class MultiBoxLoss:
     batch (§3): that number travels along as `total`, for the module to put the parts together.
 
     Args:
-        matcher: IoU [G, A] to the face index [A] of each anchor, or a code below 0.
+        matcher: IoU [G, A] to the face index [A] of each anchor, or a code below 0; or a
+            `SimOtaMatcher`, which goes by the predictions.
         miner: classification losses, positives and negatives [B, A] to anchors that count [B, A].
         box_coder: makes the regression targets.
         box_weight: factor of the box loss.
@@ -35,7 +37,7 @@ class MultiBoxLoss:
 
     def __init__(
         self,
-        matcher: Callable[[Tensor], Tensor],
+        matcher: Callable[[Tensor], Tensor] | SimOtaMatcher,
         miner: Callable[[Tensor, Tensor, Tensor], Tensor],
         box_coder: SsdBoxCoder | FasterRcnnBoxCoder,
         box_weight: float = 1.0,
@@ -59,7 +61,7 @@ class MultiBoxLoss:
             targets: B targets; their boxes are pixels of the network's input.
         """
         with torch.no_grad():
-            matches = torch.stack([self.match(predictions.anchors, t) for t in targets])
+            matches = self.match(predictions, targets)
             near = near_anchors(matches, targets, predictions.anchors, self.difficulty_iou)
         positive = matches >= 0
         total = positive.sum()
@@ -71,13 +73,23 @@ class MultiBoxLoss:
         hardest = hardest_positive(predictions.logits, near)
         return Losses(classification, self.box_weight * box, total, hardest)
 
-    def match(self, anchors: Tensor, target: Target) -> Tensor:
-        """The face index [A] that each anchor [A, 4] serves; faces to ignore are background."""
-        kept = (~target.ignore).nonzero().flatten()
-        match = self.matcher(iou(target.boxes[kept], anchors))
-        if len(kept) == 0:
-            return match
-        return torch.where(match >= 0, kept[match.clamp(min=0)], match)
+    def match(self, predictions: Predictions, targets: Sequence[Target]) -> Tensor:
+        """The face index [B, A] that each anchor serves; faces to ignore are background."""
+        anchors, matches = predictions.anchors, []
+        for logits, deltas, target in zip(
+            predictions.logits.float(), predictions.deltas.float(), targets, strict=True
+        ):
+            kept = (~target.ignore).nonzero().flatten()
+            faces = target.boxes[kept]
+            if isinstance(self.matcher, SimOtaMatcher):
+                scores, boxes = logits.softmax(dim=1)[:, 1], self.box_coder.decode(deltas, anchors)
+                match = self.matcher(faces, anchors, scores, boxes)
+            else:
+                match = self.matcher(iou(faces, anchors))
+            if len(kept):
+                match = torch.where(match >= 0, kept[match.clamp(min=0)], match)
+            matches.append(match)
+        return torch.stack(matches)
 
     def _box_loss(
         self, predictions: Predictions, targets: Sequence[Target], matches: Tensor

@@ -58,6 +58,8 @@ class ConvNormAct(nn.Module):
         bias: give the convolution a bias although a normalisation follows (EXTD's depthwise
             layers have one in the released weights).
         act: name of the activation, or None for a linear output.
+        norms: how many normalisations: a convolution that is applied several times to one image
+            may have one for each pass, and one set of weights.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class ConvNormAct(nn.Module):
         groups: int = 1,
         bias: bool = False,
         act: str | None = None,
+        norms: int = 1,
     ) -> None:
         super().__init__()
         self.conv: nn.Conv2d = (
@@ -78,12 +81,17 @@ class ConvNormAct(nn.Module):
                 in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias
             )
         )
-        self.norm: nn.Module = nn.BatchNorm2d(out_channels)
+        self.norm: nn.Module = (
+            nn.BatchNorm2d(out_channels)
+            if norms == 1
+            else nn.ModuleList(nn.BatchNorm2d(out_channels) for _ in range(norms))
+        )
         self.act: nn.Module = activation(act) if act else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, C_in, H, W] to [B, C_out, ceil(H / stride), ceil(W / stride)]."""
-        return self.act(self.norm(self.conv(x)))
+    def forward(self, x: Tensor, index: int = 0) -> Tensor:
+        """[B, C_in, H, W] to [B, C_out, ceil(H / stride), ceil(W / stride)], in pass `index`."""
+        norm = self.norm[index] if isinstance(self.norm, nn.ModuleList) else self.norm
+        return self.act(norm(self.conv(x)))
 
 
 class InvertedResidual(nn.Module):
@@ -129,17 +137,18 @@ class ResidualBlock(nn.Module):
     Args:
         channels: of input and output.
         act: name of the activation.
+        norms: see `ConvNormAct`.
     """
 
-    def __init__(self, channels: int, act: str) -> None:
+    def __init__(self, channels: int, act: str, norms: int = 1) -> None:
         super().__init__()
-        self.first = ConvNormAct(channels, channels, 3, act=act)
-        self.second = ConvNormAct(channels, channels, 3)
+        self.first = ConvNormAct(channels, channels, 3, act=act, norms=norms)
+        self.second = ConvNormAct(channels, channels, 3, norms=norms)
         self.act = activation(act)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] to the same shape."""
-        return self.act(x + self.second(self.first(x)))
+    def forward(self, x: Tensor, index: int = 0) -> Tensor:
+        """[B, C, H, W] to the same shape, in pass `index`."""
+        return self.act(x + self.second(self.first(x, index), index))
 
 
 class L2Norm(nn.Module):
