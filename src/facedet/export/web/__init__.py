@@ -1,0 +1,1 @@
+"""A static page that finds faces in the browser: its files, and ONNX Runtime's, which npm has."""
