@@ -112,7 +112,7 @@ def extd_cells() -> list[tuple[str, str, int, str]]:
     return [(f"extd_{layout}_{width}_{act}", layout, width, act) for layout, width, act in cells]
 
 
-def usual_goal(objective: str) -> str:
+def usual_mode(objective: str) -> str:
     """Which values of a logged number are better, `${goal:NAME}`: "min" of losses, else "max"."""
     return "min" if objective.partition("/")[0] in ("loss", "train", "val") else "max"
 
@@ -134,7 +134,7 @@ def register() -> None:
         store.store(group="preset", name=name, node=preset, package="_global_")
         store.store(group="experiment", name=name, node=recipe, package="_global_")
     resolvers: dict[str, Callable] = {
-        "goal": usual_goal,
+        "goal": usual_mode,
         "fine_tuning": _fine_tuning,
         "share": _share,
     }

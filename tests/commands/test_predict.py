@@ -83,7 +83,7 @@ def test_labels(cli, weights, photos, tmp_path):
     yolo = write("yolo") / "labels"
     assert sorted(one.name for one in yolo.iterdir()) == ["a b.txt", "c.txt"]
     # The whole picture: its centre, and all of its sides.
-    assert (yolo / "c.txt").read_text() == "0 0.500000 0.500000 1.000000 1.000000\n"
+    assert (yolo / "c.txt").read_text() == "0 0.500000000 0.500000000 1.000000000 1.000000000\n"
     coco = json.loads((write("coco") / "predictions.coco.json").read_text())
     assert [one["file_name"] for one in coco["images"]][0] == str(photos / "a b.jpg")
     (_, second) = coco["annotations"]

@@ -6,28 +6,28 @@ import pytest
 from omegaconf import OmegaConf
 
 from facedet.config import compose, plain
-from facedet.training.objective import best_row, goal_of, measured
+from facedet.training.objective import best_row, measured, mode_of
 
 ROWS = "epoch,step,loss,wider/easy,wider/medium\n0,1,9.5,,\n0,1,,0.5,0.25\n1,3,,0.75,0.125\n"
 
 
 @pytest.mark.parametrize(
-    ("objective", "goal"),
+    ("objective", "mode"),
     [("wider/hard", "max"), ("fddb/disc", "max"), ("train/loss", "min"), ("loss", "min")],
 )
-def test_what_no_callback_watches(objective, goal):
-    assert goal_of({}, objective) == goal
-    assert goal_of({"callbacks": None}, objective) == goal
-    assert goal_of(compose("train"), objective) == goal
+def test_what_no_callback_watches(objective, mode):
+    assert mode_of({}, objective) == mode
+    assert mode_of({"callbacks": None}, objective) == mode
+    assert mode_of(compose("train"), objective) == mode
 
 
 def test_the_callback_that_watches_it_says_so():
     config = {"callbacks": {"lr": {}, "best": {"monitor": "mine/error", "mode": "min"}}}
-    assert goal_of(config, "mine/error") == "min"
-    assert goal_of(OmegaConf.create(config), "mine/error") == "min"
-    assert goal_of(config, "mine/other") == "max"
+    assert mode_of(config, "mine/error") == "min"
+    assert mode_of(OmegaConf.create(config), "mine/error") == "min"
+    assert mode_of(config, "mine/other") == "max"
     config["callbacks"]["best"]["mode"] = None
-    assert goal_of(config, "mine/error") == "max"
+    assert mode_of(config, "mine/error") == "max"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_callback_that_watches_it_says_so():
 def test_the_best_checkpoint_is_that_of_the_objective(overrides, monitor, mode):
     config = compose("train", overrides)
     assert (config.callbacks.best.monitor, config.callbacks.best.mode) == (monitor, mode)
-    assert goal_of(config, monitor) == goal_of(plain(config), monitor) == mode
+    assert mode_of(config, monitor) == mode_of(plain(config), monitor) == mode
 
 
 def test_rows_of_the_history(tmp_path):

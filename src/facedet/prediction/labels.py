@@ -9,8 +9,10 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
-from xml.etree import ElementTree as Xml
 
+from facedet.data.readers.coco import coco_box
+from facedet.data.readers.voc import voc_xml
+from facedet.data.readers.yolo import yolo_line
 from facedet.files import replacing
 
 # What a writer takes: `file`, and what `Detections.to_dict` gives; of a video also `frame` (number)
@@ -86,7 +88,12 @@ def text_writer(stream: Text, kind: str, between: str = ",\n") -> AbstractContex
 
 def _write_labels(folder: Path, kind: str, stems: Mapping[str, str], image: Image) -> None:
     suffix = "txt" if kind == "yolo" else "xml"
-    text = _yolo(image) if kind == "yolo" else _voc(image, _file_name(image, stems))
+    size, faces = (image["height"], image["width"]), image["faces"]
+    if kind == "yolo":
+        text = "".join(yolo_line(face["box"], size) for face in faces)
+    else:
+        scored = [(face["box"], {"difficult": 0, "score": face["score"]}) for face in faces]
+        text = voc_xml(_file_name(image, stems), size, scored)
     with replacing(folder / f"{image_stem(image, stems)}.{suffix}", durable=False) as aside:
         aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
@@ -137,17 +144,6 @@ def _file_name(image: Image, stems: Mapping[str, str]) -> str:
     return f"{image_stem(image, stems)}.jpg" if "frame" in image else image["file"]
 
 
-def _yolo(image: Image) -> str:
-    width, height = image["width"], image["height"]
-    lines = []
-    for face in image["faces"]:
-        x1, y1, x2, y2 = face["box"]
-        centre = f"{(x1 + x2) / 2 / width:.6f} {(y1 + y2) / 2 / height:.6f}"
-        size = f"{(x2 - x1) / width:.6f} {(y2 - y1) / height:.6f}"
-        lines.append(f"0 {centre} {size}\n")
-    return "".join(lines)
-
-
 @contextmanager
 def _coco(stream: Text, stems: Mapping[str, str]) -> Iterator[Add]:
     """Pictures first, annotations after them: until then these wait in a file."""
@@ -165,7 +161,9 @@ def _coco(stream: Text, stems: Mapping[str, str]) -> Iterator[Add]:
                 before = ",\n" if annotations else ""
                 annotations += 1
                 ids = {"id": annotations, "image_id": images, "category_id": 1}
-                waiting.write(before + json.dumps({**ids, **_coco_box(face)}))
+                waiting.write(
+                    before + json.dumps({**ids, **coco_box(face["box"]), "score": face["score"]})
+                )
 
         stream.write('{"images": [')
         yield add
@@ -173,27 +171,3 @@ def _coco(stream: Text, stems: Mapping[str, str]) -> Iterator[Add]:
         waiting.seek(0)
         shutil.copyfileobj(waiting, stream)
         stream.write("]}\n")
-
-
-def _coco_box(face: Mapping[str, Any]) -> dict[str, Any]:
-    x1, y1, x2, y2 = face["box"]
-    w, h = round(x2 - x1, 2), round(y2 - y1, 2)
-    area = round(w * h, 2)
-    return {"bbox": [x1, y1, w, h], "area": area, "iscrowd": 0, "score": face["score"]}
-
-
-def _voc(image: Image, file_name: str) -> str:
-    root = Xml.Element("annotation")
-    Xml.SubElement(root, "filename").text = Path(file_name).name
-    size = Xml.SubElement(root, "size")
-    for key, value in (("width", image["width"]), ("height", image["height"]), ("depth", 3)):
-        Xml.SubElement(size, key).text = str(value)
-    for face in image["faces"]:
-        thing = Xml.SubElement(root, "object")
-        for key, value in (("name", "face"), ("difficult", 0), ("score", face["score"])):
-            Xml.SubElement(thing, key).text = str(value)
-        corners = Xml.SubElement(thing, "bndbox")
-        for key, value in zip(("xmin", "ymin", "xmax", "ymax"), face["box"], strict=True):
-            Xml.SubElement(corners, key).text = f"{value:g}"
-    Xml.indent(root)
-    return Xml.tostring(root, encoding="unicode") + "\n"

@@ -29,7 +29,7 @@ from facedet.files import is_locked, locked, replacing
 from facedet.sweeps.launchers import take_gpu
 from facedet.sweeps.plan import job_hash
 from facedet.training.hydra_app import JobEndError
-from facedet.training.objective import best_row, goal_of, measured
+from facedet.training.objective import best_row, measured, mode_of
 from facedet.training.run_folder import is_further_process
 
 log = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> b
         return False
     record["seconds"] = round(time.monotonic() - start, 3)
     if rows := measured(folder, config.objective):
-        record["metrics"] = best_row(rows, config.objective, goal_of(config, config.objective))
+        record["metrics"] = best_row(rows, config.objective, mode_of(config, config.objective))
     _write(folder / "job.json", record)
     return True
 

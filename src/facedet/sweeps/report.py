@@ -14,7 +14,7 @@ from facedet.sweeps.listing import read_sweep_folder, setting_text, states_text
 from facedet.sweeps.plan import settings_text
 from facedet.sweeps.statistics import SEED, Job, axes, effects, rows, spread
 from facedet.tables import pipe_table
-from facedet.training.objective import goal_of
+from facedet.training.objective import mode_of
 
 _SIZE = (640, 640)  # px: height and width at which networks are counted and timed
 _RUNS = 10  # timed passes of each network
@@ -58,7 +58,7 @@ def make_report(folder: Path, with_latency: bool = False) -> Report:
     jobs, problems = _comparable(sweep.jobs, objective), list(sweep.problems)
     configs = [job.config for job in jobs if job.config]
     judged = [job.config for job in jobs if job.config and job.objective_name == objective]
-    mode = goal_of(judged[0] if judged else {}, objective)
+    mode = mode_of(judged[0] if judged else {}, objective)
     values = {
         key: sorted({setting_text(_get(config, key)) for config in configs} - {"null"})
         for key in (*_VALIDATION, *_TRAINING)

@@ -15,7 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from facedet.errors import UsageError
-from facedet.training.objective import DIRECTIONS, goal_of
+from facedet.training.objective import DIRECTIONS, mode_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -100,7 +100,7 @@ class StudySweeper(Sweeper):
         return optuna.create_study(
             storage=self.options["storage"] or f"sqlite:///{folder / 'study.db'}",
             study_name=self.options["study_name"],
-            direction=DIRECTIONS[goal_of(self.config, self.config.objective)],
+            direction=DIRECTIONS[mode_of(self.config, self.config.objective)],
             load_if_exists=True,
         )
 

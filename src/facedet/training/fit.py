@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from facedet.config import build, plain
 from facedet.errors import FacedetError, InterruptedTrainingError, UsageError
 from facedet.training.batches import share_total_batch
-from facedet.training.objective import best_row, goal_of, measured
+from facedet.training.objective import best_row, measured, mode_of
 from facedet.training.run_folder import (
     is_further_process,
     own_folder,
@@ -108,8 +108,8 @@ def _train(
         report(trainer, module, output, config.get("export", "best"))
     # Without a logger a history that lies there is that of an earlier run.
     if trainer.loggers and (rows := measured(output, config.objective)):
-        goal = goal_of(config, config.objective)
-        return best_row(rows, config.objective, goal)[config.objective]
+        mode = mode_of(config, config.objective)
+        return best_row(rows, config.objective, mode)[config.objective]
     value = trainer.callback_metrics.get(config.objective)
     return None if value is None else float(value)
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from facedet.config_store import usual_goal
+from facedet.config_store import usual_mode
 
 # As Optuna and W&B call it.
 DIRECTIONS = {"max": "maximize", "min": "minimize"}
 
 
-def goal_of(config: Mapping[str, Any], objective: str) -> str:
+def mode_of(config: Mapping[str, Any], objective: str) -> str:
     """Which values of the objective are better: the highest ("max") or the lowest ("min").
 
     The callback that watches it says so. Of the numbers that none watches the training's own are
@@ -26,7 +26,7 @@ def goal_of(config: Mapping[str, Any], objective: str) -> str:
         is_its = isinstance(node, Mapping) and node.get("monitor") == objective
         if is_its and node.get("mode") in DIRECTIONS:
             return str(node["mode"])
-    return usual_goal(objective)
+    return usual_mode(objective)
 
 
 def measured(output: Path, objective: str) -> list[dict[str, float]]:
@@ -52,14 +52,14 @@ def measured(output: Path, objective: str) -> list[dict[str, float]]:
         ]
 
 
-def best_row(rows: Sequence[dict[str, float]], objective: str, goal: str) -> dict[str, float]:
+def best_row(rows: Sequence[dict[str, float]], objective: str, mode: str) -> dict[str, float]:
     """The first row whose objective no other one beats; one that is NaN is beaten by all.
 
     >>> rows = [{"a/b": math.nan}, {"a/b": 0.5}, {"a/b": 0.25}]
     >>> best_row(rows, "a/b", "max"), best_row(rows, "a/b", "min")
     ({'a/b': 0.5}, {'a/b': 0.25})
     """
-    sign = 1 if goal == "max" else -1
+    sign = 1 if mode == "max" else -1
 
     def goodness(row: dict[str, float]) -> float:
         return -math.inf if math.isnan(row[objective]) else sign * row[objective]

@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from facedet.config import build
 from facedet.errors import UsageError
-from facedet.training.objective import goal_of
+from facedet.training.objective import mode_of
 
 
 def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
@@ -53,7 +53,7 @@ def build_callbacks(config: DictConfig) -> list:
     callbacks = list(build(config.callbacks).values())
     if config.weights is not None:
         judged = (config.callbacks.get("best") or {}).get("monitor") or config.objective
-        callbacks.append(StartingPoint(judged, goal_of(config, judged)))
+        callbacks.append(StartingPoint(judged, mode_of(config, judged)))
     # Its file holds the others' states, that of the best checkpoint too.
     return sorted(callbacks, key=lambda callback: isinstance(callback, LastCheckpoint))
 

@@ -64,13 +64,8 @@ class Coco(Format):
                     {"id": number, "file_name": one.file, "width": width, "height": height}
                 )
                 for row in one.rows:
-                    x1, y1, x2, y2 = row.box
-                    x, y, w, h = (round(value, 4) for value in (x1, y1, x2 - x1, y2 - y1))
-                    annotations.append(
-                        {"id": len(annotations) + 1, "image_id": number, "category_id": 1,
-                         "bbox": [x, y, w, h], "area": round(w * h, 4),
-                         "iscrowd": int(row.is_ignored)}
-                    )  # fmt: skip
+                    ids = {"id": len(annotations) + 1, "image_id": number, "category_id": 1}
+                    annotations.append(ids | coco_box(row.box, row.is_ignored))
             categories = [{"id": 1, "name": "face", "supercategory": "face"}]
             content = {"images": images, "annotations": annotations, "categories": categories}
             path = root / "annotations" / f"instances_{split}.json"
@@ -79,6 +74,13 @@ class Coco(Format):
 
 
 read_coco = Coco().read
+
+
+def coco_box(box: Sequence[float], is_ignored: bool = False) -> dict[str, Any]:
+    """What an annotation says of a box, xyxy pixels: `bbox` (x, y, w, h), `area`, `iscrowd`."""
+    x1, y1, x2, y2 = box
+    x, y, w, h = (round(value, 4) for value in (x1, y1, x2 - x1, y2 - y1))
+    return {"bbox": [x, y, w, h], "area": round(w * h, 4), "iscrowd": int(is_ignored)}
 
 
 def _load(source: Path) -> dict[str, list[dict[str, Any]]]:

@@ -11,8 +11,9 @@ objects are to be ignored.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -75,7 +76,9 @@ class Voc(Format):
             for stem, one in zip(stems, pictures, strict=True):
                 path = root / "Annotations" / f"{stem}.xml"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(_to_xml(one))
+                faces = [(row.box, {"difficult": int(row.is_ignored)}) for row in one.rows]
+                text = voc_xml(one.file, read_size(one.path), faces)
+                path.write_text(text, encoding="utf-8", errors="xmlcharrefreplace")
             names = "".join(f"{stem}\n" for stem in stems)
             (root / "ImageSets" / "Main" / f"{split}.txt").write_text(names, encoding="utf-8")
         return []
@@ -165,20 +168,29 @@ def _size(annotation: Element) -> tuple[int, int] | None:
     return (height, width) if height and width else None
 
 
-def _to_xml(one: Listed) -> bytes:
-    """The annotation of one picture."""
+def voc_xml(
+    file_name: str,
+    size: tuple[int, int],
+    faces: Iterable[tuple[Sequence[float], Mapping[str, Any]]],
+) -> str:
+    """The annotation of one picture.
+
+    Args:
+        file_name: of the picture; its folders are left out.
+        size: (height, width) of the picture in pixels.
+        faces: boxes, xyxy pixels, each with what else is said of it: `difficult`, `score`.
+    """
     annotation = Element("annotation")
-    SubElement(annotation, "filename").text = PurePosixPath(one.file).name
-    height, width = read_size(one.path)
-    size = SubElement(annotation, "size")
-    for key, side in (("width", width), ("height", height), ("depth", 3)):
-        SubElement(size, key).text = str(side)
-    for row in one.rows:
+    SubElement(annotation, "filename").text = PurePosixPath(file_name).name
+    sides = SubElement(annotation, "size")
+    for key, side in (("width", size[1]), ("height", size[0]), ("depth", 3)):
+        SubElement(sides, key).text = str(side)
+    for box, about in faces:
         item = SubElement(annotation, "object")
-        SubElement(item, "name").text = "face"
-        SubElement(item, "difficult").text = str(int(row.is_ignored))
+        for key, value in {"name": "face", **about}.items():
+            SubElement(item, key).text = str(value)
         corners = SubElement(item, "bndbox")
-        for key, value in zip(_CORNERS, row.box, strict=True):
+        for key, value in zip(_CORNERS, box, strict=True):
             SubElement(corners, key).text = decimal(value)
     ElementTree.indent(annotation)
-    return ElementTree.tostring(annotation, encoding="utf-8")
+    return ElementTree.tostring(annotation, encoding="unicode") + "\n"

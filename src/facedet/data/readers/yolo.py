@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml  # type: ignore[import-untyped]
 
 from facedet.data.images import PICTURE_SUFFIXES, read_size
@@ -87,11 +86,10 @@ class Yolo(Format):
                     rows.append(Row(box, f"line {number}", names.get(kind, str(kind))))
             file = os.path.relpath(path, folder).replace(os.sep, "/")
             pictures.append(Listed(file, path, rows))
-        kinds = sorted({row.kind for one in pictures for row in one.rows})
-        classes = tuple(names.values()) or tuple(kinds)
+        classes = names.values() or sorted({row.kind for one in pictures for row in one.rows})
         source = _label_folder(folder)
         notes = list(_notes(source, pairs, lengths, columns))
-        return Listing(pictures, source, folder, classes, problems, notes)
+        return Listing(pictures, source, folder, tuple(classes), problems, notes)
 
     def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
         """Writes ROOT/labels/SPLIT/**.txt and data.yaml; what is to be ignored gets a class."""
@@ -100,19 +98,22 @@ class Yolo(Format):
             for one in pictures:
                 path = root / "labels" / split / f"{stem_of(one.file)}.txt"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                height, width = read_size(one.path)
-                low, high = one.boxes[:, :2], one.boxes[:, 2:]
-                parts = np.hstack([(low + high) / 2, high - low]) / (width, height, width, height)
-                # Nine decimals are 1e-5 px of a picture of 10,000 px.
-                rows = [" ".join(f"{value:.9f}" for value in row) for row in parts]
-                lines = [f"{int(kind)} {row}\n" for kind, row in zip(one.ignore, rows, strict=True)]
-                ignored += int(one.ignore.sum())
+                size, ignored = read_size(one.path), ignored + int(one.ignore.sum())
+                lines = [yolo_line(row.box, size, int(row.is_ignored)) for row in one.rows]
                 path.write_text("".join(lines), encoding="utf-8")
         text = "".join(f"{split}: images/{split}\n" for split in splits) + "names:\n  0: face\n"
         text += f"  1: {IGNORE_CLASS}\n" if ignored else ""
         (root / _SETTINGS[0]).write_text(text, encoding="utf-8")
         note = f"{ignored:,} boxes to be ignored are written as class 1, {IGNORE_CLASS}"
         return [note] if ignored else []
+
+
+def yolo_line(box: Sequence[float], size: tuple[int, int], kind: int = 0) -> str:
+    """The line of a box, xyxy pixels of a picture of `size` (height, width), with its end."""
+    (height, width), (x1, y1, x2, y2) = size, box
+    parts = (x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height
+    # Nine decimals are 1e-5 px of a picture of 10,000 px.
+    return " ".join([str(kind), *(f"{part:.9f}" for part in parts)]) + "\n"
 
 
 def read_yolo(root: str | Path, split: str, *, upright: bool = True, **choices: Any) -> Reading:  # noqa: ANN401
