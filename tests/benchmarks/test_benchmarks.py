@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import data as pictures
 from torch import nn
 
-from benchmarks import memory, mining, pipeline, training, video
+from benchmarks import memory, mining, pipeline, training, video, yunet
 from benchmarks.training import OURS, PLAIN, batches, noise_batch
 from facedet.config import build, compose
 from facedet.models.depthwise import DepthwiseConv2d
@@ -68,3 +68,16 @@ def test_the_scripts_run(wider, weights, capsys, monkeypatch):
     assert 0 < found["loaded_gib"] <= found["peak_gib"]
     found = run(video, "--weights", weights, "--frames", 10, "--size", 64, 48)
     assert (found["failures"], list(found["mb_at"])) == ([], ["1", "10"])
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_the_peer_finds_the_faces(shared, capsys):
+    peer = shared / "reference" / "rivals" / "yunet_n_dynamic.onnx"
+    given = ["--data", str(shared / "data" / "wider"), "--limit", "6", "--runs", "1"]
+    yunet.main([str(peer), "--weights", "extd-plain-32", *given])
+    report = json.loads(capsys.readouterr().out)
+    first, own = report["rows"]
+    assert (report["pictures"], own["detector"]) == (6, "extd-plain-32")
+    # Boxes a stride off leave nothing of it.
+    assert first["wider/medium"] > 0.6
