@@ -86,7 +86,7 @@ function present(result) {
 /** Shows what was found with scores above the slider's. */
 function show() {
   if (!found) return;
-  const faces = facesAbove(Number(element.score.value));
+  const faces = shownFaces();
   drawBoxes(faces);
   listFaces(faces);
   const count = faces.length === 1 ? "1 face" : `${faces.length} faces`;
@@ -101,8 +101,9 @@ function shrunk() {
   return `; shrunk to ${width} x ${height} for the detector, so that small faces may be missed`;
 }
 
-/** Boxes inside the picture, as `facedet predict` gives them. */
-function facesAbove(cut) {
+/** Faces above the slider's score; boxes inside the picture, as `facedet predict` gives them. */
+function shownFaces() {
+  const cut = Number(element.score.value);
   const { boxes, scores, width, height } = found;
   const faces = [];
   scores.forEach((score, index) => {
@@ -230,4 +231,6 @@ for (const kind of ["drop", "paste"]) {
     else if (kind === "drop") say("What was dropped is not a file. Save the picture first, then drop its file.", true);
   });
 }
+// The scores' letters keep their size on the screen.
+new ResizeObserver(() => found && drawBoxes(shownFaces())).observe(element.picture);
 describe().catch((error) => fail(error.message));
