@@ -30,7 +30,7 @@ class Tab:
         self.page = Page(profile)
         self.page.open(f"{url}/index.html")
         self.page.wait_for("document.querySelector('#status')?.textContent.startsWith('Ready')")
-        renderers = psutil.Process().children(recursive=True)
+        renderers = psutil.Process(self.page.process.pid).children(recursive=True)
         tasks = [task for one in renderers for task in Path(f"/proc/{one.pid}/task").iterdir()]
         (self._task,) = (
             task for task in tasks if (task / "comm").read_text().startswith("DedicatedWorker")

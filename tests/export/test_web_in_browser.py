@@ -1,5 +1,6 @@
 """The web page in headless Chromium: it finds what `facedet predict` finds."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import browser as benchmark
 from facedet.errors import FacedetError
 from facedet.export.pictures import embedded_pictures
 from facedet.export.web.page import STATIC, write_page
@@ -204,3 +206,11 @@ def test_fits_a_phone(page, crowd):
     find(page, crowd)
     assert page.run("document.documentElement.scrollWidth") == 360
     page.send("Emulation.clearDeviceMetricsOverride")
+
+
+def test_the_measurement_runs(folder, capsys):
+    runtime = find_runtime(None).script.parent
+    benchmark.main(["--rounds", "4", "--runtime", str(runtime)])
+    result = json.loads(capsys.readouterr().out)
+    assert result["browser"]["faces"] == result["python"]["faces"] > 0
+    assert result["browser"]["cpu_ms"] > result["python"]["cpu_ms"] / 10 > 0

@@ -26,7 +26,7 @@ class Page:
     def __init__(self, profile: Path) -> None:
         ours, theirs = _pipe_pair()
         flags = [*_FLAGS.split(), f"--user-data-dir={profile}", "about:blank"]
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [EXECUTABLE, *flags],
             pass_fds=(3, 4),  # where the browser looks for its pipe
             preexec_fn=lambda: [os.dup2(theirs[place], 3 + place) for place in (0, 1)],
@@ -104,10 +104,10 @@ class Page:
             self._session = {}
             self.send("Browser.close", timeout=5)
         try:
-            self._process.wait(5)
+            self.process.wait(5)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, 9)
-            self._process.wait()
+            os.killpg(self.process.pid, 9)
+            self.process.wait()
         os.close(self._answers)
         os.close(self._commands)
 
