@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"convert needs --to, one of {', '.join(_FORMATS)}")
     if args.output is not None and args.output.resolve().is_relative_to(folders[0].resolve()):
         raise UsageError(f"--output {args.output} lies in the data set, where nothing is changed")
-    from facedet.commands.data_check import run_check
+    from facedet.commands.further.data_check import run_check
     from facedet.data.formats import FORMATS, find_format
 
     args.classes = [name.strip() for name in args.classes.split(",")]

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facedet.commands import diagnose, sweep, sweep_report, train
+from facedet.commands import diagnose, sweep, train
+from facedet.commands.further import sweep_report
 from facedet.errors import FacedetError, UsageError
 from facedet.option_types import count
 

@@ -1,0 +1,1 @@
+"""Second words of commands: `sweep report`, `data check`."""
