@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 DISTRIBUTION = "facedet-lightning"  # on the package index; another project has `facedet`
-__all__ = ["Detections", "Face", "FaceDetector", "load"]
+__all__ = ["Detections", "Face", "FaceDetector", "load", "push_to_hub"]
 
 if TYPE_CHECKING:
     from facedet.api import FaceDetector, load
     from facedet.detections import Detections, Face
+    from facedet.weights.pushing import push_to_hub
 
-_HOMES = {"load": "api", "FaceDetector": "api", "Detections": "detections", "Face": "detections"}
+_HOMES = {
+    "load": "api",
+    "FaceDetector": "api",
+    "Detections": "detections",
+    "Face": "detections",
+    "push_to_hub": "weights.pushing",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

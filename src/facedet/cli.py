@@ -24,7 +24,7 @@ COMMANDS = {
     "predict": "find the faces in pictures and folders",
     "diagnose": "why an AP is low: faces not found, wrong boxes, what each costs",
     "score": "score anybody's detection files, without a network",
-    "weights": "shipped and released weights by name: list, fetch, verify, card, convert",
+    "weights": "shipped and released weights by name: list, fetch, verify, card, convert, push",
     "export": "write a detector as an ONNX, OpenVINO or TorchScript file",
     "cost": "parameters and multiply-adds of every preset",
     "benchmark": "time the network, the training step and the input pipeline on this machine",

@@ -1,6 +1,7 @@
 """Files and folders that are written whole or not at all, and locks that end with their process."""
 
 import csv
+import hashlib
 import os
 import secrets
 import shutil
@@ -12,6 +13,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from facedet.errors import FacedetError
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from itertools import product
 
 import torch
 
+from facedet.files import file_sha256
 from facedet.weights.released_extd import rename_key
-from facedet.weights.store import file_sha256
 
 _KINDS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 

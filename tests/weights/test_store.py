@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import save_file
 
 from facedet.errors import FacedetError
+from facedet.files import file_sha256
 from facedet.structures import CHECKPOINT_KEY
 from facedet.weights.store import (
     FORMAT,
     Weights,
     build_coder,
     build_net,
-    file_sha256,
     load_state,
     model_config,
     read_weights,

@@ -11,13 +11,13 @@ from torch import nn
 
 from facedet.data.crowds.sources import load_sources
 from facedet.errors import FacedetError, UsageError
+from facedet.files import file_sha256
 from facedet.models.anchors import ThreeScaleAnchors
 from facedet.models.backbones.vgg import Vgg16
 from facedet.models.detector import Detector
 from facedet.models.heads.plain import PlainHead
 from facedet.models.necks.fuse import Fuse
 from facedet.weights import fetching, vgg16
-from facedet.weights.store import file_sha256
 from facedet.weights.vgg16 import (
     caffe_keys,
     import_caffe_vgg16,

@@ -20,13 +20,17 @@ HELP = """Weights by name. Every option that takes a weights file takes a name a
   convert  turn released EXTD weights (EXTD_64.pth …), SmallHardFace's Caffe model (.caffemodel)
            or a training checkpoint (SOURCE) into a safetensors file that carries its own network
            description (TARGET)
+  push     upload weights (SOURCE) with a model card to the Hugging Face Hub, TARGET hf://owner/name,
+           or only write these files into a folder (TARGET); then hf://owner/name, or the folder,
+           names the weights. Needs huggingface-hub: pip install 'facedet-lightning[hub]'
 Only tensors are read; nothing in a file is run."""
 EXAMPLE = """examples:
   facedet weights list
   facedet weights fetch extd-released-64
   facedet weights verify extd-released-64 my/weights.safetensors
   facedet weights card extd-fpn-64-prelu
-  facedet weights convert EXTD_64.pth extd64.safetensors"""
+  facedet weights convert EXTD_64.pth extd64.safetensors
+  facedet weights push outputs/run/weights.safetensors hf://me/faces --licence mit"""
 
 # The words of each action: (fewest, most, in words).
 _WORDS = {
@@ -35,6 +39,7 @@ _WORDS = {
     "verify": (0, 99, "takes names and files"),
     "card": (1, 1, "takes one name"),
     "convert": (2, 2, "takes SOURCE and TARGET"),
+    "push": (2, 2, "takes SOURCE and TARGET"),
 }
 
 
@@ -49,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of fetched files; $FACEDET_CACHE names it to all commands (~/.cache/facedet)",
     )
     parser.add_argument("--force", action="store_true", help="convert: replace an existing target")
+    parser.add_argument("--private", action="store_true", help="push: a new repository is private")
+    text = "push: the Hub's word for the licence of your own weights (mit, cc-by-nc-4.0 …)"
+    parser.add_argument("--licence", default="", metavar="ID", help=text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if args.cache is not None:
         args.cache = args.cache.expanduser()
     actions = {"list": _list, "fetch": _fetch, "verify": _verify, "card": _card}
-    return (actions | {"convert": _convert})[args.action](args)
+    return (actions | {"convert": _convert, "push": _push})[args.action](args)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -165,6 +173,19 @@ def _card(args: argparse.Namespace) -> int:
         raise FacedetError(f"{named.name}: has no model card in this installation")
     else:
         print(card.text, end="")
+    return 0
+
+
+def _push(args: argparse.Namespace) -> int:
+    from facedet.weights.hub import parse_address
+    from facedet.weights.pushing import push_to_hub, write_repository
+
+    source, target = args.names
+    if parse_address(target) is not None:
+        print(push_to_hub(source, target, private=args.private, licence=args.licence))
+    else:
+        write_repository(source, Path(target), licence=args.licence)
+        print(f"{target}: the files of a repository; facedet takes the folder as weights")
     return 0
 
 

@@ -11,7 +11,7 @@ import torch
 from facedet import __version__
 from facedet.box_coder import DecodedBoxes
 from facedet.errors import FacedetError, UsageError
-from facedet.files import replacing
+from facedet.files import file_sha256, replacing
 from facedet.inference.devices import find_device
 from facedet.inference.engines import ENGINES
 from facedet.inference.engines.exported import FORMAT, Description, Engine, ExportedNetwork
@@ -21,7 +21,6 @@ from facedet.weights.store import (
     Weights,
     build_coder,
     build_net,
-    file_sha256,
     read_weights,
 )
 from facedet.weights.zoo import NAMED, cache_folder, locate, usual_score
@@ -72,7 +71,7 @@ def open_detector(
     path = locate(source)
     if path.suffix.lower() in _RUN_BY:
         return _open_exported(path, engine, device, threads)
-    place, read = find_device(device), read_weights(source)
+    place, read = find_device(device), read_weights(path)
     if engine == "auto":
         engine = installed_engines()[0] if folded and place.type == "cpu" else "torch"
         try:

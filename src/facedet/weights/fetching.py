@@ -10,8 +10,7 @@ from urllib.request import urlopen
 from tqdm import tqdm
 
 from facedet.errors import FacedetError
-from facedet.files import locked, replacing
-from facedet.weights.store import file_sha256
+from facedet.files import file_sha256, locked, replacing
 
 _TIMEOUT_S = 30
 

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from facedet.errors import FacedetError
-from facedet.files import replacing
+from facedet.files import file_sha256, replacing
 from facedet.models.folding import fold
 from facedet.structures import CHECKPOINT_KEY
 from facedet.weights.caffe import (
@@ -49,12 +49,6 @@ def model_config(config: Mapping[str, Any]) -> dict[str, Any]:
     kept = {"net": config["model"]["net"], "box_coder": config["box_coder"]}
     # How the family processes a picture; a checkpoint from before it was written down has none.
     return kept | {key: config[key] for key in ("inference",) if config.get(key)}
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_weights(path: str | Path) -> Weights:

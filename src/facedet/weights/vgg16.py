@@ -16,11 +16,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from facedet.errors import FacedetError, UsageError
+from facedet.files import file_sha256
 from facedet.models.backbones.vgg import Vgg16, vgg16_layers
 from facedet.models.detector import Detector
 from facedet.weights.caffe import read_caffemodel
 from facedet.weights.fetching import require_file
-from facedet.weights.store import HOLDS_CODE, file_sha256, one_line
+from facedet.weights.store import HOLDS_CODE, one_line
 
 # torchvision's VGG16, trained on ImageNet; 528 MB, most of it a classifier that is not read.
 URL = "https://download.pytorch.org/models/vgg16-397923af.pth"

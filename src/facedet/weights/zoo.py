@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import yaml  # type: ignore[import-untyped]
 
 from facedet.errors import FacedetError
+from facedet.weights.hub import find_repository
 from facedet.weights.released_extd import RELEASED
 
 # `facedet.load()` and `facedet predict` without weights take these.
@@ -54,17 +55,26 @@ class NamedWeights(NamedTuple):
 
     def card(self) -> Card | None:
         """The card, None if there is none; raises `FacedetError` where it is damaged."""
-        path = self.path().with_suffix(".md")
-        if self.url is not None or not path.is_file():
-            return None
-        try:
-            text = path.read_text(encoding="utf-8")
-            head = yaml.safe_load(text.split("---\n")[1])
-            measured = head.get("measured") or []
-            return Card(head["sha256"], float(head.get("score", DEFAULT_SCORE)), measured, text)
-        except (ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
-            reason = " ".join(f"{type(error).__name__} {error}".split())
-            raise FacedetError(f"{path}: not a readable model card ({reason})") from error
+        return None if self.url is not None else read_card(self.path())
+
+
+def read_card(weights: Path) -> Card | None:
+    """The card NAME.md next to NAME.safetensors, None if there is none.
+
+    Raises:
+        FacedetError: it is damaged.
+    """
+    path = weights.with_suffix(".md")
+    if not path.is_file():
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        head = yaml.safe_load(text.split("---\n")[1])
+        measured = head.get("measured") or []
+        return Card(head["sha256"], float(head.get("score", DEFAULT_SCORE)), measured, text)
+    except (ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+        reason = " ".join(f"{type(error).__name__} {error}".split())
+        raise FacedetError(f"{path}: not a readable model card ({reason})") from error
 
 
 def _released(
@@ -114,7 +124,8 @@ def locate(name: str | Path, cache: Path | None = None) -> Path:
     """The weights file of a path or a name; a file of that name comes first.
 
     Args:
-        name: a path, or a name of `NAMED`.
+        name: a path, a name of `NAMED`, or a repository: `hf://owner/name[@revision]` (fetched into
+            the Hub's cache), or a folder with its files.
         cache: folder of fetched files; None: `cache_folder()`.
 
     Raises:
@@ -123,6 +134,8 @@ def locate(name: str | Path, cache: Path | None = None) -> Path:
     path = Path(name).expanduser()
     if path.is_file():
         return path
+    if (repository := find_repository(name)) is not None:
+        return repository.checked()
     if str(name) in NAMED:
         named, where = NAMED[str(name)], "" if cache is None else f" --cache {cache}"
         path = named.path(cache)
@@ -141,8 +154,13 @@ def locate(name: str | Path, cache: Path | None = None) -> Path:
 
 
 def usual_score(name: str | Path) -> float:
-    """The score from which a box is shown as a face: of shipped weights their card's, else 0.5."""
-    if Path(name).expanduser().is_file() or str(name) not in NAMED:
+    """The score from which a box is shown as a face: as card or repository say, else 0.5."""
+    if Path(name).expanduser().is_file():
+        return DEFAULT_SCORE
+    # `locate` has fetched it.
+    if (repository := find_repository(name, is_fetched=True)) is not None:
+        return DEFAULT_SCORE if repository.score is None else repository.score
+    if str(name) not in NAMED:
         return DEFAULT_SCORE
     card = NAMED[str(name)].card()
     return DEFAULT_SCORE if card is None else card.score
