@@ -27,7 +27,7 @@ $(VENV)/.tested-with: $(BIN)/facedet
 
 setup: $(BIN)/facedet ## Create .venv with a working facedet
 
-demo: setup ## Train EXTD on the embedded crowds for about five minutes, measure it, show its faces
+demo: setup ## Train a detector on the embedded crowds for about two minutes, measure it, show its faces
 	$(BIN)/facedet train experiment=demo paths.output=$(DEMO) overwrite=true $(DEMO_ARGS)
 	$(BIN)/facedet evaluate weights=$(DEMO)/weights.safetensors paths.output=$(DEMO)/evaluation
 

@@ -160,20 +160,18 @@ def test_callbacks_add_up():
     ]  # fmt: skip
 
 
-def test_the_bare_config_is_the_demo():
-    bare, demo = plain(compose("train")), plain(compose("train", ["experiment=demo"]))
-    for config in (bare, demo):
-        place = config["paths"].pop("output")
-        config["callbacks"], config["trainer"], config["logger"] = (
-            str(config[key]).replace(place, "") for key in ("callbacks", "trainer", "logger")
-        )
-    assert bare == demo
-    # As `make demo` has always trained: 500 steps of 8 crops of 160 px, the last 200 frozen.
-    config = compose("train")
+@pytest.mark.parametrize(
+    ("words", "backbone", "steps"),
+    [([], "IterativeBackbone", 500), (["experiment=demo"], "IterativePlainBackbone", 1200)],
+)
+def test_the_trainings_on_the_embedded_crowds(words, backbone, steps):
+    config = compose("train", words)
+    assert config.backbone._target_.endswith(f".{backbone}")
+    assert config.backbone.width == 32
     sizes = (config.trainer.max_steps, config.data.batch_size, config.augmentation.size)
-    assert sizes == (500, 8, 160)
-    assert config.callbacks.freeze_norm.from_step == 300
-    assert compose("train", ["trainer=debug"]).augmentation.size == 160
+    assert sizes == (steps, 8, 160)
+    assert config.callbacks.freeze_norm.from_step == 0.6 * steps
+    assert compose("train", [*words, "trainer=debug"]).augmentation.size == 160
 
 
 @pytest.mark.parametrize(
