@@ -64,28 +64,31 @@ def run(args: argparse.Namespace) -> int:
 
     from facedet.evaluation.contenders import contenders_of, square_picture
     from facedet.profiling.latency import measure_network, measure_sizes
+    from facedet.profiling.report import save_rows, sizes_text, value_lines
     from facedet.profiling.timing import describe_machine
 
     _check(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.what == "engines":
-        result = _engines(args)
+        from facedet.evaluation.engines import draw_engines, engines_text
+
+        result, text = _engines(args), engines_text
     elif args.what == "network":
         (contender,) = contenders_of(args.weights, args.preset or ([] if args.weights else _USUAL))
-        result = measure_network(contender, square_picture(args.image, args.size), args.runs)
+        picture, text = square_picture(args.image, args.size), value_lines
+        result = measure_network(contender, picture, args.runs)
     else:
         contenders = contenders_of(args.weights, args.preset)
         pictures = [square_picture(args.image, side) for side in args.sizes]
         rows = measure_sizes(contenders, pictures, args.runs)
-        result = {"pictures": str(args.image or "noise"), "rows": rows}
+        result, text = {"pictures": str(args.image or "noise"), "rows": rows}, sizes_text
     result = {"what": args.what, **result, "machine": describe_machine()}
     if args.output is not None:
-        _save(args.output, result)
-    if args.json:
-        print(json.dumps(result, indent=1))
-    else:
-        print(_TEXTS[args.what](result))
+        save_rows(args.output, result)
+        if args.data is not None:
+            draw_engines(args.output / "engines.png", result["rows"])
+    print(json.dumps(result, indent=1) if args.json else text(result))
     return 0
 
 
@@ -126,70 +129,3 @@ def _engines(args: argparse.Namespace) -> dict[str, Any]:
     )
     picture = f"{args.image or 'embedded crowd'}, {rgb.shape[1]} x {rgb.shape[0]} px"
     return {"pictures": picture, "rows": rows}
-
-
-def _table(result: dict[str, Any]) -> str:
-    """The rows of `measure_sizes` with the digits that a timing has."""
-    from facedet.tables import pipe_table
-
-    machine = result["machine"]
-    header = ["network", "side px", "prepare ms", "network ms", "postprocess ms", "fps", "x first"]
-    header += ["parameters", "multiply-adds G"]
-    form = "{network}|{width}|{prepare_ms:.2f}|{network_ms:.1f}|{postprocess_ms:.2f}|{fps:.1f}"
-    form += "|{ratio:.2f} ({ratio_low:.2f}–{ratio_high:.2f})|{parameters:,}|{giga:.3f}"
-    rows = [form.format(**row, giga=row["madds"] / 1e9).split("|") for row in result["rows"]]
-    return "\n".join(
-        [
-            f"{machine['cpu']}, threads: {machine['threads']}, torch {machine['torch']}; "
-            f"pictures: {result['pictures']}, one at a time",
-            *pipe_table(header, rows, [False] + [True] * (len(header) - 1)),
-            "ms: medians; x first: the network's time over that of the first, timed in turn, and "
-            "its 10th to 90th percentile; fps: of all three steps; random: without weights, so "
-            "its faces and their postprocessing mean nothing",
-        ]
-    )
-
-
-def _engine_lines(result: dict[str, Any]) -> str:
-    """The rows of `compare_engines`."""
-    from facedet.evaluation.engines import engine_table
-
-    machine = result["machine"]
-    return "\n".join(
-        [
-            f"{machine['cpu']}, threads: {machine['threads']}; picture: {result['pictures']}",
-            *engine_table(result["rows"]),
-            "whole: median and 10th to 90th percentile of rounds in turn; x first: how many times "
-            "as fast as the first",
-        ]
-    )
-
-
-def _lines(result: dict[str, Any], indent: str = "") -> str:
-    """Names and values, a line each; what a value holds itself is indented."""
-    lines = []
-    for key, value in result.items():
-        if isinstance(value, dict):
-            lines += [f"{indent}{key}", _lines(value, indent + "  ")]
-        else:
-            shown = f"{value:.4g}" if isinstance(value, float) else value
-            lines.append(f"{indent}{key:26} {shown}")
-    return "\n".join(lines)
-
-
-def _save(folder: Path, result: dict[str, Any]) -> None:
-    from facedet.files import replacing, replacing_table
-
-    with replacing(folder / f"{result['what']}.json") as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    machine = {key: result["machine"][key] for key in ("cpu", "threads", "torch")}
-    with replacing_table(folder / f"{result['what']}.csv") as table:
-        table.writerow([*result["rows"][0], *machine])
-        table.writerows([*row.values(), *machine.values()] for row in result["rows"])
-    if any("/" in key for key in result["rows"][0]):
-        from facedet.evaluation.engines import draw_engines
-
-        draw_engines(folder / "engines.png", result["rows"])
-
-
-_TEXTS = {"network": _lines, "sizes": _table, "engines": _engine_lines}

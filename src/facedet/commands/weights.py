@@ -102,46 +102,28 @@ def _find(name: str) -> "NamedWeights":
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    from facedet.weights.fetching import require_file
-    from facedet.weights.store import read_weights, save_weights
-    from facedet.weights.zoo import NAMED, cache_folder
+    from facedet.weights.checking import fetch_named
+    from facedet.weights.zoo import NAMED
 
-    cache = args.cache or cache_folder()
     is_all = args.names == ["all"]
     chosen = [one for one in NAMED.values() if one.url] if is_all else map(_find, args.names)
 
     def fetch(named: "NamedWeights") -> str:
-        if named.url is None or named.sha256 is None:
+        if named.url is None:
             return f"{named.name}: is shipped with facedet, nothing to fetch"
-        # The released file stays in the folder; one put there by other means is taken.
-        released = cache / named.url.rpartition("/")[2]
-        require_file(released, named.url, named.sha256, "remove it, and fetch again")
-        return f"{named.name}: {save_weights(named.path(cache), read_weights(released))}"
+        return f"{named.name}: {fetch_named(named, args.cache)}"
 
     return _each(fetch, list(chosen))
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from facedet.weights.store import build_coder, build_net, read_weights
-    from facedet.weights.zoo import NAMED, locate
+    from facedet.weights.checking import check_named
+    from facedet.weights.zoo import NAMED
 
     def verify(name: str) -> str:
-        path, named = locate(name, args.cache), NAMED.get(name)
-        weights = read_weights(path)
-        build_coder(weights, path)
-        parameters = sum(value.numel() for value in build_net(weights, path).parameters())
-        info = weights.info
-        # A user's own file that has the name of ours may be anything.
-        if named is not None and path == named.path(args.cache):
-            found, expected = info.get("origin_sha256"), named.sha256
-            remedy = f"facedet weights fetch {name}"
-            if named.url is None:
-                card, remedy = named.card(), "install facedet again"
-                found, expected = info["sha256"], card.sha256 if card else "that of its model card"
-            if found != expected:
-                raise FacedetError(f"{path}: SHA-256 is {found}, expected {expected}: {remedy}")
-        numbers = f"{parameters:,} parameters, all finite, SHA-256 {info['sha256']}"
-        return f"{name}: sound: {numbers} ({info.get('source', 'unknown')})"
+        weights, parameters = check_named(name, args.cache)
+        numbers = f"{parameters:,} parameters, all finite, SHA-256 {weights.info['sha256']}"
+        return f"{name}: sound: {numbers} ({weights.info.get('source', 'unknown')})"
 
     # What ships must be there; what may be fetched need not.
     here = [name for name, one in NAMED.items() if not one.url or one.path(args.cache).is_file()]

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,8 +92,21 @@ def compare_engines(
     return rows
 
 
-def engine_table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The rows as a table, with the digits that a timing has."""
+def engines_text(result: Mapping[str, Any]) -> str:
+    """The "rows" of `compare_engines` as a table, below the "machine" and the "pictures"."""
+    machine = result["machine"]
+    return "\n".join(
+        [
+            f"{machine['cpu']}, threads: {machine['threads']}; picture: {result['pictures']}",
+            *_table(result["rows"]),
+            "whole: median and 10th to 90th percentile of rounds in turn; x first: how many times "
+            "as fast as the first",
+        ]
+    )
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The rows with the digits that a timing has."""
     header = ["detector", "engine", "whole ms", "prepare", "network", "post", "CPU ms", "x first"]
     header += ["file kB", *(["peak MB"] if "peak_mb" in rows[0] else [])]
     keys = [key for key in rows[0] if "/" in key]
