@@ -1,5 +1,6 @@
 """What tests share: the folder of real data, small detectors, calls of the command line."""
 
+import copy
 import json
 import os
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from facedet import config
 from facedet.cli import main
 from facedet.models.anchors import AnchorGenerator
 from facedet.models.backbones.iterative import IterativeBackbone
@@ -18,6 +20,7 @@ from facedet.models.detector import Detector
 from facedet.models.heads.multibox import MultiBoxHead
 from facedet.models.necks.passthrough import Passthrough
 from facedet.models.necks.top_down import TopDown
+from facedet.sweeps.plan import search_path
 from facedet.weights.released_extd import import_released_extd
 from reference.one_face import make_wider, save_one_face, save_picture
 
@@ -126,6 +129,26 @@ def wider(tmp_path_factory):
     """A small data set in WIDER FACE's layout, with its lists."""
     root = make_wider(tmp_path_factory.mktemp("data") / "wider ü")
     return make_wider(root, "train", images=8)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _composed_once():
+    """Configs of the package are composed once and copied: each takes Hydra half a second."""
+    composed, compose = {}, config._compose
+
+    def copied(name, overrides, folder, with_hydra=False):
+        places = [one for one in overrides if one.startswith("hydra.searchpath=")]
+        # Folders of a test may change.
+        if folder not in (None, config.SWEEPS_DIR) or places not in ([], [search_path()]):
+            return compose(name, overrides, folder, with_hydra)
+        key = (name, *overrides, folder, with_hydra)
+        if key not in composed:
+            composed[key] = compose(name, overrides, folder, with_hydra)
+        return copy.deepcopy(composed[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "_compose", copied)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -10,11 +10,11 @@ import torch
 from facedet.cli import main
 from facedet.data.crowds.dataset import make_crowds
 from facedet.weights.store import read_weights
+from reference.small_training import SMALL_TRAINING
 
 SMALL = [
-    "preset=extd_ssd_32_relu", "data.prepare=null", "augmentation.size=64", "data.batch_size=2",
-    "data.num_workers=0", "trainer=cpu", "trainer.log_every_n_steps=1", "optimizer=adamw",
-    "trainer.num_sanity_val_steps=0", "trainer.limit_val_batches=2",
+    *SMALL_TRAINING, "data.prepare=null", "trainer.log_every_n_steps=1", "optimizer=adamw",
+    "trainer.limit_val_batches=2", "estimate=refuse",
     "~callbacks.freeze_norm",  # begins at a share of max_steps, which the tests change
 ]  # fmt: skip
 

@@ -15,10 +15,9 @@ from omegaconf import OmegaConf
 from facedet.structures import CHECKPOINT_KEY
 from facedet.training.trainer import precision
 from facedet.weights.store import read_weights
+from reference.small_training import SMALL_TRAINING
 
-SMALL = ("preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.batch_size=2",
-         "data.num_workers=0", "trainer=cpu", "trainer.num_sanity_val_steps=0",
-         "trainer.log_every_n_steps=1", "trainer.limit_val_batches=1")  # fmt: skip
+SMALL = (*SMALL_TRAINING, "data=wider", "trainer.log_every_n_steps=1")
 
 
 @pytest.fixture

@@ -20,13 +20,13 @@ from facedet.loggers.sent_steps import RUN_FILE, SentSteps
 from facedet.loggers.wandb import log_report, make_wandb_loggers, mode
 from facedet.modules.base import DetectionModule
 from facedet.plots import save_picture
+from reference.small_training import SMALL_TRAINING
 
 STEP = "trainer/global_step"
 BLOCK = 32_768
 SMALL = [
-    "preset=extd_ssd_32_relu", "data.prepare=null", "augmentation.size=64", "data.batch_size=2",
-    "data.num_workers=0", "trainer=cpu", "trainer.log_every_n_steps=1", "optimizer=adamw",
-    "trainer.num_sanity_val_steps=0", "trainer.limit_val_batches=2", "logger=wandb",
+    *SMALL_TRAINING, "data.prepare=null", "trainer.log_every_n_steps=1", "optimizer=adamw",
+    "trainer.limit_val_batches=2", "logger=wandb",
 ]  # fmt: skip
 
 

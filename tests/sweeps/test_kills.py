@@ -18,15 +18,15 @@ from facedet.cli import main
 from facedet.data.crowds.dataset import make_crowds
 from facedet.sweeps.jobs import state_of
 from facedet.weights.store import read_weights
+from reference.small_training import SMALL_TRAINING, TINY_NET
 
 KILLS = int(os.environ.get("FACEDET_SWEEP_KILLS", "2"))
 JOBS = int(os.environ.get("FACEDET_SWEEP_JOBS", "3"))
 STEPS = 6
 SETTINGS = [
-    "preset=extd_ssd_32_relu", "data.prepare=null", "augmentation.size=64", "data.batch_size=2",
-    "trainer=cpu", "trainer.num_sanity_val_steps=0", "trainer.limit_val_batches=1",
-    f"trainer.max_steps={STEPS}", "trainer.val_check_interval=3", "trainer.precision=32-true",
-    "callbacks.last.every_n_train_steps=1", "callbacks.freeze_norm.from_step=4", f"seeds={JOBS}",
+    *SMALL_TRAINING, *TINY_NET, "data.prepare=null", f"trainer.max_steps={STEPS}", f"seeds={JOBS}",
+    "trainer.val_check_interval=3", "trainer.precision=32-true",
+    "callbacks.last.every_n_train_steps=1", "callbacks.freeze_norm.from_step=4",
 ]  # fmt: skip
 
 

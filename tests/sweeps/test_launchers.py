@@ -11,10 +11,10 @@ from facedet.sweeps import launchers as sweep_launchers
 from facedet.sweeps.jobs import read_object
 from facedet.sweeps.launchers import check_launcher
 from facedet.sweeps.plan import read_sweep
+from reference.small_training import SMALL_TRAINING, TINY_NET
 
-TINY = ["preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.batch_size=2",
-        "trainer=cpu", "trainer.num_sanity_val_steps=0", "trainer.limit_val_batches=1",
-        "trainer.max_steps=1", "trainer.val_check_interval=1", "seeds=2"]  # fmt: skip
+TINY = [*SMALL_TRAINING, *TINY_NET, "data=wider", "trainer.max_steps=1",
+        "trainer.val_check_interval=1", "seeds=2"]  # fmt: skip
 
 
 @pytest.fixture

@@ -6,17 +6,16 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from facedet.config import compose
 from facedet.data.crowds.dataset import make_crowds
 from facedet.training import trainer
 from facedet.training.fit import train
+from reference.small_training import SMALL_TRAINING, TINY_NET, training_config
 
 # Three batches an epoch; validations and checkpoints meet at some steps and miss each other at
 # others; images become easy at once, so that the epochs differ in length.
 SETTINGS = [
-    "preset=extd_ssd_32_relu", "data.prepare=null", "augmentation.size=64", "data.batch_size=2",
-    "data.num_workers=0", "trainer=cpu", "trainer.log_every_n_steps=1", "optimizer=adamw",
-    "trainer.num_sanity_val_steps=0", "trainer.limit_val_batches=2", "trainer.max_steps=7",
+    *SMALL_TRAINING, *TINY_NET, "data.prepare=null", "trainer.log_every_n_steps=1",
+    "optimizer=adamw", "trainer.limit_val_batches=2", "trainer.max_steps=7",
     "trainer.val_check_interval=3", "callbacks.last.every_n_train_steps=2",
     "~callbacks.throughput",  # images a second differ from run to run
 ]  # fmt: skip
@@ -77,7 +76,7 @@ def run(crowds, monkeypatch):
         monkeypatch.setattr(trainer, "build_callbacks", with_cut)
         words = [*SETTINGS, f"data.root={crowds}", f"paths.output={output}", *words]
         try:
-            train(compose("train", words))
+            train(training_config(*words))
         except PowerCutError:
             return None
         return cut.places

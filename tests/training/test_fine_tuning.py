@@ -5,15 +5,14 @@ import logging
 import pytest
 import torch
 
-from facedet.config import build, compose, plain
+from facedet.config import build, plain
 from facedet.metrics.wider import WiderAP
 from facedet.training.fit import train
 from facedet.training.objective import measured
 from facedet.weights.store import Weights, model_config, read_weights, save_weights
+from reference.small_training import SMALL_TRAINING, TINY_NET, training_config
 
-SMALL = ("preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.batch_size=2",
-         "data.num_workers=0", "trainer=cpu", "trainer.num_sanity_val_steps=0",
-         "trainer.limit_val_batches=1", "trainer.val_check_interval=1")  # fmt: skip
+SMALL = (*SMALL_TRAINING, *TINY_NET, "data=wider", "trainer.val_check_interval=1")
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def run(wider, tmp_path, monkeypatch):
         place = (f"data.root={wider}", f"paths.output={tmp_path / 'out'}")
         weights = f"weights={tmp_path / 'start.safetensors'}"
         steps = f"trainer.max_steps={len(values) - 1}"
-        config = compose("train", [*SMALL, *place, weights, steps, *words])
+        config = training_config(*SMALL, *place, weights, steps, *words)
         torch.manual_seed(3)
         net = build(config.model).net
         saved = Weights(net.state_dict(), model_config(plain(config)), {})

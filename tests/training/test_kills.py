@@ -14,20 +14,20 @@ import pytest
 import torch
 
 from facedet.data.crowds.dataset import make_crowds
+from reference.small_training import SMALL_TRAINING, TINY_NET
 
 KILLS = int(os.environ.get("FACEDET_KILLS", "0"))
 STEPS = 400 if KILLS else 60
 SETTINGS = [
-    "preset=extd_ssd_32_relu", "data.prepare=null", "augmentation.size=64", "data.batch_size=2",
-    "trainer.num_sanity_val_steps=0", "trainer.limit_val_batches=2", f"trainer.max_steps={STEPS}",
-    "trainer.val_check_interval=7", "callbacks.last.every_n_train_steps=2", "ckpt_path=auto",
+    *SMALL_TRAINING, *TINY_NET, "data.prepare=null", f"trainer.max_steps={STEPS}", "ckpt_path=auto",
+    "trainer.val_check_interval=7", "callbacks.last.every_n_train_steps=2",
     "mining=him", "mining.threshold=0.0", "mining.probability=0.4",
     "~callbacks.throughput",  # images a second differ from run to run
 ]  # fmt: skip
 MODES = {
-    "one process": ("trainer=cpu", "data.num_workers=0"),
-    "workers": ("trainer=cpu", "data.num_workers=2"),
-    "two ranks": ("trainer=ddp", "trainer.accelerator=cpu", "data.num_workers=0"),
+    "one process": (),
+    "workers": ("data.num_workers=2",),
+    "two ranks": ("trainer=ddp", "trainer.accelerator=cpu"),
 }
 # Without FACEDET_KILLS: by the system, by a scheduler, by Ctrl-C.
 FEW = {
@@ -88,7 +88,7 @@ def test_killed_at_random_moments_a_training_ends_the_same(crowds, tmp_path, mod
             time.sleep(0.05)
             if time.monotonic() - began > 60:
                 break
-        time.sleep(draw.uniform(0, 1.5 if KILLS else 0.5))
+        time.sleep(draw.uniform(0, 1.5 if KILLS else 0.3))
         if number == signal.SIGKILL:
             os.killpg(process.pid, number)
             process.wait()

@@ -5,15 +5,13 @@ import csv
 import pytest
 import torch
 
-from facedet.config import compose
 from facedet.errors import UsageError
 from facedet.metrics.wider import WiderAP
 from facedet.training.fit import train
 from facedet.weights.store import read_weights
+from reference.small_training import SMALL_TRAINING, TINY_NET, training_config
 
-SMALL = ("preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.batch_size=2",
-         "data.num_workers=0", "trainer=cpu", "trainer.num_sanity_val_steps=0",
-         "trainer.log_every_n_steps=1", "trainer.limit_val_batches=1",
+SMALL = (*SMALL_TRAINING, *TINY_NET, "data=wider", "trainer.log_every_n_steps=1",
          "trainer.val_check_interval=2")  # fmt: skip
 # AP of the first validation and of the second: of hard the first is better, of medium the second.
 VALUES = {"easy": (0.1, 0.3), "medium": (0.2, 0.9), "hard": (0.7, 0.4)}
@@ -35,7 +33,7 @@ def run(wider, tmp_path, monkeypatch):
 
     def made(steps, *words):
         place = (f"data.root={wider}", f"paths.output={tmp_path / 'out'}")
-        return train(compose("train", [*SMALL, *place, f"trainer.max_steps={steps}", *words]))
+        return train(training_config(*SMALL, *place, f"trainer.max_steps={steps}", *words))
 
     made.validations = validations
     return made

@@ -1,6 +1,7 @@
 """Runs Hydra applications: all of Hydra's flags, and errors of one line."""
 
 import argparse
+import copy
 import logging
 import os
 import re
@@ -182,10 +183,30 @@ def check_values(name: str, overrides: Sequence[str], folder: Path | None = None
     Raises:
         UsageError: naming the override and what is expected.
     """
-    config = compose(name, overrides, folder)
-    plain(config)
     parts = [one for one in overrides if not is_setting(one)]
-    check_kinds(compose(name, parts, folder), config, overrides)
+    try:
+        own = compose(name, parts, folder)
+        config = with_settings(own, overrides)
+    except (UsageError, HydraException, OmegaConfBaseException, AttributeError):
+        # Hydra stops at the same place, with an error that can be explained.
+        config, own = compose(name, overrides, folder), compose(name, parts, folder)
+    plain(config)
+    check_kinds(own, config, overrides)
+
+
+def with_settings(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """A copy of a config with the settings among the overrides, as Hydra would compose it.
+
+    Composing takes Hydra half a second; setting a value in a copy takes a hundredth of that.
+
+    Raises:
+        HydraException, OmegaConfBaseException, AttributeError: a key or a value is wrong.
+    """
+    changed = copy.deepcopy(config)
+    for one in filter(is_setting, overrides):
+        parsed = OverridesParser.create().parse_override(quote(one))
+        OmegaConf.update(changed, parsed.get_key_element(), parsed.value(), merge=True)
+    return changed
 
 
 def check_kinds(own: DictConfig, given: DictConfig, overrides: Sequence[str]) -> None:
