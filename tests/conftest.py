@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from hypothesis import settings
+from omegaconf import OmegaConf
 
 from facedet import config
 from facedet.cli import main
@@ -133,8 +134,19 @@ def wider(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="session")
 def _composed_once():
-    """Configs of the package are composed once and copied: each takes Hydra half a second."""
-    composed, compose = {}, config._compose
+    """Configs of the package are composed once and copied: each takes Hydra half a second.
+
+    A quarter of that goes into reading the same files again, which is done once too.
+    """
+    composed, compose, read, load = {}, config._compose, {}, OmegaConf.load
+
+    def loaded(file):
+        path = Path(str(getattr(file, "name", file)))
+        if not path.is_relative_to(config.CONF_DIR):
+            return load(file)
+        if path not in read:
+            read[path] = load(file)
+        return copy.deepcopy(read[path])
 
     def copied(name, overrides, folder, with_hydra=False):
         places = [one for one in overrides if one.startswith("hydra.searchpath=")]
@@ -148,6 +160,7 @@ def _composed_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(config, "_compose", copied)
+        patch.setattr(OmegaConf, "load", loaded)
         yield
 
 
