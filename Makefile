@@ -15,14 +15,19 @@ REPRODUCE_ARGS ?= $(if $(DATA),--data $(DATA))
 help: ## List the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-$(BIN)/facedet: pyproject.toml constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "facedet needs Python 3.11 or newer: make PYTHON=python3.11 …")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/facedet: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.tested-with: $(BIN)/facedet
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+# All at once, not what a user has first: pip takes half a minute for each time that it is asked.
+$(VENV)/.tested-with: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) --editable ".[dev]"
 	@touch $(BIN)/facedet $@
 
 setup: $(BIN)/facedet ## Create .venv with a working facedet
@@ -56,7 +61,7 @@ notebooks: $(VENV)/.tested-with ## Run the notebooks and store them with their o
 		--ExecutePreprocessor.extra_arguments=--InlineBackend.figure_formats=jpeg
 
 $(VENV)/.docs: $(BIN)/facedet
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	$(PIP_INSTALL) --editable ".[docs]"
 	@touch $(BIN)/facedet $@
 
 # Material's advice on its successor is no matter of this build.

@@ -1,5 +1,9 @@
 """Trainings of a few seconds, for tests that need one; their data is not among the settings."""
 
+from contextlib import contextmanager
+
+import torch
+
 from facedet.config import compose
 from facedet.training.hydra_app import is_setting, with_settings
 
@@ -15,3 +19,14 @@ def training_config(*words):
     """The config of `facedet train WORDS`; Hydra composes once for words that only set values."""
     parts = [one for one in words if not is_setting(one)]
     return with_settings(compose("train", parts), words)
+
+
+@contextmanager
+def one_thread():
+    """Sums in the order of processes that have OMP_NUM_THREADS=1."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -18,7 +18,7 @@ from facedet.cli import main
 from facedet.data.crowds.dataset import make_crowds
 from facedet.sweeps.jobs import state_of
 from facedet.weights.store import read_weights
-from reference.small_training import SMALL_TRAINING, TINY_NET
+from reference.small_training import SMALL_TRAINING, TINY_NET, one_thread
 
 KILLS = int(os.environ.get("FACEDET_SWEEP_KILLS", "2"))
 JOBS = int(os.environ.get("FACEDET_SWEEP_JOBS", "3"))
@@ -67,12 +67,8 @@ def signs(folder):
 @pytest.mark.slow
 def test_killed_at_random_moments_a_sweep_ends_the_same(crowds, tmp_path):
     whole, folder = tmp_path / "whole", tmp_path / "killed"
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums in the order of the other processes
-    try:
+    with one_thread():
         assert main(words(crowds, whole)) == 0
-    finally:
-        torch.set_num_threads(threads)
     draw, ended = random.Random(0), {}
     for number in range(KILLS):
         process, before = start(crowds, folder), signs(folder)

@@ -13,8 +13,9 @@ import time
 import pytest
 import torch
 
+from facedet.cli import main
 from facedet.data.crowds.dataset import make_crowds
-from reference.small_training import SMALL_TRAINING, TINY_NET
+from reference.small_training import SMALL_TRAINING, TINY_NET, one_thread
 
 KILLS = int(os.environ.get("FACEDET_KILLS", "0"))
 STEPS = 400 if KILLS else 60
@@ -43,13 +44,16 @@ def crowds(tmp_path_factory):
     return make_crowds(root, train_images=10, val_images=2, size=160, progress=False)
 
 
+def words(root, output, mode):
+    return ["train", *SETTINGS, *MODES[mode], f"data.root={root}", f"paths.output={output}"]
+
+
 def start(root, output, mode):
     """The command as a user types it, in a process group of its own."""
-    words = [*SETTINGS, *MODES[mode], f"data.root={root}", f"paths.output={output}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with output.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "facedet.cli", "train", *words],
+            [sys.executable, "-m", "facedet.cli", *words(root, output, mode)],
             stdout=log, stderr=log, env=environment, start_new_session=True,
         )  # fmt: skip
 
@@ -77,7 +81,11 @@ def test_killed_at_random_moments_a_training_ends_the_same(crowds, tmp_path, mod
     signals = [signal.SIGKILL] * KILLS or FEW[mode]
     if not signals:
         pytest.skip("with FACEDET_KILLS=20 only: the other modes cover it in little time")
-    finish(crowds, tmp_path / "whole", mode)
+    if mode == "one process":
+        with one_thread():
+            assert main(words(crowds, tmp_path / "whole", mode)) == 0
+    else:
+        finish(crowds, tmp_path / "whole", mode)
     output, draw = tmp_path / "killed", random.Random(0)
     killed = 0
     for number in signals:
