@@ -20,18 +20,7 @@ from facedet.weights.store import (
     read_weights,
     save_weights,
 )
-from reference.one_face import one_face_weights, save_one_face
 from reference.refused_weights import refused
-
-
-@pytest.fixture(scope="session")
-def good():
-    return one_face_weights()
-
-
-@pytest.fixture(scope="session")
-def path(tmp_path_factory):
-    return save_one_face(tmp_path_factory.mktemp("weights") / "good.safetensors")
 
 
 def test_what_is_saved_is_read(good, tmp_path):

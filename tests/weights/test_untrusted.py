@@ -11,18 +11,7 @@ from safetensors.torch import save_file
 from facedet.errors import FacedetError
 from facedet.weights.store import FORMAT
 from facedet.weights.trusted import build_untrusted
-from reference.one_face import one_face_weights, save_one_face
 from reference.refused_weights import build_all, forged, refused
-
-
-@pytest.fixture(scope="session")
-def good():
-    return one_face_weights()
-
-
-@pytest.fixture(scope="session")
-def path(tmp_path_factory):
-    return save_one_face(tmp_path_factory.mktemp("weights") / "good.safetensors")
 
 
 class Payload:
