@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     if args.threads:
         torch.set_num_threads(args.threads)
+    text: Callable[[dict[str, Any]], str]
     if args.what == "engines":
         from facedet.evaluation.engines import draw_engines, engines_text
 
