@@ -16,6 +16,7 @@ LAYERS = (
     {"weights", "export"},
     {"api", "detections"},
     {"prediction"},
+    {"app"},
     {"training"},
     {"evaluation"},
     {"sweeps"},
@@ -28,6 +29,7 @@ LAYERS = (
 OUTSIDE = {
     "albumentations": 1, "cv2": 1, "PIL": 1, "scipy": 1, "skimage": 1, "torchmetrics": 1,
     "matplotlib": 2, "pytorch_lightning": 3, "wandb": 3, "hydra": 4, "omegaconf": 4,
+    "gradio": 8,
 }  # fmt: skip
 MAX_FILES_IN_FOLDER = 16
 MAX_FILE_LINES = 280

@@ -22,6 +22,7 @@ COMMANDS = {
     "reproduce": "the papers' experiments: expected, ours, and whether it holds",
     "compare": "own results on WIDER FACE beside the published ones",
     "predict": "find the faces in pictures and folders",
+    "app": "find faces in a page of this machine: pictures, folders, videos, webcam",
     "diagnose": "why an AP is low: faces not found, wrong boxes, what each costs",
     "score": "score anybody's detection files, without a network",
     "weights": "shipped and released weights by name: list, fetch, verify, card, convert, push",
