@@ -12,7 +12,6 @@ import yaml
 from facedet.data.crowds.dataset import make_crowds
 from facedet.evaluation.comparison import WIDER, read_run
 from facedet.weights.store import build_net, read_weights
-from reference.one_face import make_wider
 
 OLD = Path(__file__).parent / "fixtures" / "before_the_move"
 # What the defaults were when the run was trained.
@@ -66,12 +65,11 @@ def test_the_folder_scores_and_compares(cli, crowds):
 
 @pytest.mark.slow
 def test_the_checkpoint_resumes(cli, tmp_path):
-    # As many training pictures as the run had: the checkpoint counts them.
-    root = make_wider(make_wider(tmp_path / "data", images=2), "train", images=400)
+    root = make_crowds(tmp_path / "crowds", progress=False)
     run = shutil.copytree(OLD / "run", tmp_path / "run")
     words = yaml.safe_load((run / ".hydra" / "overrides.yaml").read_text())
     own = [word for word in words if not word.startswith(("paths.", "trainer.max_steps="))]
-    places = (f"paths.output={run}", f"data.root={root}", "data.prepare=null", "ckpt_path=last")
+    places = (f"paths.output={run}", f"data.root={root}", "ckpt_path=last")
     result = cli("train", *own, *SETTINGS, *places, "trainer.max_steps=6")
     assert result.code == 0, result.err
     assert "trained 6 steps" in result.out
