@@ -1,5 +1,6 @@
 """Which engine runs a network, the cache of exported weights, and files that cannot be run."""
 
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -56,6 +57,11 @@ def test_every_engine_finds_the_same_also_in_four_threads(seeing):
         for found, expected in zip(together, serial * 2, strict=True):
             assert torch.equal(found.boxes, expected.boxes)
             assert torch.equal(found.scores, expected.scores)
+
+
+def test_onnxruntime_reports_nothing():
+    # Its public function comes too late: the device's number is made at its import.
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
 
 def test_weights_are_exported_once(weights, cache, monkeypatch):

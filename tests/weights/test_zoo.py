@@ -1,10 +1,5 @@
 """Named weights: the table, the way from a name to a file, and model cards."""
 
-import re
-import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,7 +12,6 @@ from facedet.weights.store import build_net, read_weights
 from facedet.weights.zoo import (
     DEFAULT,
     NAMED,
-    SHIPPED_DIR,
     NamedWeights,
     cache_folder,
     locate,
@@ -25,7 +19,6 @@ from facedet.weights.zoo import (
 )
 from reference.named_weights import write_card
 
-ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = [named for named in NAMED.values() if named.url is None]
 
 
@@ -137,30 +130,3 @@ def test_shipped_files_are_small_and_sound(named, cli):
         assert entry["protocol"]
         assert entry["pictures"]
         assert all(0 < value < 1 for value in entry["ap"].values())
-
-
-@pytest.mark.slow
-def test_a_wheel_holds_what_is_shipped(tmp_path):
-    pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
-    # A copy: nothing may appear in the checkout, and a stand-in is to be found.
-    for part in ("src", "conf", "sweeps"):
-        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / file, tmp_path)
-    shipped = tmp_path / "src" / "facedet" / "shipped"
-    shipped.mkdir(exist_ok=True)
-    for suffix in ("safetensors", "md"):
-        (shipped / f"stand-in.{suffix}").touch()
-    build = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
-    command = [sys.executable, "-c", build, str(tmp_path / "dist")]
-    subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"facedet/shipped/stand-in.safetensors", "facedet/shipped/stand-in.md"} <= names
-    assert {f"facedet/shipped/{path.name}" for path in SHIPPED_DIR.glob("*")} <= names
-    assert "facedet/conf/paths/default.yaml" in names
-    (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
-    description = zipfile.ZipFile(wheel).read(metadata).decode()
-    assert "facedet predict photo.jpg" in description
-    # The index has neither the repository's pictures nor its files.
-    assert not re.search(r"docs/\w+\.jpg|\]\((?!https?:)", description)
