@@ -72,6 +72,19 @@ def test_incomplete_folders(tmp_path):
         read_wider_curves(tmp_path)
 
 
+def test_a_method_that_cannot_be_read_does_not_lose_the_others(tmp_path):
+    write(tmp_path, "A", legend_name="first")
+    write(tmp_path, "B", legend_name="second")
+    (tmp_path / "A" / "wider_pr_info_x_y_hard_val.mat").write_bytes(b"cut off")
+    problems = []
+    assert list(read_wider_curves(tmp_path, problems)) == ["second"]
+    assert len(problems) == 1
+    assert "wider_pr_info_x_y_hard_val.mat cannot be read" in problems[0]
+    shutil.rmtree(tmp_path / "B")
+    with pytest.raises(FacedetError, match="cannot be read"):
+        read_wider_curves(tmp_path, [])
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set")
 def test_published_values_to_every_digit():

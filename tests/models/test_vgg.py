@@ -82,6 +82,24 @@ def test_frozen_blocks_do_not_learn_and_keep_nothing(vgg):
     vgg.zero_grad()
 
 
+def test_a_narrow_one():
+    vgg = Vgg16(maps=(1, 5), width_multiplier=0.125)
+    assert vgg.out_channels == [8, 64]
+    shapes = {key: tuple(value.shape[:2]) for key, value in vgg.state_dict().items()}
+    assert shapes["conv2_1.weight"] == (16, 8)
+    assert shapes["conv1_1.weight"] == (8, 3)
+    with torch.no_grad():
+        assert [tuple(x.shape) for x in vgg(noise(1, 3, 32, 32))] == [(1, 8, 32, 32), (1, 64, 2, 2)]
+    # 64 and 128 of VGG16 would be .64 and 1.28: one channel is left at the least.
+    assert Vgg16(maps=(1, 2), width_multiplier=0.001).out_channels == [1, 1]
+
+
+@pytest.mark.parametrize("width", [0, -1, float("nan"), float("inf")])
+def test_wrong_widths(width):
+    with pytest.raises(UsageError, match=r"backbone\.width_multiplier=.*above 0"):
+        Vgg16(width_multiplier=width)
+
+
 @pytest.mark.parametrize("maps", [(), (5, 4), (4, 4), (0,), (6,), ("conv4_3",)])
 def test_wrong_maps(maps):
     with pytest.raises(UsageError, match=r"backbone\.maps=.*blocks 1 … 5, in order"):

@@ -1,6 +1,7 @@
 """The catalogue, verdicts, and how data and weights are found."""
 
 import inspect
+import re
 
 import pytest
 
@@ -9,6 +10,7 @@ from facedet.errors import FacedetError
 from facedet.reproduce.experiments import (
     Experiment,
     Judged,
+    Measured,
     Outcome,
     Result,
     find_resources,
@@ -89,8 +91,38 @@ def test_expectations_are_shown_with_their_tolerance_also_if_nothing_was_measure
     assert judge(experiment, Outcome({})) == [expected]
 
 
+def test_what_takes_more_than_a_minute_says_so_from_a_measurement():
+    for one in EXPERIMENTS:
+        if one.measured is None:
+            assert re.match(r"seconds|–|not measured", one.cost), one.id
+        else:
+            assert one.cost == "", one.id
+            assert one.measured.seconds > 0
+            if one.run == "sweep":
+                assert one.measured.unit == "training"
+    by_id = {one.id: one.measured.number for one in EXPERIMENTS if one.measured}
+    # The cells of sweeps/extd_grid.yaml: 2 layouts, 3 widths, 3 activations.
+    assert (by_id["E7"], by_id["E8"], by_id["S7"], by_id["S8"], by_id["S12"]) == (18, 5, 2, 6, 9)
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        ((150.0,), "2 min of one core (measured: a machine)"),
+        ((5.0, "picture", 243), "20 min of one core (243 pictures of 5 s; measured: a machine)"),
+        # Of 6 cells with 2 seeds each.
+        ((600.0, "training", 6), "2.0 h of one core (12 trainings of 600 s; measured: a machine)"),
+    ],
+)
+def test_costs_in_words(measured, expected):
+    measured = Measured(*measured)._replace(where="a machine")
+    assert Experiment("X", "x", "x", measured=measured).takes(seeds=2) == expected
+    assert Experiment("X", "x", "x", "seconds").takes(seeds=2) == "seconds"
+
+
 AGREES, DIFFERS = Result("a", "1", "1", "paper", True), Result("b", "3", "2", "paper", False)
-MEASURED = Result("c", "3")
+MEASURED, ABSENT = Result("c", "3"), Result("d", "not measured", "faster", "paper")
+AGAINST = Result("e", "1.2 x", "faster", "paper", False, is_claim=True)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +131,10 @@ MEASURED = Result("c", "3")
         ([AGREES, MEASURED], "", "", "holds"),
         ([AGREES, DIFFERS], "", "", "differs"),
         ([AGREES], "short training", "", "holds (short training)"),
+        ([AGREES, AGAINST], "", "", "contradicted"),
+        ([AGAINST, DIFFERS], "", "", "differs"),
+        ([AGREES, AGREES, ABSENT], "a CPU", "", "holds (a CPU); 1 of 3 not measured"),
+        ([AGREES, AGAINST, ABSENT], "", "", "contradicted; 1 of 3 not measured"),
         ([MEASURED], "short training", "", "not run: nothing to compare with is published"),
         ([MEASURED], "", "a GPU", "not run: a GPU"),
         ([], "", "", "not run: nothing to compare with is published"),

@@ -1,11 +1,13 @@
 """Which numbers of an evaluation are compared, on reports made by hand."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from facedet.reproduce import measure
-from facedet.reproduce.experiments import Run, judge, read_catalogue
+from facedet.reproduce.experiments import Outcome, Run, judge, read_catalogue, verdict
 
 EXPERIMENTS = {experiment.id: experiment for experiment in read_catalogue()[0]}
 ROOT, WEIGHTS = Path("/data"), Path("/weights.pth")
@@ -24,17 +26,20 @@ def wider(easy, medium=0.0, hard=0.0):
 def judged(monkeypatch, tmp_path):
     """Judges an experiment of the catalogue on reports by the folder's name; keeps the calls."""
 
-    def judge_on(name, reports, resources):
+    def judge_on(name, reports, resources, **choices):
         calls = []
 
-        def evaluate(root, weights, protocol, folder, data="wider"):
+        def evaluate(root, weights, protocol, folder, data="wider", split="val", limit=None):
             calls.append((root, weights, protocol, data))
-            return reports[folder.name]
+            assert split == ("train" if name == "S1" else "val")
+            return reports[folder.name] | {"limit": limit}
 
         monkeypatch.setattr(measure, "evaluate_weights", evaluate)
         experiment = EXPERIMENTS[name]
         function = getattr(measure, experiment.run)
-        outcome = function(Run(resources, tmp_path / name, print), **experiment.settings)
+        folder = tmp_path / name
+        folder.mkdir()
+        outcome = function(Run(resources, folder, print, **choices), **experiment.settings)
         return {one.name: one for one in judge(experiment, outcome)}, outcome, calls
 
     return judge_on
@@ -54,6 +59,60 @@ def test_some_of_the_pictures_are_not_compared(judged):
     found, outcome, _ = judged("E4", {"FPN-64": report(wider(0.9219), 2983)}, resources)
     assert found["FPN-64 easy"].holds is None
     assert outcome.short_of == "on 243 of 3,226 pictures only"
+
+
+def test_the_first_pictures_have_a_folder_of_their_own(judged):
+    resources = {"wider": ROOT, "extd_64": WEIGHTS}
+    reports = {"FPN-64_first_20": report(wider(0.9219), 3206)}
+    found, outcome, _ = judged("E4", reports, resources, limit=20)
+    assert found["FPN-64 easy"].holds is None
+    assert outcome.short_of == "on the first 20 pictures only"
+
+
+def timed(network, ratios, side):
+    least, ratio, most = ratios
+    return {"network": network, "width": side, "network_ms": 8.0, "fps": 9.0} | {
+        "ratio_low": least, "ratio": ratio, "ratio_high": most
+    }  # fmt: skip
+
+
+def test_times_hold_or_contradict_or_are_undecided(judged, monkeypatch):
+    """What is said to be slower takes longer in nine of ten pairs of runs, or less."""
+    ratios = {"S3FD": (0.8, 0.9, 0.95), "SSH": (0.9, 1.0, 1.1), "PyramidBox": (1.9, 2.0, 2.1)}
+    rows = [timed(name, ratios.get(name, (1, 1, 1)), 640) for name in ("SmallHardFace", *ratios)]
+    monkeypatch.setattr(measure, "contender_of_preset", lambda name: SimpleNamespace(
+        name=name, _replace=lambda name: SimpleNamespace(name=name)
+    ))  # fmt: skip
+    monkeypatch.setattr(measure, "measure_sizes", lambda *_: rows)
+    monkeypatch.setattr(measure, "costs", lambda *_: Outcome({}))
+    found, _, _ = judged("S10", {}, {})
+    judgements = {
+        name: found[f"SmallHardFace faster than {name} at 640 px"].holds for name in ratios
+    }
+    assert judgements == {"S3FD": False, "SSH": None, "PyramidBox": True}
+    one = found["SmallHardFace faster than S3FD at 640 px"]
+    assert one.ours == "S3FD takes 0.90 x its time (0.80 to 0.95)"
+    assert found["AP on hard faces above S3FD, SSH and PyramidBox"].ours == "not measured"
+    assert verdict(list(found.values()), "a CPU", "").startswith("contradicted (a CPU); ")
+
+
+def test_sizes_of_the_timing_protocol(judged, monkeypatch):
+    seen = []
+
+    def measure_sizes(contenders, pictures, runs):
+        seen.append(([picture.shape[0] for picture in pictures], runs))
+        return [timed("EXTD", (1, 1, 1), picture.shape[0]) for picture in pictures]
+
+    monkeypatch.setattr(measure, "measure_sizes", measure_sizes)
+    monkeypatch.setattr(measure, "contender_of_weights", lambda path: path)
+    monkeypatch.setattr(measure, "square_picture", lambda path, side: np.zeros((side, 1, 3)))
+    found, outcome, _ = judged("E11", {}, {"extd_64": WEIGHTS}, budget="short")
+    assert seen == [(list(range(280, 2281, 200)), 3)]
+    assert found["measured"].ours.startswith("11 of the protocol's 51 sizes, medians of 3 of its")
+    assert (found["480 px"].ours, outcome.weights) == (
+        "8 ms; 9.0 pictures per second",
+        "weights.pth",
+    )
 
 
 def test_weights_that_are_not_there_are_left_out(judged):

@@ -17,7 +17,7 @@ def done(results=(AGREES, MEASURED), inputs=None):
     files = ["a.png", "b.csv"]
     return Done(
         list(results), 1234, "w (abc)", "", files, "a machine", "2026-01-02T03:04", 61.4,
-        inputs or {},
+        30.2, inputs or {},
     )  # fmt: skip
 
 
@@ -34,21 +34,24 @@ def test_a_damaged_result_is_none(tmp_path, text):
 
 
 def test_the_report(tmp_path):
+    against = Result("three", "0.1", "higher", "paper", False, is_claim=True)
     lines = [
         Line(experiment(), done()),
         Line(experiment("E2"), done([DIFFERS])),
+        Line(experiment("E3"), done([against, AGREES])),
         Line(experiment("E5"), None, "the server only"),
     ]
     text = write_report(tmp_path, lines).read_text()
-    assert "3 experiments: 1 holds, 1 differs, 0 undecided, 1 not run." in text
+    assert "4 experiments: 1 holds, 1 differs, 1 contradicted, 0 undecided, 1 not run." in text
     rows = [line for line in text.splitlines() if line.startswith("| E")]
     # A bar within a cell would end it.
     assert rows[0] == (
         "| E1 | a \\| title | one: 1 (paper) | one: 1; seen: 3 | by hand | 1,234 | w (abc) | "
-        "a machine | 61 s | holds |"
+        "a machine | 61 s, 30 s of one core | holds |"
     )
     assert rows[1].endswith("| differs |")
-    assert rows[2] == (
+    assert rows[2].endswith("| contradicted |")
+    assert rows[3] == (
         "| E5 | a \\| title | The paper says <one>. | – | – | – | – | – | – | "
         "not run: the server only |"
     )

@@ -320,6 +320,11 @@ def test_another_backbone_is_refused(build_detector, expected):
         load_backbone(net, expected, "imagenet")
 
 
+def test_a_narrower_backbone_is_refused(expected):
+    with pytest.raises(UsageError, match=r"=imagenet: are of VGG16's full width.*multiplier=0\.5"):
+        load_backbone(detector(Vgg16(width_multiplier=0.5)), expected, "imagenet")
+
+
 def test_a_detector_that_scales_its_pictures_sees_the_same(expected, picture):
     nets = [detector(std=std) for std in ((1.0, 1.0, 1.0), (127.5, 100.0, 50.0))]
     first = []

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 HELP = """Run the experiments of EXTD's and SmallHardFace's papers that this machine can run within
 an hour, or those that are named, and write REPRODUCE.md: expected value and its source, ours,
-protocol, images, weights, machine, time, and a verdict: `holds`, `differs`, `undecided` (less than
-what seeds make of it) or `not run: why`.
+protocol, images, weights, machine, time, and a verdict: `holds`, `differs` (a number),
+`contradicted` (a claim, beyond what seeds or runs make of it), `undecided` or `not run: why`.
 What was run before with the same inputs is not run again, so an interrupted run is resumed by the
-same command. Data, weights and curves are looked for in the folders of --data (or of the variable
+same command; a training that has finished in outputs/sweeps, or in a sweep's folder in --data, is
+used. Data, weights and curves are looked for in the folders of --data (or of the variable
 FACEDET_DATA) and four levels below."""
 EXAMPLE = """examples:
   facedet reproduce --list --data /data
@@ -46,8 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=Path, default=Path("reports"), help="default: reports")
     budgets = ("smoke", "short", "paper")
-    parser.add_argument("--budget", choices=budgets, default="short", help="of sweeps (short)")
+    parser.add_argument(
+        "--budget", choices=budgets, default="short", help="of sweeps and E11 (short)"
+    )
     parser.add_argument("--seeds", type=count, default=3, help="trainings per cell of them (3)")
+    parser.add_argument(
+        "--limit", type=count, metavar="N", help="evaluate the first N pictures only (labelled)"
+    )
     parser.add_argument("--again", action="store_true", help="run also what was run before")
 
 
@@ -58,8 +64,17 @@ def run(args: argparse.Namespace) -> int:
 
     experiments, resources = read_catalogue()
     variable = os.environ.get("FACEDET_DATA", "").split(os.pathsep)
-    found = find_resources(args.data or [Path(one) for one in variable if one], resources)
-    reproduction = Reproduction(experiments, resources, found, args.output, args.budget, args.seeds)
+    folders = args.data or [Path(one) for one in variable if one]
+    reproduction = Reproduction(
+        experiments,
+        resources,
+        find_resources(folders, resources),
+        args.output,
+        args.budget,
+        args.seeds,
+        args.limit,
+        [Path("outputs/sweeps"), *folders],
+    )
     chosen = _choose(experiments, args.ids)
     if args.list:
         _list(reproduction, chosen or experiments)
@@ -100,7 +115,8 @@ def _list(reproduction: Reproduction, experiments: Sequence[Experiment]) -> None
         why = reproduction.why_not(experiment)
         print(f"{experiment.id:9} {experiment.title}")
         print(f"{'':9} {experiment.claim}")
-        print(f"{'':9} {f'not run: {why}' if why else f'takes {experiment.cost}'}")
+        takes = f"takes {experiment.takes(reproduction.seeds)}"
+        print(f"{'':9} {f'not run: {why}' if why else takes}")
     print("\nneeded:")
     for need in sorted({need for experiment in experiments for need in experiment.needs}):
         place = reproduction.found.get(need, "not found")

@@ -29,11 +29,15 @@ class PublishedCurve(NamedTuple):
         return average_precision(*map(torch.from_numpy, (self.precision, self.recall))).item()
 
 
-def read_wider_curves(folder: str | Path) -> dict[str, dict[str, PublishedCurve]]:
+def read_wider_curves(
+    folder: str | Path, problems: list[str] | None = None
+) -> dict[str, dict[str, PublishedCurve]]:
     """Reads the curves of all methods of one split.
 
     Args:
         folder: holds one folder per method.
+        problems: gets a line for each method that cannot be read, which is then left out; None:
+            such a method raises.
 
     Returns:
         By method (its name in the official figures) and subset (easy, medium, hard).
@@ -44,17 +48,31 @@ def read_wider_curves(folder: str | Path) -> dict[str, dict[str, PublishedCurve]
     """
     methods: dict[str, dict[str, PublishedCurve]] = {}
     for place in sorted(path for path in Path(folder).glob("*") if path.is_dir()):
-        methods[place.name] = {}
-        for subset in SUBSETS:
-            files = sorted(place.glob(f"wider_pr_info_*_{subset}_*.mat"))
-            if len(files) != 1:
-                raise FacedetError(
-                    f"{place}: {len(files)} files wider_pr_info_NAME_{subset}_SPLIT.mat, expected 1"
-                )
-            methods[place.name][subset] = _read_curve(files[0])
+        try:
+            curves = _read_method(place)
+        except FacedetError as error:
+            if problems is None:
+                raise
+            problems.append(str(error))
+        else:
+            methods[curves[SUBSETS[0]].legend or place.name] = curves
     if not methods:
-        raise FacedetError(f"{folder} holds no folder METHOD of published curves")
-    return {curves[SUBSETS[0]].legend or name: curves for name, curves in methods.items()}
+        raise FacedetError(
+            problems[0] if problems else f"{folder} holds no folder METHOD of published curves"
+        )
+    return methods
+
+
+def _read_method(place: Path) -> dict[str, PublishedCurve]:
+    curves = {}
+    for subset in SUBSETS:
+        files = sorted(place.glob(f"wider_pr_info_*_{subset}_*.mat"))
+        if len(files) != 1:
+            raise FacedetError(
+                f"{place}: {len(files)} files wider_pr_info_NAME_{subset}_SPLIT.mat, expected 1"
+            )
+        curves[subset] = _read_curve(files[0])
+    return curves
 
 
 def _read_curve(path: Path) -> PublishedCurve:

@@ -1,6 +1,6 @@
 """Experiments on published curves: table A of WIDER FACE and what follows from it, and FDDB."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from facedet.data.readers.wider_annotations import SUBSETS
@@ -17,30 +17,44 @@ Methods = dict[str, dict[str, PublishedCurve]]
 
 def curves_table(run: Run) -> Outcome:
     """A: the AP of every published curve, to four digits."""
-    methods = read_wider_curves(run.resources["curves"])
+    methods, problems = _read(run)
     expected = {name: (_shown(one), "computed") for name, one in read_published().items()}
     values = {name: _shown(values_of(methods[name])) for name in expected if name in methods}
-    return Outcome(values, _IMAGES, files=[_draw(run.folder, methods)], expected=expected)
+    return Outcome(
+        values | problems, _IMAGES, files=[_draw(run.folder, methods)], expected=expected
+    )
 
 
-def curves_compared(run: Run, hard: float, methods: Sequence[str]) -> Outcome:
-    """S11: where a published AP on hard faces stands among the curves of `methods`."""
-    curves = read_wider_curves(run.resources["curves"])
-    table = {name: values_of(one)[2] for name, one in curves.items()}
+def curves_compared(
+    run: Run, ours: Mapping[str, float], below: Sequence[str], above: Sequence[str]
+) -> Outcome:
+    """S11: where a published detector stands among the curves.
+
+    Args:
+        run: with the curves.
+        ours: its published AP, by subset.
+        below: methods that it is said to be better than on hard faces.
+        above: subsets of which the methods with a higher AP are named.
+    """
+    methods, problems = _read(run)
+    table = {name: dict(zip(SUBSETS, values_of(one), strict=True)) for name, one in methods.items()}
     values: dict[str, float | int | str] = {
-        f"points above {name} on hard": 100 * (hard - table[name])
-        for name in methods
+        f"points above {name} on {subset}": 100 * (value - table[name][subset])
+        for subset, value in ours.items()
+        for name in below
         if name in table
     }
-    above = sorted(name for name, value in table.items() if value > hard)
-    return Outcome({**values, "methods above it on hard": ", ".join(above)}, _IMAGES)
+    for subset in above:
+        higher = sorted(name for name, row in table.items() if row[subset] > ours[subset])
+        values[f"methods above it on {subset}"] = ", ".join(higher)
+    return Outcome(values | problems, _IMAGES)
 
 
 def curves_drawing(run: Run) -> Outcome:
     """E10: the figure of precision over recall; own results join by `facedet compare`."""
-    methods = read_wider_curves(run.resources["curves"])
-    drawn = f"{min(_DRAWN, len(methods))} of {len(methods)}"
-    return Outcome({"curves drawn": drawn}, _IMAGES, files=[_draw(run.folder, methods)])
+    methods, problems = _read(run)
+    drawn = {"curves drawn": f"{min(_DRAWN, len(methods))} of {len(methods)}"}
+    return Outcome(drawn | problems, _IMAGES, files=[_draw(run.folder, methods)])
 
 
 def fddb_rates(run: Run) -> Outcome:
@@ -53,6 +67,13 @@ def values_of(curves: dict[str, PublishedCurve]) -> tuple[float, float, float]:
     """AP of one method on easy, medium and hard."""
     easy, medium, hard = (curves[subset].value for subset in SUBSETS)
     return easy, medium, hard
+
+
+def _read(run: Run) -> tuple[Methods, dict[str, str]]:
+    """The curves, and what to report of methods whose files cannot be read."""
+    problems: list[str] = []
+    methods = read_wider_curves(run.resources["curves"], problems)
+    return methods, {f"not read ({number})": one for number, one in enumerate(problems, start=1)}
 
 
 def _draw(folder: Path, methods: Methods, subset: str = SUBSETS[-1]) -> str:

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 import yaml  # type: ignore[import-untyped]
 
 from facedet.errors import FacedetError
+from facedet.tables import counted
+from facedet.training.estimate import duration
 
 _FOLDER = Path(__file__).parent
+_NOT_MEASURED = "not measured"
 _MAX_DEPTH = 4  # folders below the one given
 # Hold ten thousand pictures, and nothing that is looked for.
 _SKIPPED = ("images", "originalPics", "WIDER_train", "WIDER_val", "WIDER_test", "node_modules")
@@ -27,7 +30,7 @@ class Expected(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A comparison that has been judged already."""
+    """A comparison, which was judged by its noise; one that fails is `contradicted`."""
 
     shown: str  # what was compared
     holds: bool | None
@@ -44,6 +47,15 @@ class Resource:
     weights: str = ""  # name of a weights file without its suffix
 
 
+class Measured(NamedTuple):
+    """Seconds of one processor core that an experiment took."""
+
+    seconds: float  # of each unit
+    unit: str = ""  # picture | training; "": of all
+    number: int = 1  # of units; of trainings, those of each seed
+    where: str = ""  # machine and date
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A row of the report, as `catalogue.yaml` describes it."""
@@ -51,7 +63,7 @@ class Experiment:
     id: str
     title: str
     claim: str
-    cost: str
+    cost: str = ""  # in words, of what takes less than a minute or has not been measured
     needs: tuple[str, ...] = ()
     run: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -61,6 +73,18 @@ class Experiment:
     label: str = ""
     short_of: str = ""
     expected: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    measured: Measured | None = None  # of what takes more than a minute
+
+    def takes(self, seeds: int) -> str:
+        """The cost in words, of so many seeds where it is a sweep."""
+        if self.measured is None:
+            return self.cost
+        seconds, unit, number, where = self.measured
+        if not unit:
+            return f"{duration(seconds)} of one core (measured: {where})"
+        number *= seeds if unit == "training" else 1
+        total = duration(seconds * number)
+        return f"{total} of one core ({counted(number, unit)} of {seconds:g} s; measured: {where})"
 
 
 class Run(NamedTuple):
@@ -69,8 +93,10 @@ class Run(NamedTuple):
     resources: Mapping[str, Path]  # those that were found
     folder: Path  # the experiment's own
     call: Callable[..., None]  # runs ("train", "preset=…"), say; raises where that fails
-    budget: str = "short"  # of sweeps
+    budget: str = "short"  # of sweeps and timings
     seeds: int = 3  # trainings of each cell of a sweep
+    limit: int | None = None  # pictures of each evaluation, the first ones; None: all
+    places: Sequence[Path] = ()  # folders below which finished sweeps may lie
 
 
 @dataclass(frozen=True)
@@ -95,13 +121,19 @@ class Result:
     source: str = ""
     holds: bool | None = None
     why: str = ""  # see `Judged`
+    is_claim: bool = False  # judged by its noise; else a number or a text that was expected
 
 
 def read_catalogue() -> tuple[list[Experiment], dict[str, Resource]]:
     """All experiments, in the order of the report, and the resources by name."""
     content = yaml.safe_load((_FOLDER / "catalogue.yaml").read_text(encoding="utf-8"))
     resources = {name: Resource(**row) for name, row in content["resources"].items()}
-    return [Experiment(**row) for row in content["experiments"]], resources
+    measured = {
+        name: Measured(**row, where=f"{content['machine']}, {content['date']}")
+        for name, row in content["measured"].items()
+    }
+    rows = content["experiments"]
+    return [Experiment(**row, measured=measured.get(row["id"])) for row in rows], resources
 
 
 def read_published() -> dict[str, tuple[float, float, float]]:
@@ -116,34 +148,42 @@ def judge(experiment: Experiment, outcome: Outcome) -> list[Result]:
     is_comparable = not (experiment.short_of or outcome.short_of)
     results = []
     for name in [*outcome.values, *(name for name in rows if name not in outcome.values)]:
-        ours = outcome.values.get(name)
         if name not in rows:
-            results.append(Result(name, _shown(ours)))
+            results.append(Result(name, _shown(outcome.values[name])))
             continue
+        ours = outcome.values.get(name)
         one = Expected(*rows[name])
         tolerance = "" if one.tolerance is None else f" ± {one.tolerance:g}"
         published = f"{_shown(one.value, exact=True)}{tolerance}"
         holds = _holds(ours, one) if is_comparable and ours is not None else None
+        is_claim = isinstance(ours, Judged)
         why = ours.why if isinstance(ours, Judged) else ""
-        results.append(Result(name, _shown(ours, one.value), published, one.source, holds, why))
+        shown = _NOT_MEASURED if ours is None else _shown(ours, one.value)
+        results.append(Result(name, shown, published, one.source, holds, why, is_claim))
     return results
 
 
 def verdict(results: Sequence[Result], label: str, short_of: str) -> str:
-    """`holds`, `differs`, `undecided: why` or `not run: why`.
+    """`holds`, `differs`, `contradicted`, `undecided: why` or `not run: why`.
 
     It holds where everything that can be compared agrees; where nothing can, the experiment as
-    the paper describes it has not been run, whatever was measured. A claim that is undecided
-    leaves the experiment undecided, unless another one differs.
+    the paper describes it has not been run, whatever was measured. A number or text that disagrees
+    differs, a claim is contradicted. A claim that is undecided leaves the experiment undecided,
+    unless another one fails. What was not measured is counted.
     """
-    compared = [result.holds for result in results if result.holds is not None]
+    compared = [result for result in results if result.holds is not None]
+    failed = [result for result in compared if not result.holds]
     reasons = [result.why for result in results if result.why]
-    if False not in compared and reasons:
+    if not failed and reasons:
         return max(reasons)  # "undecided" before "not run"
     if not compared:
         return f"not run: {short_of or 'nothing to compare with is published'}"
-    word = "holds" if all(compared) else "differs"
-    return f"{word} ({label})" if label else word
+    word = "holds"
+    if failed:
+        word = "contradicted" if all(result.is_claim for result in failed) else "differs"
+    absent = sum(result.ours == _NOT_MEASURED for result in results)
+    rest = f"; {absent} of {len(compared) + absent} not measured" if absent else ""
+    return f"{word} ({label}){rest}" if label else f"{word}{rest}"
 
 
 def _holds(ours: float | int | str | Judged, expected: Expected) -> bool | None:
@@ -158,11 +198,9 @@ def _holds(ours: float | int | str | Judged, expected: Expected) -> bool | None:
 
 
 def _shown(
-    value: float | int | str | Judged | None, expected: float | int | str = "", exact: bool = False
+    value: float | int | str | Judged, expected: float | int | str = "", exact: bool = False
 ) -> str:
     """A value: with one digit more than a rounded expectation has, or `exact`ly as written."""
-    if value is None:
-        return "not measured"
     if isinstance(value, Judged | str):
         return value.shown if isinstance(value, Judged) else value
     if exact or isinstance(value, int):

@@ -1,6 +1,7 @@
 """Results of experiments on disk: each as soon as it is there, and all as one report."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from facedet.files import replacing
 from facedet.reproduce.experiments import Experiment, Result, verdict
 from facedet.tables import pipe_table
+from facedet.training.estimate import duration
 
 _HEAD = (
     "id", "experiment", "expected", "ours", "protocol", "images", "weights", "machine", "time",
@@ -36,6 +38,7 @@ class Done:
     machine: str
     date: str  # ISO
     seconds: float  # of its last start
+    core_seconds: float  # of that, all of the processor's cores together
     inputs: dict[str, str]  # what it was run with
 
 
@@ -47,7 +50,7 @@ class Line(NamedTuple):
     why: str = ""  # where it was not run
 
     def verdict(self) -> str:
-        """`holds`, `differs`, `undecided: why` or `not run: why`."""
+        """See `experiments.verdict`."""
         if self.done is None:
             return f"not run: {self.why}"
         return verdict(self.done.results, self.experiment.label, self.done.short_of)
@@ -72,9 +75,10 @@ def read_done(folder: Path, inputs: Mapping[str, str]) -> Done | None:
 
 def write_report(folder: Path, lines: Sequence[Line]) -> Path:
     """Writes REPRODUCE.md into `folder`, which holds the experiments' own; returns its path."""
-    words = [line.verdict().split(":")[0].split(" (")[0] for line in lines]
+    words = [re.split(r"[:;]| \(", line.verdict())[0] for line in lines]
     counts = [
-        f"{words.count(word)} {word}" for word in ("holds", "differs", "undecided", "not run")
+        f"{words.count(word)} {word}"
+        for word in ("holds", "differs", "contradicted", "undecided", "not run")
     ]
     text = ["# Reproduction", "", f"{len(lines)} experiments: {', '.join(counts)}.", ""]
     text += [_SOURCES, "", *pipe_table(_HEAD, [_row(line) for line in lines])]
@@ -104,7 +108,7 @@ def _row(line: Line) -> list[str]:
         "–" if done.images is None else f"{done.images:,}",
         done.weights or "–",
         done.machine,
-        f"{done.seconds:.0f} s" if done.seconds < 120 else f"{done.seconds / 60:.0f} min",
+        f"{duration(done.seconds)}, {duration(done.core_seconds)} of one core",
         line.verdict(),
     ]
 

@@ -1,5 +1,6 @@
 """Runs the catalogue's experiments, each into a folder of its own, once for the same inputs."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +19,8 @@ from facedet.reproduce.report import Done, Line, read_done, save_done, write_rep
 _FUNCTIONS: tuple[Callable[..., Outcome], ...] = (
     count.costs, count.training_images, curves.curves_compared, curves.curves_drawing,
     curves.curves_table, curves.fddb_rates, measure.benchmark, measure.examples,
-    measure.points_below, measure.pyramid, measure.single_images, measure.times, train.shipped,
-    train.sweep,
+    measure.picture_sizes, measure.points_below, measure.pyramid, measure.single_images,
+    measure.times, train.shipped, train.sweep,
 )  # fmt: skip
 FUNCTIONS = {function.__name__: function for function in _FUNCTIONS}
 
@@ -32,8 +33,10 @@ class Reproduction:
     resources: Mapping[str, Resource]
     found: Mapping[str, Path]  # where those resources are that were found
     output: Path  # folder of the report, with a folder for each experiment
-    budget: str = "short"  # of experiments that are sweeps
+    budget: str = "short"  # of experiments that are sweeps or timings
     seeds: int = 3  # of each of their cells
+    limit: int | None = None  # pictures of each evaluation; None: all that are there
+    places: Sequence[Path] = ()  # folders below which finished sweeps may lie
 
     def why_not(self, experiment: Experiment) -> str:
         """Why an experiment cannot be run; "" where it can."""
@@ -62,7 +65,8 @@ class Reproduction:
             elif not again and self._read(experiment) is not None:
                 print(f"{experiment.id}: was run before")
             else:
-                print(f"{experiment.id}: {experiment.title} (takes {experiment.cost})", flush=True)
+                cost = experiment.takes(self.seeds)
+                print(f"{experiment.id}: {experiment.title} (takes {cost})", flush=True)
                 try:
                     self._run(experiment, call)
                 except FacedetError as error:
@@ -76,8 +80,9 @@ class Reproduction:
     def _run(self, experiment: Experiment, call: Callable[..., None]) -> None:
         folder, inputs = self.output / experiment.id, self._inputs(experiment)
         folder.mkdir(parents=True, exist_ok=True)
-        began = time.perf_counter()
-        run = Run(self.found, folder, call, self.budget, self.seeds)
+        began, worked = time.perf_counter(), _core_seconds()
+        places = [self.output, *self.places]
+        run = Run(self.found, folder, call, self.budget, self.seeds, self.limit, places)
         outcome = FUNCTIONS[experiment.run](run, **experiment.settings)
         machine = describe_machine()
         threads = f"{machine['threads']} threads" if machine["threads"] > 1 else "1 thread"
@@ -90,6 +95,7 @@ class Reproduction:
             f"{machine['gpu'] or machine['cpu']}, {threads}, torch {machine['torch']}",
             datetime.now().astimezone().isoformat(timespec="minutes"),
             time.perf_counter() - began,
+            _core_seconds() - worked,
             inputs,
         )
         save_done(folder, done)
@@ -100,13 +106,24 @@ class Reproduction:
     def _inputs(self, experiment: Experiment) -> dict[str, str]:
         """What a result depends on besides the code: its version, resources and settings."""
         places = {need: str(self.found[need].resolve()) for need in experiment.needs}
-        if experiment.run == train.sweep.__name__:
+        if experiment.run in (train.sweep.__name__, measure.picture_sizes.__name__):
             places |= {"budget": self.budget, "seeds": str(self.seeds)}
+        # A reduced sweep is of WIDER FACE's pictures where they are at hand.
+        if experiment.run == train.sweep.__name__ and "wider" in self.found:
+            places["wider"] = str(self.found["wider"].resolve())
+        if self.limit is not None and "wider" in experiment.needs:
+            places["limit"] = str(self.limit)
         return {"facedet": __version__, **places}
 
     def _line(self, experiment: Experiment, failures: Mapping[str, str]) -> Line:
         if why := self.why_not(experiment) or failures.get(experiment.id, ""):
             return Line(experiment, None, why)
         command = f"facedet reproduce {experiment.id}"
-        why = f"not asked for; {command} takes {experiment.cost}"
+        why = f"not asked for; {command} takes {experiment.takes(self.seeds)}"
         return Line(experiment, self._read(experiment), why)
+
+
+def _core_seconds() -> float:
+    """Of this process and of those that it has waited for."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system

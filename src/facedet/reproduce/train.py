@@ -1,16 +1,22 @@
 """Experiments that train: grids of short trainings, and the shipped weights once more."""
 
 import math
+import shutil
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from facedet.config import literal
 from facedet.errors import FacedetError
+from facedet.files import new_folder
 from facedet.reproduce.experiments import Judged, Outcome, Run
 from facedet.reproduce.measure import evaluate_weights
-from facedet.sweeps.listing import read_sweep_folder
+from facedet.sweeps.jobs import read_record, write_object
+from facedet.sweeps.listing import read_job
+from facedet.sweeps.plan import PlannedJob, planned_jobs, read_sweep
 from facedet.sweeps.statistics import SEED, Job
 from facedet.tables import counted
 from facedet.weights.store import read_weights
@@ -19,7 +25,13 @@ from facedet.weights.store import read_weights
 _LEARNT = 0.05
 _CONFIDENCE = 0.95
 _SUBSETS = ("wider/easy", "wider/medium", "wider/hard")
-_IMAGES = 100  # of the embedded crowds
+# Validation pictures of a reduced training on the embedded crowds, and on WIDER FACE: the first
+# that are there, once, at the end.
+_IMAGES = {"smoke": (10, 10), "short": (100, 60)}
+_WIDER = (
+    "data=wider", "data.images=present", "data.num_workers=0", "augmentation.anchor_sampling=0.5",
+    "trainer.val_check_interval=${trainer.max_steps}",
+)  # fmt: skip
 
 Cell = Mapping[str, object]  # settings that jobs have in common
 
@@ -28,45 +40,78 @@ def sweep(
     run: Run,
     name: str,
     overrides: Sequence[str] = (),
-    orders: Mapping[str, Sequence[Cell]] | None = None,
-    margins: Mapping[str, Sequence[Cell]] | None = None,
-    subsets: Sequence[str] = _SUBSETS,
+    reduced: Sequence[str] = (),
+    claims: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Outcome:
-    """E7, E8, S7, S8, S12: a sweep of short trainings, read for the order of its results.
+    """E7, E8, S7, S8, S12: a sweep of trainings, read for the order of its results.
+
+    A budget below `paper` trains on WIDER FACE's pictures where they were found, else on the
+    embedded crowds. A job that has finished in another sweep's folder is used, see `reuse_jobs`.
 
     Args:
         run: for the sweep's folder.
         name: of the sweep.
         overrides: settings of all jobs.
-        orders: claims that the first cell is better than each other one.
-        margins: claims that the first cell is further above the second than the third above the
-            fourth.
-        subsets: metrics whose mean a job is compared by.
-
-    A claim holds where the difference, paired over the seeds, is above 0 with all of its interval
-    of 95 % (Student's t); it is undecided where the interval reaches 0, and not judged where a
-    cell's mean AP says that its networks have learnt nothing.
+        reduced: further ones of a budget below `paper`.
+        claims: by their words, the arguments of `judge_claim`.
 
     Raises:
         FacedetError: a job has not finished, or a cell has no job.
     """
     folder = run.folder / "sweep"
-    seeds = ",".join(str(seed) for seed in range(run.seeds))
-    words = [f"budget={run.budget}", f"seed={seeds}", *overrides]
+    crowds, pictures = _IMAGES.get(run.budget, (None, None))
+    is_wider = pictures is not None and "wider" in run.resources
+    words = [f"budget={run.budget}", f"seed={','.join(map(str, range(run.seeds)))}", *overrides]
+    if run.budget != "paper":
+        words += reduced
+    if is_wider:
+        words += [*_WIDER, literal("data.root", run.resources["wider"])]
+        words += [f"trainer.limit_val_batches={pictures}"]
+    planned = planned_jobs(read_sweep(name, words))
+    if reused := reuse_jobs(folder, planned, run.places):
+        print(f"{folder}: {counted(reused, 'job')} of {len(planned)} had finished elsewhere")
     run.call("sweep", name, *words, "--dir", str(folder))
     run.call("sweep report", str(folder))
-    jobs = [job for job in read_sweep_folder(folder).jobs if job.state == "finished"]
-    values: dict[str, float | int | str | Judged] = {}
-    for claim, cells in (orders or {}).items():
-        first, *others = (_by_seed(jobs, cell, subsets) for cell in cells)
-        values[claim] = _judged([(first, other) for other in others])
-    for claim, cells in (margins or {}).items():
-        values[claim] = _judged([tuple(_by_seed(jobs, cell, subsets) for cell in cells)])
+    # A budget or number of seeds that was run before left jobs of its own there.
+    jobs = [read_job(folder / "jobs" / job.hash) for job in planned]
+    jobs = [job for job in jobs if job.state == "finished"]
+    values: dict[str, float | int | str | Judged] = {
+        claim: judge_claim(jobs, **arguments) for claim, arguments in (claims or {}).items()
+    }
     for job in jobs:
         settings = ", ".join(f"{key}={value}" for key, value in sorted(job.overrides.items()))
         values[settings] = " / ".join(f"{job.metrics[key]:.3f}" for key in _SUBSETS)
     trained = f"those trained here (budget {run.budget}, {run.seeds} seeds)"
-    return Outcome(values, _IMAGES, trained, files=["sweep/report.md"])
+    return Outcome(values, pictures if is_wider else crowds, trained, files=["sweep/report.md"])
+
+
+def reuse_jobs(folder: Path, planned: Sequence[PlannedJob], places: Sequence[Path]) -> int:
+    """Copies into a sweep's folder the jobs that have finished in another one; returns how many.
+
+    A job is known by the hash of all settings that decide what it computes; so one row's jobs
+    serve another row, and those of `facedet sweep` every row.
+
+    Args:
+        folder: of the sweep.
+        planned: its jobs.
+        places: folders that are a sweep's, or hold such folders one or two levels below.
+    """
+    reused = 0
+    for job in planned:
+        place = folder / "jobs" / job.hash
+        if place.is_dir():
+            continue
+        patterns = [f"{depth}jobs/{job.hash}" for depth in ("", "*/", "*/*/")]
+        found = [path for root in places for pattern in patterns for path in root.glob(pattern)]
+        if source := next((path for path in found if read_job(path).state == "finished"), None):
+            with new_folder(place) as aside:
+                shutil.copytree(
+                    source, aside, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints")
+                )
+                # In its sweep other settings may have varied.
+                write_object(aside / "job.json", read_record(aside) | {"overrides": job.settings})
+            reused += 1
+    return reused
 
 
 def shipped(run: Run, networks: Mapping[str, Sequence[str]]) -> Outcome:
@@ -122,22 +167,41 @@ def _by_seed(jobs: Sequence[Job], cell: Cell, subsets: Sequence[str]) -> dict[st
     return {seed: statistics.fmean(values) for seed, values in found.items()}
 
 
-def _judged(claims: Sequence[Sequence[Mapping[str, float]]]) -> Judged:
-    """Judges differences of two cells, or differences of differences of four, by their seeds."""
+def judge_claim(
+    jobs: Sequence[Job],
+    cells: Sequence[Cell],
+    is_margin: bool = False,
+    slack: float = 0.0,
+    subsets: Sequence[str] = _SUBSETS,
+) -> Judged:
+    """Judges by the seeds whether the first cell is better than each other one.
+
+    It holds where the difference, paired over the seeds, is above 0 with all of its interval of
+    95 % (Student's t), and is contradicted where it is below 0 with all of it; it is undecided
+    where the interval reaches 0, and not judged where a cell's mean AP says that its networks have
+    learnt nothing.
+
+    Args:
+        jobs: finished ones.
+        cells: the settings of each.
+        is_margin: of four cells, that the first is further above the second than the third above
+            the fourth.
+        slack: how much less still counts as comparable.
+        subsets: metrics whose mean a job is compared by.
+
+    Raises:
+        FacedetError: a cell has no job.
+    """
+    values = [_by_seed(jobs, cell, subsets) for cell in cells]
+    pairs = [values] if is_margin else [[values[0], other] for other in values[1:]]
     shown, bounds = [], []
-    for cells in claims:
-        seeds = sorted(set.intersection(*(set(cell) for cell in cells)))
-        signs = (1, -1) if len(cells) == 2 else (1, -1, -1, 1)
-        pairs = [
-            sum(sign * cell[seed] for sign, cell in zip(signs, cells, strict=True))
-            for seed in seeds
-        ]
-        mean, half = _interval(pairs)
-        means = ", ".join(f"{statistics.fmean(cell.values()):.3f}" for cell in cells)
-        shown.append(f"{mean:+.3f} ± {half:.3f} ({means}; {counted(len(pairs), 'seed')})")
-        bounds.append((mean - half, mean + half))
+    for compared in pairs:
+        mean, half, number = _difference(compared)
+        means = ", ".join(f"{statistics.fmean(cell.values()):.3f}" for cell in compared)
+        shown.append(f"{mean:+.3f} ± {half:.3f} ({means}; {counted(number, 'seed')})")
+        bounds.append((mean - half + slack, mean + half + slack))
     text = " and ".join(shown)
-    least = min(statistics.fmean(cell.values()) for cells in claims for cell in cells)
+    least = min(statistics.fmean(cell.values()) for cell in values)
     if least < _LEARNT:
         return Judged(text, None, f"not run: nothing learnt (AP {least:.3f})")
     if all(low > 0 for low, _ in bounds):
@@ -145,6 +209,16 @@ def _judged(claims: Sequence[Sequence[Mapping[str, float]]]) -> Judged:
     if any(high < 0 for _, high in bounds):
         return Judged(text, False)
     return Judged(text, None, f"undecided: difference {text}")
+
+
+def _difference(cells: Sequence[Mapping[str, float]]) -> tuple[float, float, int]:
+    """Of two cells, or of the differences of four: mean, half its interval, number of seeds."""
+    seeds = sorted(set.intersection(*(set(cell) for cell in cells)))
+    signs = (1, -1) if len(cells) == 2 else (1, -1, -1, 1)
+    pairs = [
+        sum(sign * cell[seed] for sign, cell in zip(signs, cells, strict=True)) for seed in seeds
+    ]
+    return *_interval(pairs), len(pairs)
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float]:

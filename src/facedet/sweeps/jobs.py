@@ -66,7 +66,7 @@ def started_sweep(
             raise FacedetError(f"{folder}: {by} is running a sweep there: {remedy}")
         if (other := before.get("name", name)) != name:
             raise FacedetError(f"{folder} holds the sweep {other}: give another --dir for {name}")
-        _write(
+        write_object(
             folder / "sweep.json", {"name": name, "overrides": overrides, "by": _process(), **how}
         )
         (folder / ".hydra" / "stop").unlink(missing_ok=True)
@@ -122,6 +122,12 @@ def read_record(folder: Path) -> dict[str, Any]:
     return read_object(folder / "job.json") or read_object(folder / "status.json")
 
 
+def write_object(path: Path, content: Mapping[str, Any]) -> None:
+    """Replaces a file by a JSON object."""
+    with replacing(path) as aside:
+        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object of a file; empty where there is none, or the file is damaged."""
     try:
@@ -138,7 +144,7 @@ def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> b
     (folder / "error.txt").unlink(missing_ok=True)
     start = time.monotonic()
     try:
-        _write(folder / "job.json", record)
+        write_object(folder / "job.json", record)
         record["objective"] = _train(config, folder)
     except (InterruptedTrainingError, KeyboardInterrupt) as error:
         what = getattr(error, "what", "interrupted")
@@ -158,7 +164,7 @@ def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> b
     record["seconds"] = round(time.monotonic() - start, 3)
     if rows := measured(folder, config.objective):
         record["metrics"] = best_row(rows, config.objective, mode_of(config, config.objective))
-    _write(folder / "job.json", record)
+    write_object(folder / "job.json", record)
     return True
 
 
@@ -178,11 +184,6 @@ def _train(config: DictConfig, folder: Path) -> float | None:
 
 def _state_at_rest(folder: Path) -> str:
     return next((state for name, state in _STATES.items() if (folder / name).is_file()), "new")
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    with replacing(path) as aside:
-        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _process() -> str:

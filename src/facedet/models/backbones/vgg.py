@@ -1,5 +1,6 @@
 """VGG16's convolutions (Simonyan and Zisserman, arXiv 1409.1556, configuration D)."""
 
+import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -12,10 +13,11 @@ from facedet.models.layers import he_init
 _BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 
 
-def vgg16_layers(block: int) -> dict[str, tuple[int, int]]:
+def vgg16_layers(block: int, multiplier: float = 1.0) -> dict[str, tuple[int, int]]:
     """Name to (channels in, channels out) of the convolutions of a block, 1 … 5."""
-    count, width = _BLOCKS[block - 1]
-    first = 3 if block == 1 else _BLOCKS[block - 2][1]
+    widths = [max(1, round(multiplier * width)) for _, width in _BLOCKS]
+    count, width = _BLOCKS[block - 1][0], widths[block - 1]
+    first = 3 if block == 1 else widths[block - 2]
     return {f"conv{block}_{k}": (width if k > 1 else first, width) for k in range(1, count + 1)}
 
 
@@ -30,25 +32,36 @@ class Vgg16(nn.Module):
             these, nothing is stored for a backward pass.
         maps: blocks whose last map is handed on, in order; that of block k has stride 2^(k-1).
             Later blocks are not made.
+        width_multiplier: of every layer's channels, which are rounded (below 1: a narrow network
+            that learns in minutes; pretrained weights are for 1).
     """
 
-    def __init__(self, frozen_blocks: int = 2, maps: Sequence[int] = (4, 5)) -> None:
+    def __init__(
+        self,
+        frozen_blocks: int = 2,
+        maps: Sequence[int] = (4, 5),
+        width_multiplier: float = 1.0,
+    ) -> None:
         super().__init__()
         blocks = range(1, len(_BLOCKS) + 1)
         if not maps or list(maps) != sorted(set(maps) & set(blocks)):
             raise UsageError(f"backbone.maps={list(maps)}: wanted are blocks 1 … 5, in order")
         if frozen_blocks not in range(len(_BLOCKS) + 1):
             raise UsageError(f"backbone.frozen_blocks={frozen_blocks}: VGG16 has blocks 0 … 5")
+        if not 0 < width_multiplier < math.inf:
+            raise UsageError(f"backbone.width_multiplier={width_multiplier}: use a number above 0")
+        self.width_multiplier = width_multiplier
         self.blocks = [list(vgg16_layers(block)) for block in blocks[: max(maps)]]
         for block in blocks[: max(maps)]:
             if block > 1:
                 # Caffe's pooling rounds up; a cut-off row would be a row without anchors.
                 self.add_module(f"pool{block - 1}", nn.MaxPool2d(2, ceil_mode=True))
-            for name, (channels, width) in vgg16_layers(block).items():
+            for name, (channels, width) in vgg16_layers(block, width_multiplier).items():
                 conv = nn.Conv2d(channels, width, 3, padding=1)
                 self.add_module(name, conv.requires_grad_(block > frozen_blocks))
         self.maps = list(maps)
-        self.out_channels = [_BLOCKS[block - 1][1] for block in maps]
+        last = [self.get_submodule(self.blocks[block - 1][-1]) for block in maps]
+        self.out_channels = [conv.out_channels for conv in last]  # type: ignore[misc]
         self.strides = [2 ** (block - 1) for block in maps]
         self.apply(he_init)
 
