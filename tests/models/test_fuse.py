@@ -104,6 +104,11 @@ def test_new_weights():
     neck = Fuse((512, 512), (8, 16))
     assert neck.conv4_fuse_final.weight.std().item() == pytest.approx(0.01, rel=0.01)
     assert not any(value.any() for name, value in neck.named_parameters() if "bias" in name)
+    # He's: the variance is 2 over the inputs of a unit, 9 cells of 512 channels.
+    weight = Fuse((512, 512), (8, 16), init="he").conv4_fuse_final.weight
+    assert weight.std().item() == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.01)
+    with pytest.raises(UsageError, match=r"neck\.init=zeros: use gaussian or he"):
+        Fuse((512, 512), (8, 16), init="zeros")
 
 
 @pytest.mark.parametrize("strides", [(8,), (8, 8), (8, 32), (4, 8, 16)])

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from facedet.errors import UsageError
 from facedet.models.backbones.vgg import Vgg16
+from facedet.models.folding import fold
 
 # Name to [out, in] of the thirteen layers, as VGG16's configuration D has them.
 LAYERS = {
@@ -92,6 +93,26 @@ def test_a_narrow_one():
         assert [tuple(x.shape) for x in vgg(noise(1, 3, 32, 32))] == [(1, 8, 32, 32), (1, 64, 2, 2)]
     # 64 and 128 of VGG16 would be .64 and 1.28: one channel is left at the least.
     assert Vgg16(maps=(1, 2), width_multiplier=0.001).out_channels == [1, 1]
+
+
+def test_a_normalised_one():
+    vgg = Vgg16(frozen_blocks=0, width_multiplier=0.125, batch_norm=True)
+    images = noise(2, 3, 32, 32)
+    vgg(images)
+    x, layer = images, vgg.conv1_1
+    assert layer.conv.bias is None
+    with torch.no_grad():
+        x = F.conv2d(x, layer.conv.weight, padding=1)
+        x = (x - x.mean((0, 2, 3), keepdim=True)) / (
+            x.var((0, 2, 3), False, keepdim=True) + 1e-5
+        ) ** 0.5
+        torch.testing.assert_close(layer(images), x, rtol=1e-4, atol=1e-4)
+        # Folded for use: the same, to rounding.
+        vgg.eval()
+        for ours, plain in zip(fold(vgg)(images), vgg(images), strict=True):
+            torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-4)
+    with pytest.raises(UsageError, match=r"frozen_blocks=2: expected 0 with backbone\.batch_norm"):
+        Vgg16(batch_norm=True)
 
 
 @pytest.mark.parametrize("width", [0, -1, float("nan"), float("inf")])

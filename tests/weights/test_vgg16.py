@@ -320,9 +320,11 @@ def test_another_backbone_is_refused(build_detector, expected):
         load_backbone(net, expected, "imagenet")
 
 
-def test_a_narrower_backbone_is_refused(expected):
-    with pytest.raises(UsageError, match=r"=imagenet: are of VGG16's full width.*multiplier=0\.5"):
-        load_backbone(detector(Vgg16(width_multiplier=0.5)), expected, "imagenet")
+@pytest.mark.parametrize("changes", [{"width_multiplier": 0.5}, {"batch_norm": True}])
+def test_a_changed_backbone_is_refused(expected, changes):
+    net = detector(Vgg16(frozen_blocks=0, **changes))
+    with pytest.raises(UsageError, match=r"=imagenet: are VGG16's own.*width_multiplier=1 and"):
+        load_backbone(net, expected, "imagenet")
 
 
 def test_a_detector_that_scales_its_pictures_sees_the_same(expected, picture):

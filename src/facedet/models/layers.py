@@ -1,5 +1,7 @@
 """Building blocks of the backbones and necks: convolution, normalisation, activation."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -196,3 +198,15 @@ def he_init(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def init_of(name: str, key: str) -> Callable[[nn.Module], None]:
+    """`gaussian_init` or `he_init` by its name; `key` is the setting that it is the value of.
+
+    Raises:
+        UsageError: there is no such one.
+    """
+    inits = {"gaussian": gaussian_init, "he": he_init}
+    if name not in inits:
+        raise UsageError(f"{key}={name}: use {' or '.join(inits)}")
+    return inits[name]

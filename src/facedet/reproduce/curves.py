@@ -13,13 +13,16 @@ _IMAGES = 3226
 _DRAWN = 8
 
 Methods = dict[str, dict[str, PublishedCurve]]
+Values = dict[str, float | int | str]
 
 
 def curves_table(run: Run) -> Outcome:
     """A: the AP of every published curve, to four digits."""
     methods, problems = _read(run)
     expected = {name: (_shown(one), "computed") for name, one in read_published().items()}
-    values = {name: _shown(values_of(methods[name])) for name in expected if name in methods}
+    values: Values = {
+        name: _shown(values_of(methods[name])) for name in expected if name in methods
+    }
     return Outcome(
         values | problems, _IMAGES, files=[_draw(run.folder, methods)], expected=expected
     )
@@ -38,7 +41,7 @@ def curves_compared(
     """
     methods, problems = _read(run)
     table = {name: dict(zip(SUBSETS, values_of(one), strict=True)) for name, one in methods.items()}
-    values: dict[str, float | int | str] = {
+    values: Values = {
         f"points above {name} on {subset}": 100 * (value - table[name][subset])
         for subset, value in ours.items()
         for name in below
@@ -53,7 +56,7 @@ def curves_compared(
 def curves_drawing(run: Run) -> Outcome:
     """E10: the figure of precision over recall; own results join by `facedet compare`."""
     methods, problems = _read(run)
-    drawn = {"curves drawn": f"{min(_DRAWN, len(methods))} of {len(methods)}"}
+    drawn: Values = {"curves drawn": f"{min(_DRAWN, len(methods))} of {len(methods)}"}
     return Outcome(drawn | problems, _IMAGES, files=[_draw(run.folder, methods)])
 
 
@@ -69,7 +72,7 @@ def values_of(curves: dict[str, PublishedCurve]) -> tuple[float, float, float]:
     return easy, medium, hard
 
 
-def _read(run: Run) -> tuple[Methods, dict[str, str]]:
+def _read(run: Run) -> tuple[Methods, Values]:
     """The curves, and what to report of methods whose files cannot be read."""
     problems: list[str] = []
     methods = read_wider_curves(run.resources["curves"], problems)

@@ -129,7 +129,7 @@ def read_catalogue() -> tuple[list[Experiment], dict[str, Resource]]:
     content = yaml.safe_load((_FOLDER / "catalogue.yaml").read_text(encoding="utf-8"))
     resources = {name: Resource(**row) for name, row in content["resources"].items()}
     measured = {
-        name: Measured(**row, where=f"{content['machine']}, {content['date']}")
+        name: Measured(**{"where": content["measured_on"], **row})
         for name, row in content["measured"].items()
     }
     rows = content["experiments"]

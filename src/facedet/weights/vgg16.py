@@ -96,18 +96,17 @@ def load_backbone(net: Detector, state: Mapping[str, Tensor], source: str) -> No
     `source` says in messages where it comes from.
 
     Raises:
-        UsageError: the backbone is another, or narrower.
+        UsageError: the backbone is another, narrower, or has normalisations.
     """
     if not isinstance(net.backbone, Vgg16):
         raise UsageError(
             f"backbone_weights={source}: are VGG16's, and the network's backbone is "
             f"{type(net.backbone).__name__}: add backbone=vgg16 or leave them out"
         )
-    if net.backbone.width_multiplier != 1:
+    if not net.backbone.is_original:
         raise UsageError(
-            f"backbone_weights={source}: are of VGG16's full width, and the network's is "
-            f"backbone.width_multiplier={net.backbone.width_multiplier}: set that to 1 or leave "
-            "them out (backbone_weights=null)"
+            f"backbone_weights={source}: are VGG16's own: set backbone.width_multiplier=1 and "
+            "backbone.batch_norm=false, or leave them out (backbone_weights=null)"
         )
     names = [name for block in net.backbone.blocks for name in block]
     own = {f"{name}.{kind}" for name in names for kind in ("weight", "bias")}

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facedet.errors import UsageError
-from facedet.models.layers import he_init
+from facedet.models.layers import ConvNormAct, he_init
 
 # Convolutions of each block, and their channels.
 _BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
@@ -32,8 +32,12 @@ class Vgg16(nn.Module):
             these, nothing is stored for a backward pass.
         maps: blocks whose last map is handed on, in order; that of block k has stride 2^(k-1).
             Later blocks are not made.
-        width_multiplier: of every layer's channels, which are rounded (below 1: a narrow network
-            that learns in minutes; pretrained weights are for 1).
+        width_multiplier: of every layer's channels, which are rounded.
+        batch_norm: normalise behind each convolution, which has no bias then. A narrow network
+            with it learns in minutes from new weights.
+
+    Attributes:
+        is_original: of VGG16's own width, without normalisation: what pretrained weights are for.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Vgg16(nn.Module):
         frozen_blocks: int = 2,
         maps: Sequence[int] = (4, 5),
         width_multiplier: float = 1.0,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         blocks = range(1, len(_BLOCKS) + 1)
@@ -50,18 +55,26 @@ class Vgg16(nn.Module):
             raise UsageError(f"backbone.frozen_blocks={frozen_blocks}: VGG16 has blocks 0 … 5")
         if not 0 < width_multiplier < math.inf:
             raise UsageError(f"backbone.width_multiplier={width_multiplier}: use a number above 0")
-        self.width_multiplier = width_multiplier
+        if batch_norm and frozen_blocks:
+            raise UsageError(
+                f"backbone.frozen_blocks={frozen_blocks}: expected 0 with backbone.batch_norm=true"
+            )
+        self.is_original = width_multiplier == 1 and not batch_norm
         self.blocks = [list(vgg16_layers(block)) for block in blocks[: max(maps)]]
         for block in blocks[: max(maps)]:
             if block > 1:
                 # Caffe's pooling rounds up; a cut-off row would be a row without anchors.
                 self.add_module(f"pool{block - 1}", nn.MaxPool2d(2, ceil_mode=True))
             for name, (channels, width) in vgg16_layers(block, width_multiplier).items():
-                conv = nn.Conv2d(channels, width, 3, padding=1)
+                conv = (
+                    ConvNormAct(channels, width, kernel=3)
+                    if batch_norm
+                    else nn.Conv2d(channels, width, 3, padding=1)
+                )
                 self.add_module(name, conv.requires_grad_(block > frozen_blocks))
         self.maps = list(maps)
-        last = [self.get_submodule(self.blocks[block - 1][-1]) for block in maps]
-        self.out_channels = [conv.out_channels for conv in last]  # type: ignore[misc]
+        widths = [[*vgg16_layers(block, width_multiplier).values()][-1][1] for block in blocks]
+        self.out_channels = [widths[block - 1] for block in maps]
         self.strides = [2 ** (block - 1) for block in maps]
         self.apply(he_init)
 

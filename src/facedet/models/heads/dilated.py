@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facedet.models.heads.per_level import PerLevelHead, flatten_anchors, make_levels
-from facedet.models.layers import gaussian_init
+from facedet.models.layers import init_of
 
 
 class _DilatedLevel(nn.Module):
@@ -35,16 +35,21 @@ class DilatedHead(PerLevelHead):
     """Per level: one 3x3 convolution for all anchors of a cell, with dilation 1, 2, 4 … for them.
 
     An anchor of twice the side gets twice the context without a further weight; only the 1x1
-    convolutions behind are each anchor's own. New weights are Gaussian (deviation 0.01), biases 0.
+    convolutions behind are each anchor's own. Biases start at 0.
 
     Args:
         in_channels: channels of the maps, fine to coarse.
         num_anchors: anchors per cell of each level, small to large.
         channels: between the 3x3 and the 1x1 convolutions.
+        init: of new weights, `gaussian` (deviation 0.01, the release) or `he`.
     """
 
     def __init__(
-        self, in_channels: Sequence[int], num_anchors: Sequence[int], channels: int = 128
+        self,
+        in_channels: Sequence[int],
+        num_anchors: Sequence[int],
+        channels: int = 128,
+        init: str = "gaussian",
     ) -> None:
         super().__init__(make_levels(_DilatedLevel, in_channels, num_anchors, channels))
-        self.apply(gaussian_init)
+        self.apply(init_of(init, "head.init"))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from facedet.models.context import ContextModule
 from facedet.models.heads.per_level import PerLevelHead, flatten_anchors, make_levels
-from facedet.models.layers import gaussian_init
+from facedet.models.layers import init_of
 
 
 class _PlainLevel(nn.Module):
@@ -34,7 +34,7 @@ class PlainHead(PerLevelHead):
     """Per level: a 3x3 convolution with ReLU, then 1x1 convolutions for all anchors of a cell.
 
     The channels of the scores are background and face of the first anchor, then of the second …;
-    the release has all backgrounds first. New weights are Gaussian (deviation 0.01), biases 0.
+    the release has all backgrounds first. Biases start at 0.
 
     Args:
         in_channels: channels of the maps, fine to coarse.
@@ -42,6 +42,7 @@ class PlainHead(PerLevelHead):
         channels: between the 3x3 and the 1x1 convolutions.
         context: SSH's context module in place of the 3x3 convolution; `channels`, at most the
             map's own, are those of its widest branch, half of what it gives.
+        init: of new weights, `gaussian` (deviation 0.01, the releases) or `he`.
     """
 
     def __init__(
@@ -50,7 +51,8 @@ class PlainHead(PerLevelHead):
         num_anchors: Sequence[int],
         channels: int = 128,
         context: bool = False,
+        init: str = "gaussian",
     ) -> None:
         part = partial(_PlainLevel, context)
         super().__init__(make_levels(part, in_channels, num_anchors, channels))
-        self.apply(gaussian_init)
+        self.apply(init_of(init, "head.init"))

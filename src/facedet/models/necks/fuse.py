@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facedet.errors import UsageError
-from facedet.models.layers import gaussian_init
+from facedet.models.layers import init_of
 
 _REDUCED = 128  # channels of the fused map where it is reduced
 
@@ -28,7 +28,7 @@ def enlarge(x: Tensor, size: Sequence[int]) -> Tensor:
 class Fuse(nn.Module):
     """One fused map for small faces, or that and two coarser ones.
 
-    The layers have the releases' names. New weights are Gaussian (deviation 0.01), biases 0.
+    The layers have the releases' names. Biases start at 0.
 
     Args:
         in_channels: channels of the backbone's two maps, the finer first.
@@ -39,6 +39,8 @@ class Fuse(nn.Module):
             release does before its dilated head.
         width: channels of each of the two branches (SmallHardFace: 256, SSH: 128).
         join: `concat` the branches (SmallHardFace) or `sum` them (SSH).
+        init: new weights are `gaussian` with deviation 0.01 (the releases, whose backbone is
+            trained and whose pictures are not scaled) or `he`'s.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Fuse(nn.Module):
         reduce: bool = True,
         width: int = 256,
         join: str = "concat",
+        init: str = "gaussian",
     ) -> None:
         super().__init__()
         if len(strides) != 2 or strides[1] != 2 * strides[0]:
@@ -73,7 +76,7 @@ class Fuse(nn.Module):
         finest = _REDUCED if reduce else fused
         self.out_channels = [finest, in_channels[1], in_channels[1]][:levels]
         self.strides = [strides[0], strides[1], 2 * strides[1]][:levels]
-        self.apply(gaussian_init)
+        self.apply(init_of(init, "neck.init"))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """A map [B, C, H, W] and one of half its sides, rounded up, to one or three maps."""
