@@ -174,7 +174,7 @@ def test_real_pictures_where_they_are_at_hand(monkeypatch, tmp_path):
     monkeypatch.setattr(train, "planned_jobs", lambda _: [])
     for budget in ("short", "paper"):
         run = Run({"wider": tmp_path / "a b"}, tmp_path, lambda *words: calls.append(words), budget)
-        train.sweep(run, "extd_grid", reduced=["x=1"])
+        train.sweep(run, "extd_grid", reduced={"short": ["x=1"]})
     short, _, paper, _ = calls
     assert {"data=wider", f"data.root='{tmp_path / 'a b'}'", "x=1"} <= set(short)
     assert paper[2:4] == ("budget=paper", "seed=0,1,2")

@@ -40,7 +40,7 @@ def sweep(
     run: Run,
     name: str,
     overrides: Sequence[str] = (),
-    reduced: Sequence[str] = (),
+    reduced: Mapping[str, Sequence[str]] | None = None,
     claims: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Outcome:
     """E7, E8, S7, S8, S12: a sweep of trainings, read for the order of its results.
@@ -52,7 +52,7 @@ def sweep(
         run: for the sweep's folder.
         name: of the sweep.
         overrides: settings of all jobs.
-        reduced: further ones of a budget below `paper`.
+        reduced: further ones, by budget.
         claims: by their words, the arguments of `judge_claim`.
 
     Raises:
@@ -62,8 +62,7 @@ def sweep(
     crowds, pictures = _IMAGES.get(run.budget, (None, None))
     is_wider = pictures is not None and "wider" in run.resources
     words = [f"budget={run.budget}", f"seed={','.join(map(str, range(run.seeds)))}", *overrides]
-    if run.budget != "paper":
-        words += reduced
+    words += (reduced or {}).get(run.budget, ())
     if is_wider:
         words += [*_WIDER, literal("data.root", run.resources["wider"])]
         words += [f"trainer.limit_val_batches={pictures}"]
