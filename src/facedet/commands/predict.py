@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
     add("inputs", nargs="+", help="files, folders, patterns, lists, URLs, camera numbers, -")
-    add("-w", "--weights", help="file, checkpoint, exported file, or a name (facedet weights list)")
+    text = "file, checkpoint, exported file, name (facedet weights list) or hf://owner/name"
+    add("-w", "--weights", help=text)
     text = "folder for predictions and pictures, or the one picture or video to write"
     add("-o", "--output", type=Path, help=text)
     text = "write them with --json, --jsonl and --csv too, or never (all but with these)"
