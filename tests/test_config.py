@@ -175,22 +175,23 @@ def test_the_trainings_on_the_embedded_crowds(words, backbone, steps):
 
 
 @pytest.mark.parametrize(
-    ("words", "rate", "frozen_from"),
+    ("words", "rate", "frozen_from", "size"),
     [
-        ([], 0.003, 300),
-        (["weights=a"], 0.0001, 0),
-        (["experiment=extd_fpn_64_prelu"], 0.001, None),
-        (["experiment=extd_fpn_64_prelu", "weights=a"], 0.0001, 0),
-        (["weights=a", "optimizer.lr=0.01", "callbacks.freeze_norm.from_step=9"], 0.01, 9),
+        ([], 0.003, 300, 160),
+        (["weights=a"], 0.001, 0, 256),
+        (["experiment=extd_fpn_64_prelu"], 0.001, None, 640),
+        (["experiment=extd_fpn_64_prelu", "weights=a"], 0.0001, 0, 640),
+        (["weights=a", "optimizer.lr=0.01", "callbacks.freeze_norm.from_step=9"], 0.01, 9, 256),
         # The shipped weights' parts say their own.
-        (["experiment=shipped_medium_crops", "weights=a"], 0.002, 0),
-        (["experiment=shipped"], 0.003, 600),
+        (["experiment=shipped_medium_crops", "weights=a"], 0.002, 0, 256),
+        (["experiment=shipped"], 0.003, 600, 160),
     ],
 )
-def test_starting_from_weights_is_fine_tuning(words, rate, frozen_from):
+def test_starting_from_weights_is_fine_tuning(words, rate, frozen_from, size):
     config = plain(compose("train", ["data.root=a", *words]))
     assert config["optimizer"]["lr"] == rate
     assert config["callbacks"]["freeze_norm"]["from_step"] == frozen_from
+    assert config["augmentation"]["size"] == size
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,22 @@ def test_checkpoints_that_do_not_fit(train, trained, tmp_path):
     result.check_error(1, weights, "weights of another network", "38 unknown")
 
 
+@pytest.mark.parametrize(
+    ("words", "width", "network"),
+    [
+        (["weights=extd-plain-64"], 64, "IterativePlainBackbone"),
+        (["weights=extd-released-48"], 48, "IterativeBackbone"),
+        # Whoever chooses a network gets it.
+        (["weights=extd-plain-64", "preset=extd_fpn_32_prelu"], 32, "IterativeBackbone"),
+        (["weights=extd-plain-64", "backbone.width=48"], 48, "IterativeBackbone"),
+        (["weights=mine.safetensors"], 32, "IterativeBackbone"),
+    ],
+)
+def test_named_weights_bring_their_network(cli, words, width, network):
+    backbone = yaml.safe_load(cli("train", "--show", *words).out)["model"]["net"]["backbone"]
+    assert (backbone["width"], backbone["_target_"].rpartition(".")[2]) == (width, network)
+
+
 def test_ctrl_c_keeps_a_checkpoint_to_go_on_from(train, tmp_path, monkeypatch):
     from facedet.modules.base import DetectionModule
 

@@ -47,8 +47,9 @@ def named(server, released, monkeypatch, tmp_path):
     server.asked.clear()
     url = server.serve("theirs.pth", released)
     digest = hashlib.sha256(released).hexdigest()
-    ours = NamedWeights("ours", PARAMETERS, "free", "our own")
-    theirs = NamedWeights("theirs", 62_939, "MIT", "another's", url, digest, 302_000, THEIR_AP)
+    ours = NamedWeights("ours", "extd_fpn_32_relu", PARAMETERS, "free", "our own")
+    about = ("extd_fpn_32_prelu", 62_939, "MIT", "another's")
+    theirs = NamedWeights("theirs", *about, url, digest, 302_000, THEIR_AP)
     monkeypatch.setattr(registry, "NAMED", {"ours": ours, "theirs": theirs})
     return registry.NAMED
 

@@ -51,3 +51,22 @@ def test_two_steps(cli, tmp_path):
     )  # fmt: skip
     assert result.code == 0
     assert "last validation: wider/easy" in result.out
+
+
+def test_a_fifth_validates_where_there_is_no_val(tmp_path):
+    root = ROOTS["csv"](tmp_path)
+    (root / "val.csv").unlink()
+    rows = "".join(f"{number}.jpg,1,1,9,9,0\n" for number in range(10))
+    put(root / "train.csv", f"image,x1,y1,x2,y2,ignore\n{rows}")
+    for number in range(10):
+        put(root / "images" / "train" / f"{number}.jpg", "")
+    words = ["data=csv", f"data.root={root}"]
+    trained = build(compose("train", words).data)
+    names = {
+        split: {one.name for one in trained.reading(split).records} for split in ("train", "val")
+    }
+    assert [len(names[split]) for split in ("train", "val")] == [8, 2]
+    assert not names["train"] & names["val"]
+    # An evaluation measures those that did not train.
+    evaluated = build(compose("evaluate", [*words, "weights=a"]).data)
+    assert {one.name for one in evaluated.reading("val").records} == names["val"]

@@ -95,7 +95,7 @@ MEASURED = """measured:
 
 def test_a_card(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "SHIPPED_DIR", tmp_path)
-    named = NamedWeights("a", 3, "nobody's", "an a")
+    named = NamedWeights("a", "b", 3, "nobody's", "an a")
     assert named.card() is None
     path = write_card(tmp_path / "a.md", MEASURED, "a" * 64)
     ap = {"easy": 0.9, "hard": 0.75}

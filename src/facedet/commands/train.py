@@ -1,6 +1,7 @@
 """`facedet train`: a config to a trained detector."""
 
 import argparse
+from collections.abc import Sequence
 
 import hydra
 from omegaconf import DictConfig
@@ -8,6 +9,7 @@ from omegaconf import DictConfig
 from facedet.config import CONF_DIR
 from facedet.training.fit import train
 from facedet.training.hydra_app import add_hydra_arguments, run_app, run_job
+from facedet.weights.zoo import NAMED
 
 HELP = """Train a detector. Every part is one word, every setting a key of the config:
   preset=extd_fpn_64_prelu     the network    (backbone.width=48 backbone.activation=leaky_relu)
@@ -17,7 +19,8 @@ HELP = """Train a detector. Every part is one word, every setting a key of the c
   trainer=cpu | gpu | ddp      trainer.max_steps=1000 trainer.precision=bf16-mixed
   callbacks=ema                adds to the default ones; ~callbacks.freeze_norm takes one out
   logger=csv | wandb | tensorboard   W&B is offline without a key
-  weights=NAME | FILE          fine-tune: a lower rate, the normalisation frozen
+  weights=NAME | FILE          fine-tune, for some hundred pictures; the network is that of NAME,
+                               of a FILE say preset=…
   ckpt_path=last | best | PATH resume from a checkpoint (auto: from the last if there is one)
   mining=none | him            hard image mining
   debug=default | fdr | limit | overfit | profiler   a few steps, to look for a fault
@@ -25,8 +28,13 @@ The output folder (paths.output) gets checkpoints, weights.safetensors, logs and
 EXAMPLE = """examples:
   facedet train
   facedet train backbone.width=48 neck=passthrough trainer.max_steps=500
+  facedet train weights=extd-plain-32 data=coco data.root=mine    your own faces
   facedet train data=wider data.root=/data/wider experiment=extd_fpn_64_prelu
   facedet train --show backbone.width=48      print the config, train nothing"""
+
+# Whoever sets one of these chooses the network.
+_NETWORK = ("preset", "experiment", "variant", "model", "backbone", "neck", "head", "anchors",
+            "box_coder")  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Checks the overrides, then hands over to Hydra."""
+    args.overrides = [*args.overrides, *_network_of(args.overrides)]
     return run_app(main, "train", args)
+
+
+def _network_of(overrides: Sequence[str]) -> list[str]:
+    """The preset of named weights, where the overrides choose no network."""
+    given = dict(one.partition("=")[::2] for one in overrides)
+    named = NAMED.get(given.get("weights", ""))
+    is_chosen = any(key.lstrip("+~").split(".")[0] in _NETWORK for key in given)
+    return [f"preset={named.preset}"] if named and not is_chosen else []
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train")

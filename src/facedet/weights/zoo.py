@@ -40,6 +40,7 @@ class NamedWeights(NamedTuple):
     """Weights that a name stands for."""
 
     name: str
+    preset: str  # of its network
     parameters: int  # trainable
     licence: str
     summary: str  # one line
@@ -91,13 +92,14 @@ def _released(
         }
         for protocol, ap in measured.items()
     )
+    preset = f"extd_fpn_{width}_prelu"
     released = (f"{_RELEASE}/{file}", RELEASED[file], size, entries)
-    return NamedWeights(f"extd-released-{width}", parameters, licence, summary, *released)
+    return NamedWeights(f"extd-released-{width}", preset, parameters, licence, summary, *released)
 
 
 def _shipped(name: str, parameters: int, summary: str) -> NamedWeights:
     licence = "MIT, as facedet; trained on WIDER FACE, whose pictures are for research"
-    return NamedWeights(name, parameters, licence, summary)
+    return NamedWeights(name, name.replace("-", "_"), parameters, licence, summary)
 
 
 NAMED = {

@@ -178,6 +178,9 @@ def _divide(listing: Listing, split: str, val_share: float) -> Listing:
         )
     chosen = {one.file for one in sorted(pictures, key=key)[:count]}
     is_val = split == "val"
+    if is_val:
+        text = "%s: there is no val: %d of %d pictures validate, none of them trains"
+        log.info(text, listing.source, count, len(pictures))
     return listing._replace(pictures=[one for one in pictures if (one.file in chosen) == is_val])
 
 
