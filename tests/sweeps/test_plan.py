@@ -67,12 +67,13 @@ def test_the_same_by_other_words_is_the_same():
 
 def test_a_planned_job_is_what_hydra_composes(own):
     # The plan sets values in copies of one composed config; a worker composes each job anew.
-    words = ["preset=extd_fpn,extd_ssd", "backbone.width=48", "augmentation.size=64", "seed=3,4"]
+    words = ["preset=extd_fpn,extd_ssd", "backbone.width=48", "augmentation.size=64", "seed=3,4",
+             "paths.cache=here"]  # fmt: skip
     jobs = planned_jobs(read_sweep("mine", words, own))
     assert len({job.hash for job in jobs}) == 4
     for job in jobs:
         given = [f"{key}={value}" for key, value in job.settings.items()]
-        config = read_sweep("mine", [*words[1:3], *given], own).config
+        config = read_sweep("mine", [*words[1:3], words[4], *given], own).config
         assert job_hash(config) == job.hash
         assert OmegaConf.to_container(without_places(config), resolve=True) == job.config
 

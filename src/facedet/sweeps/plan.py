@@ -162,7 +162,8 @@ def _values(
     if groups not in bases:
         bases[groups] = without_places(sweep.composed(groups))
     try:
-        config = with_settings(bases[groups], given)
+        # A setting of `paths` is no part of the job either.
+        config = without_places(with_settings(bases[groups], given))
     except (OmegaConfBaseException, AttributeError):
         # Hydra stops at the same place, with an error that can be explained.
         config = without_places(sweep.composed(given))
