@@ -10,7 +10,7 @@ DATA ?=
 REPRODUCE_ARGS ?= $(if $(DATA),--data $(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check lint types notebooks docs docs-serve reproduce reproduce-list wheel clean
+.PHONY: help setup demo test test-all check lint types notebooks measure-zoo docs docs-serve reproduce reproduce-list wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -59,6 +59,13 @@ notebooks: $(VENV)/.tested-with ## Run the notebooks and store them with their o
 	$(BIN)/python -m nbconvert --to notebook --execute --inplace notebooks/*.ipynb \
 		--ExecutePreprocessor.record_timing=False \
 		--ExecutePreprocessor.extra_arguments=--InlineBackend.figure_formats=jpeg
+
+# Milliseconds for the model zoo, on a quiet machine; ZOO: names of `facedet weights list`.
+ZOO ?= extd-plain-32 extd-plain-64 extd-fpn-32-prelu extd-fpn-64-prelu
+MEASURE := OMP_WAIT_POLICY=PASSIVE $(BIN)/facedet benchmark engines --weights $(ZOO)
+measure-zoo: setup ## Time the weights of ZOO in every engine, for the model zoo (minutes)
+	$(MEASURE) --threads 1 --output docs/measured/engines_1_thread.json
+	$(MEASURE) --threads 2 --output docs/measured/engines_2_threads.json
 
 $(VENV)/.docs: $(BIN)/facedet
 	$(PIP_INSTALL) --editable ".[docs]"

@@ -2,11 +2,14 @@
 
 import argparse
 import json
+import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from facedet.option_types import count
+from facedet.training import COMMAND
 
 HELP = """Time detectors on this machine, folded as `facedet predict` runs them. Speeds are ratios
 of runs taken in turn, after a warm-up, as medians with 10th and 90th percentiles:
@@ -16,7 +19,8 @@ of runs taken in turn, after a warm-up, as medians with 10th and 90th percentile
   engines   weights in PyTorch, ONNX Runtime and OpenVINO, and exported files, in turn: the whole
             call and its parts on a VGA picture with faces or --image, the file's size, with
             --memory the peak of a process, with --data the AP by each engine; --output writes
-            engines.csv, engines.json and, with --data, engines.png (AP over milliseconds)"""
+            engines.csv, engines.json and, with --data, engines.png (AP over milliseconds)
+--output FILE.json writes that one file, as docs/measured/ has them for the model zoo."""
 EXAMPLE = """examples:
   facedet benchmark network --preset extd_fpn_64_prelu
   facedet benchmark sizes --weights extd64.safetensors --preset s3fd_vgg16 --sizes 320,640,1024
@@ -39,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="engines: folder of WIDER FACE, for the AP")
     parser.add_argument("--limit", type=count, help="engines: pictures of --data (all)")
     parser.add_argument("--memory", action="store_true", help="engines: peak memory, in processes")
-    parser.add_argument("--output", type=Path, help="sizes, engines: folder for the table")
+    parser.add_argument(
+        "--output", type=Path, help="sizes, engines: folder for the table, or a .json file"
+    )
     parser.add_argument("--runs", type=count, default=20, help="pairs of timed runs (20)")
     parser.add_argument("--threads", type=count, help="CPU threads (torch's default)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -85,10 +91,11 @@ def run(args: argparse.Namespace) -> int:
         pictures = [square_picture(args.image, side) for side in args.sizes]
         rows = measure_sizes(contenders, pictures, args.runs)
         result, text = {"pictures": str(args.image or "noise"), "rows": rows}, sizes_text
-    result = {"what": args.what, **result, "machine": describe_machine()}
+    made = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "command": os.environ.get(COMMAND, "")}
+    result = {"what": args.what, **made, **result, "machine": describe_machine()}
     if args.output is not None:
         save_rows(args.output, result)
-        if args.data is not None:
+        if args.data is not None and args.output.suffix != ".json":
             draw_engines(args.output / "engines.png", result["rows"])
     print(json.dumps(result, indent=1) if args.json else text(result))
     return 0

@@ -41,16 +41,19 @@ def sizes_text(result: Mapping[str, Any]) -> str:
     )
 
 
-def save_rows(folder: Path, result: Mapping[str, Any]) -> None:
+def save_rows(output: Path, result: Mapping[str, Any]) -> None:
     """Writes WHAT.json, and WHAT.csv with the machine in every row.
 
     Args:
-        folder: for the files.
+        output: folder for the files; or a path that ends with .json, for this file alone.
         result: "what", the files' name; "rows", at least one; "machine".
     """
-    with replacing(folder / f"{result['what']}.json") as temporary:
+    is_file = output.suffix == ".json"
+    with replacing(output if is_file else output / f"{result['what']}.json") as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if is_file:
+        return
     machine = {key: result["machine"][key] for key in ("cpu", "threads", "torch")}
-    with replacing_table(folder / f"{result['what']}.csv") as table:
+    with replacing_table(output / f"{result['what']}.csv") as table:
         table.writerow([*result["rows"][0], *machine])
         table.writerows([*row.values(), *machine.values()] for row in result["rows"])
