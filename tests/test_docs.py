@@ -76,6 +76,11 @@ def test_the_site_builds_and_needs_no_network(tmp_path):
     assert not [name for name, page in pages.items() if re.search(fetched, page)]
     for name in NAMED:
         assert name in pages["zoo"]
+    assert 'class="sortable"' in pages["zoo"]
+    assert (tmp_path / "sort.js").is_file()
+    for notebook in ROOT.glob("notebooks/*.ipynb"):
+        assert f"notebooks/{notebook.name}" in pages[notebook.stem[3:]]
+    assert (tmp_path / "my_own_faces_1.jpg").is_file()
     assert "facedet sweep report" in pages["commands"]
     assert "criterion=sampled" in pages["config"]
     assert 'id="facedet.FaceDetector.detect"' in pages["api"]
