@@ -99,5 +99,5 @@ def test_own_faces_are_found_better_after_fine_tuning(run):
         json.loads((folder / name / "metrics.json").read_text())["wider/hard"]
         for name in ("before", "after")
     )
-    assert before < 0.1
+    assert before < 0.2
     assert after > before + 0.2

@@ -69,6 +69,14 @@ def test_sheet_puts_pictures_row_by_row_in_white_cells():
     assert joined[12, 5, 0] == 255
 
 
+def test_boxes_of_a_diverging_training_are_drawn_as_far_as_they_are_inside():
+    drawn = draw_boxes(black(20, 20), [Box([-1e30, 5, 1e30, 3e38]), Box([1e9, 1e9, 2e9, 2e9])])
+    # Of the first one the upper edge; the second one lies outside.
+    assert tuple(drawn[5, 10]) == FOUND
+    drawn[5] = 0
+    assert not drawn.any()
+
+
 def test_judge_boxes():
     """IoU of a box with itself shifted by a third of its side: (20 · 30) / (2 · 900 - 600) = 0.5.
 

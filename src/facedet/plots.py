@@ -51,8 +51,11 @@ def draw_boxes(rgb: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
     height, width = canvas.shape[:2]
     line = max(1, round(max(height, width) / 500))
     font = max(0.32, max(height, width) / 2600)
+    # OpenCV takes no numbers as large as a diverging training gives; its lines lie outside anyway.
+    low, high = -2 * line, 2 * line + np.array([width, height, width, height])
     for box in boxes:
-        x1, y1, x2, y2 = (round(float(value)) for value in box.corners)
+        corners = np.clip([float(value) for value in box.corners], low, high)
+        x1, y1, x2, y2 = np.rint(corners).astype(int).tolist()
         cv2.rectangle(canvas, (x1, y1), (x2, y2), box.colour, line)
         if box.text:
             (w, h), base = cv2.getTextSize(box.text, cv2.FONT_HERSHEY_SIMPLEX, font, 1)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import torch
@@ -37,6 +38,17 @@ def test_sizes_of_weights_and_presets(cli, weights, tmp_path):
         table = list(csv.DictReader(stream))
     assert [row["width"] for row in table] == ["64", "64", "96", "96"]
     assert table[0]["threads"] == str(report["machine"]["threads"])
+
+
+def test_one_file_says_when_and_how_it_was_measured(cli, tmp_path):
+    words = ("--preset", "extd_ssd_32_relu", "--sizes", "64", "--runs", 1)
+    result = cli("benchmark", "sizes", *words, "--output", tmp_path / "measured" / "a.json")
+    assert (result.code, result.err) == (0, "")
+    (file,) = (tmp_path / "measured").iterdir()
+    report = json.loads(file.read_text())
+    assert abs(datetime.now(UTC).date() - date.fromisoformat(report["date"])) <= timedelta(days=1)
+    assert report["command"].startswith("facedet benchmark sizes --preset extd_ssd_32_relu ")
+    assert report["rows"][0]["width"] == 64
 
 
 def test_engines_next_to_each_other(cli, weights, wider, tmp_path):
