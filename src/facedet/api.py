@@ -182,8 +182,7 @@ def load(
 
     Args:
         weights: safetensors of ours, a training checkpoint, a released EXTD file, a name of
-            `facedet weights list`, a repository (`hf://owner/name[@revision]`, or a folder with its
-            files), or a file of `facedet export` (.onnx, .xml, .torchscript).
+            `facedet weights list`, `hf://owner/name[@revision]`, or a file of `facedet export`.
         score: faces below this score are left out; None: of shipped weights the cut that their
             card says, else 0.5.
         scales: factors at which each picture is processed, or a function from its size to passes;
