@@ -9,7 +9,6 @@ from omegaconf import DictConfig
 from facedet.config import CONF_DIR
 from facedet.training.fit import train
 from facedet.training.hydra_app import add_hydra_arguments, run_app, run_job
-from facedet.weights.zoo import NAMED
 
 HELP = """Train a detector. Every part is one word, every setting a key of the config:
   preset=extd_fpn_64_prelu     the network    (backbone.width=48 backbone.activation=leaky_relu)
@@ -50,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _network_of(overrides: Sequence[str]) -> list[str]:
     """The preset of named weights, where the overrides choose no network."""
+    from facedet.weights.zoo import NAMED
+
     given = dict(one.partition("=")[::2] for one in overrides)
     named = NAMED.get(given.get("weights", ""))
     is_chosen = any(key.lstrip("+~").split(".")[0] in _NETWORK for key in given)
