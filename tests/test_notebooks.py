@@ -60,8 +60,8 @@ def figures():
     return [plt.figure(number) for number in plt.get_fignums()]
 
 
-def test_there_are_four():
-    assert [path.stem[:3] for path in NOTEBOOKS] == ["01_", "02_", "04_", "05_"]
+def test_there_are_five():
+    assert [path.stem[:3] for path in NOTEBOOKS] == [f"{number:02}_" for number in range(1, 6)]
 
 
 @every_notebook
@@ -81,6 +81,7 @@ def test_is_stored_with_its_output_and_thin(path):
     ("name", "pictures"),
     [
         ("02_add_a_backbone", 1),
+        ("03_one_night_with_wandb", 2),
         ("04_data_anchors_crops", 6),
         ("05_matching_and_mining", 3),
     ],
