@@ -10,12 +10,17 @@ import torch
 from facedet.cli import main
 from facedet.data.crowds.dataset import make_crowds
 from facedet.weights.store import read_weights
-from reference.small_training import SMALL_TRAINING
+from reference.small_training import SMALL_TRAINING, TINY_NET
 
 SMALL = [
     *SMALL_TRAINING, "data.prepare=null", "trainer.log_every_n_steps=1", "optimizer=adamw",
     "trainer.limit_val_batches=2", "estimate=refuse",
     "~callbacks.freeze_norm",  # begins at a share of max_steps, which the tests change
+]  # fmt: skip
+
+WITH_WORKERS = [
+    *TINY_NET, "data.num_workers=2", "callbacks.last.every_n_train_steps=1", "scheduler=constant",
+    "trainer.val_check_interval=5", "estimate=off",
 ]  # fmt: skip
 
 
@@ -81,19 +86,24 @@ def state(output):
     return torch.load(output / "checkpoints" / "last.ckpt", weights_only=True)
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(crowds, tmp_path_factory):
+    """The last checkpoint of five steps with workers."""
+    output = tmp_path_factory.mktemp("run") / "whole"
+    assert train(crowds, output, *WITH_WORKERS, "trainer.max_steps=5") == 0
+    return state(output)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [2, 3])
-def test_a_resumed_run_with_workers_equals_an_uninterrupted_one(crowds, tmp_path, stop):
+def test_a_resumed_run_with_workers_equals_an_uninterrupted_one(
+    crowds, uninterrupted, tmp_path, stop
+):
     """Three batches an epoch: step 2 is inside one, 3 at its end; `test_resume` has the rest."""
-    often = ["callbacks.last.every_n_train_steps=1", "data.num_workers=2"]
-    schedule = ["scheduler=constant", "trainer.val_check_interval=5"]
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert train(crowds, whole, *often, *schedule, "trainer.max_steps=5") == 0
-    assert train(crowds, parts, *often, *schedule, f"trainer.max_steps={stop}") == 0
-    assert state(parts)["global_step"] == stop
-    again = [*often, *schedule, "trainer.max_steps=5", "ckpt_path=last"]
-    assert train(crowds, parts, *again) == 0
-    expected, resumed = state(whole), state(parts)
+    assert train(crowds, tmp_path, *WITH_WORKERS, f"trainer.max_steps={stop}") == 0
+    assert state(tmp_path)["global_step"] == stop
+    assert train(crowds, tmp_path, *WITH_WORKERS, "trainer.max_steps=5", "ckpt_path=last") == 0
+    expected, resumed = uninterrupted, state(tmp_path)
     assert resumed["global_step"] == 5
     assert resumed["epoch"] == expected["epoch"]
     for key, value in expected["state_dict"].items():
