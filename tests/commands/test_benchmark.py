@@ -53,6 +53,7 @@ def test_one_file_says_when_and_how_it_was_measured(cli, tmp_path):
 
 def test_engines_next_to_each_other(cli, weights, wider, tmp_path):
     words = ("--weights", weights, "--image", tmp_path / "a.png", "--runs", 1, "--threads", 1)
+    words += ("--unfolded",)
     save_picture(tmp_path / "a.png")
     out = tmp_path / "out"
     result = cli("benchmark", "engines", *words, "--data", wider, "--limit", 2, "--output", out)
@@ -63,8 +64,9 @@ def test_engines_next_to_each_other(cli, weights, wider, tmp_path):
     report = json.loads((out / "engines.json").read_text())
     rows = report["rows"]
     engines = [row["engine"].split()[0] for row in rows]
-    assert engines == ["torch", "openvino", "onnxruntime"]
-    assert len(lines) == 6 + 1
+    assert engines == ["torch", "torch", "openvino", "onnxruntime"]
+    assert [row["engine"].endswith(", unfolded") for row in rows] == [True, False, False, False]
+    assert len(lines) == 7 + 1
     for row in rows:
         assert row["faces"] == 1
         # The one face is right in each picture.

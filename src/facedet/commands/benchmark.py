@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=count, help="engines: pictures of --data (all)")
     parser.add_argument("--memory", action="store_true", help="engines: peak memory, in processes")
     parser.add_argument(
+        "--unfolded", action="store_true", help="engines: first the networks as trained, in PyTorch"
+    )
+    parser.add_argument(
         "--output", type=Path, help="sizes, engines: folder for the table, or a .json file"
     )
     parser.add_argument("--runs", type=count, default=20, help="pairs of timed runs (20)")
@@ -113,8 +116,9 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("benchmark sizes expects --weights FILE … or --preset NAME …")
     if args.what == "engines" and (args.preset or not args.weights):
         raise UsageError("benchmark engines expects --weights FILE …, and no --preset")
-    if args.what != "engines" and (args.data or args.limit or args.memory):
-        raise UsageError(f"--data, --limit and --memory belong to engines, not to {args.what}")
+    if args.what != "engines" and (args.data or args.limit or args.memory or args.unfolded):
+        options = "--data, --limit, --memory and --unfolded"
+        raise UsageError(f"{options} belong to engines, not to {args.what}")
 
 
 def _engines(args: argparse.Namespace) -> dict[str, Any]:
@@ -128,7 +132,7 @@ def _engines(args: argparse.Namespace) -> dict[str, Any]:
     else:
         rgb = read_image(args.image).rgb
     rows = compare_engines(
-        entries(args.weights),
+        entries(args.weights, args.unfolded),
         rgb,
         args.runs,
         args.threads,

@@ -34,10 +34,15 @@ class Entry(NamedTuple):
 
     source: str  # weights, or an exported file
     engine: str
+    folded: bool = True
 
 
-def entries(sources: Sequence[str]) -> list[Entry]:
+def entries(sources: Sequence[str], with_unfolded: bool = False) -> list[Entry]:
     """Weights in every engine that is installed, torch first; exported files in their own.
+
+    Args:
+        sources: weights and exported files.
+        with_unfolded: before these, weights in torch with their normalisations as trained.
 
     Raises:
         FacedetError: a file is missing.
@@ -45,6 +50,8 @@ def entries(sources: Sequence[str]) -> list[Entry]:
     found = []
     for source in sources:
         is_exported = locate(source).suffix.lower() in EXPORTED_SUFFIXES
+        if with_unfolded and not is_exported:
+            found.append(Entry(source, "torch", folded=False))
         engines = ["auto"] if is_exported else reversed(installed_engines())
         found += [Entry(source, engine) for engine in engines]
     return found
@@ -78,11 +85,14 @@ def compare_engines(
     Raises:
         FacedetError: a file cannot be read, or a process fails.
     """
-    detectors = [load(one.source, engine=one.engine, threads=threads) for one in chosen]
+    detectors = [
+        load(one.source, engine=one.engine, threads=threads, folded=one.folded) for one in chosen
+    ]
     times = measure_calls([one.pyramid for one in detectors], rgb, runs)
     rows = []
     for one, detector, measured in zip(chosen, detectors, times, strict=True):
-        row = {"detector": Path(one.source).name, "engine": detector.info["engine"], **measured}
+        engine = detector.info["engine"] + ("" if one.folded else ", unfolded")
+        row = {"detector": Path(one.source).name, "engine": engine, **measured}
         row["file_kb"] = _disk_size(locate(one.source)) / 1e3
         if with_memory:
             row["peak_mb"] = _peak(one, rgb.shape[:2], threads)
