@@ -16,7 +16,7 @@ from facedet.models.folding import fold
 
 # Read by ONNX Runtime since 1.13 and by its JavaScript build.
 _OPSET = 17
-_MAX_FACES = 1000  # of a picture, at end-to-end
+MAX_FACES = 5000  # of a picture, at end-to-end
 # Traced is a small picture, of sides that no stride divides: nothing depends on it.
 _TRACED_SIZE = (75, 107)
 _TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -151,7 +151,7 @@ def _add_nms(model: onnx.ModelProto, description: Description) -> None:
     integer, number = TensorProto.INT64, TensorProto.FLOAT
     graph.initializer.extend(
         [
-            helper.make_tensor("nms_most", integer, [1], [_MAX_FACES]),
+            helper.make_tensor("nms_most", integer, [1], [MAX_FACES]),
             helper.make_tensor("nms_iou", number, [1], [description.iou]),
             helper.make_tensor("nms_cut", number, [1], [description.score]),
             helper.make_tensor("nms_one", integer, [1], [1]),
