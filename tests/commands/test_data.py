@@ -55,10 +55,10 @@ def test_roots_that_are_none(cli, wider, tmp_path):
 
 def test_words_that_do_not_fit(cli, tmp_path):
     cli("data", "count", "a", "b").check_error(2, "count takes ROOT (or --root ROOT), not a b")
-    cli("data", "convert", "a", "--to", "csv").check_error(2, "takes SOURCE and TARGET, not a")
+    cli("data", "convert", "a", "--to", "coco").check_error(2, "takes SOURCE and TARGET, not a")
     cli("data", "check", "a", "--copy").check_error(2, "--copy belongs to convert")
     cli("data", "convert", "a", "b", "--json").check_error(2, "--json belongs to check")
-    cli("data", "count", "a", "--to", "csv").check_error(2, "--to belongs to convert")
+    cli("data", "count", "a", "--to", "coco").check_error(2, "--to belongs to convert")
     cli("data", "check", "a", "--format", "tar").check_error(2, "tar")
     csv_root(coco_root(tmp_path / "two"))
     cli("data", "check", tmp_path / "two").check_error(2, "may be coco or csv")

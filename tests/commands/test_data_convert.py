@@ -27,7 +27,7 @@ def test_what_is_said(cli, tmp_path):
 
 def test_words_that_are_missing(cli, tmp_path):
     root = voc_root(tmp_path / "mine")
-    cli("data", "convert", root, tmp_path / "new").check_error(2, "--to", "wider, coco, yolo")
+    cli("data", "convert", root, tmp_path / "new").check_error(2, "--to", "coco, yolo")
     cli("data", "convert", root, tmp_path / "new", "--to", "coco", "--from", "coco").check_error(
         1, root, "is no data set of COCO"
     )

@@ -9,7 +9,7 @@ from facedet.option_types import count
 
 HELP = """Make the embedded crowds in a folder; or, for a data set in the format of WIDER FACE
 (RetinaFace's label lists too), COCO, YOLO, Pascal VOC or CSV tables, say what it holds (count),
-find what is wrong with pictures and annotations (check), or write another format (convert)."""
+find what is wrong with pictures and annotations (check), or write COCO or YOLO (convert)."""
 EXAMPLE = """examples:
   facedet data crowds crowds/
   facedet data count /data/wider --split train
@@ -17,6 +17,7 @@ EXAMPLE = """examples:
   facedet data convert /data/mine /data/mine_yolo --to yolo"""
 
 _FORMATS = ("wider", "coco", "yolo", "voc", "csv")
+_WRITTEN = ("coco", "yolo")
 _FOLDERS = {"crowds": ("ROOT",), "count": ("ROOT",), "check": ("ROOT",),
             "convert": ("SOURCE", "TARGET")}  # fmt: skip
 # Options of one action alone.
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--root", type=Path, help="the first FOLDER, said otherwise")
     add("--split", help="count: train, val, test, or all (the first)")
     add("--format", "--from", choices=_FORMATS, help="the data's format (seen from the folder)")
-    add("--to", choices=_FORMATS, help="convert: the format to write")
+    add("--to", choices=_WRITTEN, help="convert: the format to write")
     add("--classes", default="face", help="whose boxes are faces: NAME,NAME or all (face)")
     add("--images", choices=("all", "present"), help="convert: refuse or skip missing ones")
     add("--copy", action="store_true", help="convert: copy pictures, do not link them")
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         print(build(compose("train").data.prepare)(folders[0]))
         return 0
     if args.action == "convert" and args.to is None:
-        raise UsageError(f"convert needs --to, one of {', '.join(_FORMATS)}")
+        raise UsageError(f"convert needs --to, one of {', '.join(_WRITTEN)}")
     if args.output is not None and args.output.resolve().is_relative_to(folders[0].resolve()):
         raise UsageError(f"--output {args.output} lies in the data set, where nothing is changed")
     from facedet.commands.further.data_check import run_check

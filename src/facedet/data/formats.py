@@ -1,4 +1,4 @@
-"""The formats of annotations: which one a folder holds, and one written in another."""
+"""The formats of annotations: which one a folder holds, and any written as COCO or YOLO."""
 
 import os
 import shutil
@@ -8,19 +8,21 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from facedet.data.readers.coco import Coco
+from facedet.data.readers.coco import Coco, write_coco
 from facedet.data.readers.csv import Csv
 from facedet.data.readers.own import Format, Listed, require_sound, select_faces
 from facedet.data.readers.selection import present
 from facedet.data.readers.voc import Voc
 from facedet.data.readers.wider import Wider
-from facedet.data.readers.yolo import Yolo
+from facedet.data.readers.yolo import Yolo, write_yolo
 from facedet.errors import FacedetError, UsageError
 from facedet.files import new_folder
 
 FORMATS: dict[str, Format] = {
     "wider": Wider(), "coco": Coco(), "yolo": Yolo(), "voc": Voc(), "csv": Csv(),
 }  # fmt: skip
+# Both have their pictures in images/SPLIT.
+WRITERS = {"coco": write_coco, "yolo": write_yolo}
 
 
 class Converted(NamedTuple):
@@ -85,7 +87,7 @@ def convert(
         source: folder of the data set.
         target: folder to make; it must be absent or empty.
         format: of `source`, a key of `FORMATS`.
-        new_format: of `target`.
+        new_format: of `target`, a key of `WRITERS`.
         splits: names of the splits to take.
         classes: whose boxes are faces; see `own.select_faces`.
         images: "all" demands every picture, "present" leaves the missing ones out.
@@ -95,7 +97,7 @@ def convert(
     Raises:
         FacedetError: something is malformed or missing, or the target cannot be written.
     """
-    reader, writer = FORMATS[format], FORMATS[new_format]
+    reader = FORMATS[format]
     left_out = {"missing pictures": 0, "boxes of other classes": 0}
     places: dict[Path, Path] = {}
     written: dict[str, Sequence[Listed]] = {}
@@ -111,8 +113,8 @@ def convert(
             notes += listing.notes
             written[split] = require_sound(listing, split).pictures
             for one in kept:
-                places[folder / writer.picture_place(split, one.file)] = one.path
-        notes += writer.write(folder, written)
+                places[folder / "images" / split / one.file] = one.path
+        notes += WRITERS[new_format](folder, written)
         for place, path in tqdm(places.items(), "pictures", delay=2, disable=None):
             place.parent.mkdir(parents=True, exist_ok=True)
             _place(path, place, copy)

@@ -52,26 +52,6 @@ class Coco(Format):
         ]
         return Listing(pictures, source, folder, kinds, problems)
 
-    def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
-        """Writes ROOT/annotations/instances_SPLIT.json; the format holds everything."""
-        (root / "annotations").mkdir()
-        for split, pictures in splits.items():
-            images: list[dict[str, Any]] = []
-            annotations: list[dict[str, Any]] = []
-            for number, one in enumerate(pictures, start=1):
-                height, width = read_size(one.path)
-                images.append(
-                    {"id": number, "file_name": one.file, "width": width, "height": height}
-                )
-                for row in one.rows:
-                    ids = {"id": len(annotations) + 1, "image_id": number, "category_id": 1}
-                    annotations.append(ids | coco_box(row.box, row.is_ignored))
-            categories = [{"id": 1, "name": "face", "supercategory": "face"}]
-            content = {"images": images, "annotations": annotations, "categories": categories}
-            path = root / "annotations" / f"instances_{split}.json"
-            path.write_text(json.dumps(content), encoding="utf-8")
-        return []
-
 
 read_coco = Coco().read
 
@@ -81,6 +61,25 @@ def coco_box(box: Sequence[float], is_ignored: bool = False) -> dict[str, Any]:
     x1, y1, x2, y2 = box
     x, y, w, h = (round(value, 4) for value in (x1, y1, x2 - x1, y2 - y1))
     return {"bbox": [x, y, w, h], "area": round(w * h, 4), "iscrowd": int(is_ignored)}
+
+
+def write_coco(root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
+    """Writes ROOT/annotations/instances_SPLIT.json; the format holds everything, so no notes."""
+    (root / "annotations").mkdir()
+    for split, pictures in splits.items():
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        for number, one in enumerate(pictures, start=1):
+            height, width = read_size(one.path)
+            images.append({"id": number, "file_name": one.file, "width": width, "height": height})
+            for row in one.rows:
+                ids = {"id": len(annotations) + 1, "image_id": number, "category_id": 1}
+                annotations.append(ids | coco_box(row.box, row.is_ignored))
+        categories = [{"id": 1, "name": "face", "supercategory": "face"}]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        path = root / "annotations" / f"instances_{split}.json"
+        path.write_text(json.dumps(content), encoding="utf-8")
+    return []
 
 
 def _load(source: Path) -> dict[str, list[dict[str, Any]]]:

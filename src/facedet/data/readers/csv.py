@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from facedet.data.readers.layout import clean_path, find_pictures
-from facedet.data.readers.own import Format, Listed, Listing, Row, box_of, decimal, quoted
+from facedet.data.readers.own import Format, Listed, Listing, Row, box_of, quoted
 from facedet.data.readers.text import read_text
 from facedet.errors import FacedetError
 
@@ -59,19 +59,6 @@ class Csv(Format):
         ]
         kinds = dict.fromkeys(row.kind for rows in images.values() for row in rows if row.kind)
         return Listing(pictures, source, folder, tuple(kinds), problems)
-
-    def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
-        """Writes ROOT/SPLIT.csv; the format holds everything."""
-        for split, pictures in splits.items():
-            with (root / f"{split}.csv").open("w", newline="", encoding="utf-8") as stream:
-                writer = csv.writer(stream, lineterminator="\n")
-                writer.writerow(["image", *_CORNERS[0], "ignore"])
-                for one in pictures:
-                    for row in one.rows:
-                        writer.writerow([one.file, *map(decimal, row.box), int(row.is_ignored)])
-                    if not one.rows:
-                        writer.writerow([one.file, "", "", "", "", ""])
-        return []
 
 
 read_csv = Csv().read

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,11 +67,10 @@ class Listing(NamedTuple):
 
 
 class Format(ABC):
-    """One format of annotations: found in a folder, listed, read, and written."""
+    """One format of annotations: found in a folder, listed and read."""
 
     title: str
     mark: str  # what a folder of this format holds, for messages
-    pictures = "images"  # the folder of pictures, as it is written
     is_relative = False  # boxes are parts of the pictures' sides
     loses = ""  # what is not listed, and so is not in another format
     suffix = ""  # of the file of annotations, where a split has one; see `find_annotations`
@@ -90,18 +89,6 @@ class Format(ABC):
     @abstractmethod
     def list_pictures(self, root: str | Path, split: str) -> Listing:
         """Lists a split; raises `FacedetError` where there is none or a file cannot be read."""
-
-    @abstractmethod
-    def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
-        """Writes annotations of splits by name; all boxes are faces, all pictures are on disk.
-
-        Returns:
-            What the format could not hold, in words.
-        """
-
-    def picture_place(self, split: str, file: str) -> str:
-        """Where the format keeps a picture, as it is written: a path below a root."""
-        return f"{self.pictures}/{split}/{file}"
 
     def no_annotations(self, root: Path, split: str, expected: str) -> FacedetError:
         """The error for a split that is not there."""

@@ -17,7 +17,6 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from facedet.data.images import read_size
 from facedet.data.readers import layout
 from facedet.data.readers.layout import clean_path, find_files, find_pictures, stem_of
 from facedet.data.readers.own import Format, Listed, Listing, Row, box_of, decimal, quoted
@@ -34,7 +33,6 @@ class Voc(Format):
 
     title = "Pascal VOC"
     mark = "Annotations/*.xml"
-    pictures = "JPEGImages"
 
     def splits(self, root: Path) -> list[str]:
         """The splits that are there."""
@@ -67,21 +65,6 @@ class Voc(Format):
         ]
         kinds = dict.fromkeys(row.kind for one in listed for row in one.rows)
         return Listing(listed, names or folder, pictures, tuple(kinds), problems)
-
-    def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
-        """Writes ROOT/Annotations/SPLIT/**.xml and ImageSets/Main; the format holds everything."""
-        (root / "ImageSets" / "Main").mkdir(parents=True)
-        for split, pictures in splits.items():
-            stems = [f"{split}/{stem_of(one.file)}" for one in pictures]
-            for stem, one in zip(stems, pictures, strict=True):
-                path = root / "Annotations" / f"{stem}.xml"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                faces = [(row.box, {"difficult": int(row.is_ignored)}) for row in one.rows]
-                text = voc_xml(one.file, read_size(one.path), faces)
-                path.write_text(text, encoding="utf-8", errors="xmlcharrefreplace")
-            names = "".join(f"{stem}\n" for stem in stems)
-            (root / "ImageSets" / "Main" / f"{split}.txt").write_text(names, encoding="utf-8")
-        return []
 
 
 read_voc = Voc().read

@@ -6,15 +6,14 @@ ROOT/wider_face_split/wider_face_val.mat, or wider_face_val_bbx_gt.txt, or val/l
 ROOT/ground_truth/wider_{easy,medium,hard}_val.mat     the evaluation subsets, of val only
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from facedet.data.crowds.wider_writer import write_wider
 from facedet.data.readers.layout import SPELLINGS, UNSPLIT, name_of
-from facedet.data.readers.own import Format, Listed, Listing, Row, quoted
+from facedet.data.readers.own import Format, Listed, Listing, Row
 from facedet.data.readers.selection import find_folder, select
 from facedet.data.readers.wider_annotations import (
     ATTRIBUTES,
@@ -133,7 +132,7 @@ def _records(source: Path, folder: Path, split: str) -> list[Record]:
 
 
 class Wider(Format):
-    """WIDER FACE's format as one among the others: listed, and written from any of them."""
+    """WIDER FACE's format as one among the others."""
 
     title = "WIDER FACE"
     mark = "wider_face_split/ or train/label.txt"
@@ -169,37 +168,3 @@ class Wider(Format):
             ]
             pictures.append(Listed(record.path.relative_to(folder).as_posix(), record.path, rows))
         return Listing(pictures, Path(root) / "wider_face_split", folder)
-
-    def picture_place(self, split: str, file: str) -> str:
-        """Where the format keeps a picture.
-
-        Raises:
-            FacedetError: the picture is no JPEG by its name.
-        """
-        if PurePosixPath(file).suffix.lower() not in (".jpg", ".jpeg"):
-            raise FacedetError(f"{quoted(file)} is no .jpg, all that WIDER FACE's format holds")
-        return f"WIDER_{split}/images/{name_of(file, split)}.jpg"
-
-    def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
-        """Writes wider_face_split, and ground_truth with lists of all faces not to be ignored."""
-        shifts, ignored = [0.0], 0
-        for split, pictures in splits.items():
-            records = []
-            for one in pictures:
-                whole, has_size = np.rint(one.boxes), one.boxes[:, 2:] > one.boxes[:, :2]
-                # A face of half a pixel may not become empty.
-                floor = np.where(has_size, whole[:, :2] + 1, whole[:, 2:])
-                whole[:, 2:] = np.maximum(whole[:, 2:], floor)
-                shifts += np.abs(whole - one.boxes).max(axis=1).tolist()
-                ignored += int(one.ignore.sum())
-                tags = {"subsets": np.repeat(~one.ignore[:, None], len(SUBSETS), axis=1)}
-                boxes = whole.astype(np.float32)
-                records.append(Record(name_of(one.file, split), one.path, boxes, one.ignore, tags))
-            write_wider(root, split, records)
-        moved = sum(shift > 1e-3 for shift in shifts)
-        notes = {
-            f"{moved:,} boxes are rounded to whole pixels, by at most {max(shifts):.2f} px": moved,
-            f"{ignored:,} boxes to be ignored are left out of the lists that scores are taken on, "
-            "but a training has them as faces": ignored,
-        }
-        return [note for note, number in notes.items() if number]

@@ -91,22 +91,6 @@ class Yolo(Format):
         notes = list(_notes(source, pairs, lengths, columns))
         return Listing(pictures, source, folder, tuple(classes), problems, notes)
 
-    def write(self, root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
-        """Writes ROOT/labels/SPLIT/**.txt and data.yaml; what is to be ignored gets a class."""
-        ignored = 0
-        for split, pictures in splits.items():
-            for one in pictures:
-                path = root / "labels" / split / f"{stem_of(one.file)}.txt"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                size, ignored = read_size(one.path), ignored + int(one.ignore.sum())
-                lines = [yolo_line(row.box, size, int(row.is_ignored)) for row in one.rows]
-                path.write_text("".join(lines), encoding="utf-8")
-        text = "".join(f"{split}: images/{split}\n" for split in splits) + "names:\n  0: face\n"
-        text += f"  1: {IGNORE_CLASS}\n" if ignored else ""
-        (root / _SETTINGS[0]).write_text(text, encoding="utf-8")
-        note = f"{ignored:,} boxes to be ignored are written as class 1, {IGNORE_CLASS}"
-        return [note] if ignored else []
-
 
 def yolo_line(box: Sequence[float], size: tuple[int, int], kind: int = 0) -> str:
     """The line of a box, xyxy pixels of a picture of `size` (height, width), with its end."""
@@ -114,6 +98,23 @@ def yolo_line(box: Sequence[float], size: tuple[int, int], kind: int = 0) -> str
     parts = (x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height
     # Nine decimals are 1e-5 px of a picture of 10,000 px.
     return " ".join([str(kind), *(f"{part:.9f}" for part in parts)]) + "\n"
+
+
+def write_yolo(root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
+    """Writes ROOT/labels/SPLIT/**.txt and data.yaml; notes boxes to be ignored, a class here."""
+    ignored = 0
+    for split, pictures in splits.items():
+        for one in pictures:
+            path = root / "labels" / split / f"{stem_of(one.file)}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            size, ignored = read_size(one.path), ignored + int(one.ignore.sum())
+            lines = [yolo_line(row.box, size, int(row.is_ignored)) for row in one.rows]
+            path.write_text("".join(lines), encoding="utf-8")
+    text = "".join(f"{split}: images/{split}\n" for split in splits) + "names:\n  0: face\n"
+    text += f"  1: {IGNORE_CLASS}\n" if ignored else ""
+    (root / _SETTINGS[0]).write_text(text, encoding="utf-8")
+    note = f"{ignored:,} boxes to be ignored are written as class 1, {IGNORE_CLASS}"
+    return [note] if ignored else []
 
 
 def read_yolo(root: str | Path, split: str, *, upright: bool = True, **choices: Any) -> Reading:  # noqa: ANN401
