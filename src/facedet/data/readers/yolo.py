@@ -113,8 +113,7 @@ def write_yolo(root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
     text = "".join(f"{split}: images/{split}\n" for split in splits) + "names:\n  0: face\n"
     text += f"  1: {IGNORE_CLASS}\n" if ignored else ""
     (root / _SETTINGS[0]).write_text(text, encoding="utf-8")
-    note = f"{ignored:,} boxes to be ignored are written as class 1, {IGNORE_CLASS}"
-    return [note] if ignored else []
+    return [f"{ignored:,} boxes to be ignored are written as class 1, {IGNORE_CLASS}"] * (ignored > 0)
 
 
 def read_yolo(root: str | Path, split: str, *, upright: bool = True, **choices: Any) -> Reading:  # noqa: ANN401
