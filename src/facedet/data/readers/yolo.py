@@ -113,7 +113,8 @@ def write_yolo(root: Path, splits: Mapping[str, Sequence[Listed]]) -> list[str]:
     text = "".join(f"{split}: images/{split}\n" for split in splits) + "names:\n  0: face\n"
     text += f"  1: {IGNORE_CLASS}\n" if ignored else ""
     (root / _SETTINGS[0]).write_text(text, encoding="utf-8")
-    return [f"{ignored:,} boxes to be ignored are written as class 1, {IGNORE_CLASS}"] * (ignored > 0)
+    note = f"{ignored:,} boxes to be ignored are written as class 1, {IGNORE_CLASS}"
+    return [note] if ignored else []
 
 
 def read_yolo(root: str | Path, split: str, *, upright: bool = True, **choices: Any) -> Reading:  # noqa: ANN401
@@ -166,8 +167,7 @@ def _find_places(root: Path, split: str, settings: Mapping[str, Any]) -> list[Pa
             path = place.replace("\\", "/")
             parts = [part for part in path.split("/") if part not in ("", ".", "..")]
             ends = ["/".join(parts[at:]) for at in range(max(1, len(parts) - 1))]
-            base = root / str(settings.get("path") or "")
-            ways = [base / path, *(root / end for end in ends)]
+            ways = [root / str(settings.get("path") or "") / path, *(root / end for end in ends)]
             found += [way for way in ways if way.exists()][:1]
     found = [place for place in found if _is_labelled(place)]
     usual = ["images/{}", "{}/images", "{}", "{}.txt"]
