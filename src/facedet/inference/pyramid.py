@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Protocol
 
 import cv2
@@ -11,17 +10,13 @@ import torch
 from torch import Tensor
 
 from facedet.boxes import flip as flip_boxes
-from facedet.boxes import nms
+from facedet.boxes import iou, nms
 from facedet.errors import UsageError
 from facedet.inference.engines.exported import Engine
 from facedet.inference.scales import Pass, Size
+from facedet.inference.tiles import OVERLAP, Tile, side_of, spans
 from facedet.structures import Detections, Predictions
 
-# A face at a tile's border is whole in the next tile if it is not larger than this (px).
-_TILE_OVERLAP = 256
-# A tile answers for the centres on its side of the overlap's middle and for so many pixels more:
-# two tiles put one face's centre at slightly different places.
-_TILE_MARGIN = 16
 # IoU above which two detections of one tiled pass are one face.
 _TILE_IOU = 0.3
 
@@ -129,22 +124,29 @@ class Pyramid:
     def _tiled(self, image: np.ndarray, one: Pass, overview: Detections) -> Detections:
         assert self.pixel_budget is not None
         image = _resize(image, one.scale, cv2.INTER_LINEAR)
-        side = max(int(math.sqrt(self.pixel_budget)), 2 * _TILE_OVERLAP)
-        rows, columns = (_tiles(length, side, _TILE_OVERLAP) for length in image.shape[:2])
-        # What is larger than the overlap may be cut in every tile: it comes from the overview.
-        parts = [_keep(overview, _longer(overview) * one.scale > _TILE_OVERLAP / 2)]
-        for y, top, bottom in rows:
-            for x, left, right in columns:
-                found = self._run([image[y : y + side, x : x + side]], 1.0, one.flip)[0]
-                boxes = found.boxes + torch.tensor([x, y, x, y], dtype=found.boxes.dtype)
-                centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-                # A piece that a border cuts off a face has its centre on the next tile's side.
-                own = (centres >= torch.tensor([left, top])).all(dim=1)
-                own &= (centres <= torch.tensor([right, bottom])).all(dim=1)
-                own &= _longer(found) <= _TILE_OVERLAP - 2 * _TILE_MARGIN
-                parts.append(_keep(found._replace(boxes=boxes / one.scale), own))
+        # Mirrored as a whole: so tiles begin where the cells of the mirrored picture do.
+        image = image[:, ::-1] if one.flip else image
+        width, side = image.shape[1], side_of(self.pixel_budget)
+        rows, columns = (spans(length, side) for length in image.shape[:2])
+        tiles = [Tile(row, column) for row in rows for column in columns]
+        parts = []
+        for tile in tiles:
+            y, x = tile.row.start, tile.column.start
+            found = self._run([image[y : y + side, x : x + side]], 1.0, flip=False)[0]
+            boxes = found.boxes + torch.tensor([x, y, x, y], dtype=found.boxes.dtype)
+            parts.append(_keep(found._replace(boxes=boxes), tile.answers_for(boxes)))
+        tiled = _join(parts)
+        shrunk = overview.boxes * one.scale
+        shrunk = flip_boxes(shrunk, width) if one.flip else shrunk
+        # Of a face that a tile holds whole the box comes from there, in the pass's own scale.
+        is_whole = torch.stack([tile.holds(shrunk) for tile in tiles]).any(dim=0)
+        is_known = (iou(shrunk, tiled.boxes) > _TILE_IOU).any(dim=1) & is_whole
+        is_large = _longer(overview) * one.scale > OVERLAP / 2
+        boxes = flip_boxes(tiled.boxes, width) if one.flip else tiled.boxes
         note = f"in {len(rows)} x {len(columns)} tiles (pixel budget {self.pixel_budget})"
-        joined = _join(parts)._replace(note=note)
+        joined = _join(
+            [_keep(overview, is_large & ~is_known), tiled._replace(boxes=boxes / one.scale)]
+        )._replace(note=note)
         if self.merge.raw:
             return joined
         kept = nms(joined.boxes, joined.scores, _TILE_IOU, limit=self.merge.keep)
@@ -176,22 +178,6 @@ def _resize(image: np.ndarray, scale: float, filtering: int) -> np.ndarray:
         return cv2.resize(image, None, fx=scale, fy=scale, interpolation=filtering)
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     return cv2.resize(image, (width, height), interpolation=filtering)
-
-
-def _tiles(length: int, side: int, overlap: int) -> list[tuple[int, float, float]]:
-    """Tiles of `side` that cover `length` evenly and overlap by `overlap` or more.
-
-    Returns:
-        (offset, low, high) of each: it answers for the faces whose centre lies in low … high.
-    """
-    if length <= side:
-        return [(0, -math.inf, math.inf)]
-    count = math.ceil((length - overlap) / (side - overlap))
-    starts = np.linspace(0, length - side, count).round().astype(int).tolist()
-    middles = [(after + before + side) / 2 for before, after in pairwise(starts)]
-    lows = [-math.inf, *(middle - _TILE_MARGIN for middle in middles)]
-    highs = [*(middle + _TILE_MARGIN for middle in middles), math.inf]
-    return list(zip(starts, lows, highs, strict=True))
 
 
 def _longer(found: Detections) -> Tensor:
