@@ -19,7 +19,6 @@ from facedet.models.heads.plain import PlainHead
 from facedet.models.necks.fuse import Fuse
 from facedet.weights import fetching, vgg16
 from facedet.weights.vgg16 import (
-    caffe_keys,
     import_caffe_vgg16,
     import_torchvision_vgg16,
     load_backbone,
@@ -95,51 +94,19 @@ def test_torchvision_by_hand(layers):
     assert torch.equal(imported["conv5_3.weight"], layers["conv5_3"][0])
 
 
-@pytest.mark.parametrize("layout", ["caffe", "tensorflow"])
-def test_caffe_features_stay_the_same(layers, picture, layout):
+def test_caffe_features_stay_the_same(layers, picture):
     # Made for BGR: the first layer's channels are the other way round.
     arrays = {}
     for name, (weight, bias) in layers.items():
-        array = weight.numpy()
-        arrays[f"{name}.weight"] = array if layout == "caffe" else array.transpose(2, 3, 1, 0)
-        arrays[f"{name}.bias"] = bias.numpy().reshape((1, 1, 1, -1) if layout == "caffe" else -1)
+        arrays[f"{name}.weight"] = weight.numpy()
+        arrays[f"{name}.bias"] = bias.numpy().reshape(1, 1, 1, -1)
     state = import_caffe_vgg16(arrays | {"fc6.weight": np.zeros((2, 2))})
     assert all(value.is_contiguous() for value in state.values())
     bgr = (picture - per_channel(MEAN)).flip(1) / 100
     assert_maps_close(our_maps(state, picture / 100, MEAN / 100), maps_by_hand(layers, bgr))
-
-
-@pytest.mark.parametrize(
-    ("weight", "bias"),
-    [
-        ("conv1_1.weight", "conv1_1.bias"),
-        ("conv1_1/weights", "conv1_1/biases"),
-        ("conv1_1_W", "conv1_1_b"),
-        ("conv1_1/conv1_1_W_1:0", "conv1_1/conv1_1_b_1:0"),
-        ("conv1_1/kernel:0", "conv1_1/bias:0"),
-        ("data/conv1_1/0", "data/conv1_1/1"),
-        ("vgg16/conv1_1/weights", "vgg16/conv1_1/biases"),
-        ("model.conv1_1.weight", "model.conv1_1.bias"),
-        ("block1_conv1/block1_conv1_W_1:0", "block1_conv1/block1_conv1_b_1:0"),
-    ],
-)
-def test_names_in_dumps(weight, bias):
-    assert caffe_keys([bias, weight]) == {"conv1_1.weight": weight, "conv1_1.bias": bias}
-    later = weight.replace("v1_1", "v5_3").replace("k1_conv1", "k5_conv3")
-    assert caffe_keys([later]) == {"conv5_3.weight": later}
-
-
-def test_other_names_are_left_out():
-    names = ["conv1_1", "conv1_3.weight", "conv6_1.weight", "fc6.weight", "conv4_3_norm.weight"]
-    assert caffe_keys([*names, "conv1_1/weights/Momentum", "my_conv1_1.weight"]) == {}
-
-
-def test_two_names_for_one_array():
-    names = ["conv1_1/weights", "conv1_1_W"]
-    with pytest.raises(
-        FacedetError, match=r"'conv1_1/weights' and 'conv1_1_W' could both be conv1_1\.weight"
-    ):
-        caffe_keys(names)
+    # Caffe's own files number the blobs of a layer.
+    numbered = {key.replace(".weight", "/0").replace(".bias", "/1"): a for key, a in arrays.items()}
+    assert_same(import_caffe_vgg16(numbered), state)
 
 
 def caffe_arrays(layers):

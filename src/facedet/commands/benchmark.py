@@ -19,7 +19,7 @@ of runs taken in turn, after a warm-up, as medians with 10th and 90th percentile
   engines   weights in PyTorch, ONNX Runtime and OpenVINO, and exported files, in turn: the whole
             call and its parts on a VGA picture with faces or --image, the file's size, with
             --memory the peak of a process, with --data the AP by each engine; --output writes
-            engines.csv, engines.json and, with --data, engines.png (AP over milliseconds)
+            engines.csv and engines.json
 --output FILE.json writes that one file, as docs/measured/ has them for the model zoo."""
 EXAMPLE = """examples:
   facedet benchmark network --preset extd_fpn_64_prelu
@@ -32,26 +32,22 @@ _SCRIPTS = ("training", "mining", "pipeline", "memory")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("what", type=_what, metavar="{network,sizes,engines}", help="what is timed")
-    parser.add_argument("--preset", nargs="+", default=[], help="networks with random weights")
-    parser.add_argument("--weights", nargs="+", default=[], help="files or names")
-    parser.add_argument(
-        "--image", type=Path, help="picture, resized to squares but for engines (noise)"
-    )
-    parser.add_argument("--size", type=count, default=640, help="network: side, px (640)")
-    parser.add_argument("--sizes", type=_sides, default=[320, 640], help="sides, px (320,640)")
-    parser.add_argument("--data", type=Path, help="engines: folder of WIDER FACE, for the AP")
-    parser.add_argument("--limit", type=count, help="engines: pictures of --data (all)")
-    parser.add_argument("--memory", action="store_true", help="engines: peak memory, in processes")
-    parser.add_argument(
-        "--unfolded", action="store_true", help="engines: first the networks as trained, in PyTorch"
-    )
-    parser.add_argument(
-        "--output", type=Path, help="sizes, engines: folder for the table, or a .json file"
-    )
-    parser.add_argument("--runs", type=count, default=20, help="pairs of timed runs (20)")
-    parser.add_argument("--threads", type=count, help="CPU threads (torch's default)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add = parser.add_argument
+    add("what", type=_what, metavar="{network,sizes,engines}", help="what is timed")
+    add("--preset", nargs="+", default=[], help="networks with random weights")
+    add("--weights", nargs="+", default=[], help="files or names")
+    add("--image", type=Path, help="picture, resized to squares but for engines (noise)")
+    add("--size", type=count, default=640, help="network: side, px (640)")
+    add("--sizes", type=_sides, default=[320, 640], help="sides, px (320,640)")
+    add("--data", type=Path, help="engines: folder of WIDER FACE, for the AP")
+    add("--limit", type=count, help="engines: pictures of --data (all)")
+    add("--memory", action="store_true", help="engines: peak memory, in processes")
+    text = "engines: first the networks as trained, in PyTorch"
+    add("--unfolded", action="store_true", help=text)
+    add("--output", type=Path, help="sizes, engines: folder for the table, or a .json file")
+    add("--runs", type=count, default=20, help="pairs of timed runs (20)")
+    add("--threads", type=count, help="CPU threads (torch's default)")
+    add("--json", action="store_true", help="print one JSON object")
 
 
 def _what(word: str) -> str:
@@ -82,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     text: Callable[[dict[str, Any]], str]
     if args.what == "engines":
-        from facedet.evaluation.engines import draw_engines, engines_text
+        from facedet.evaluation.engines import engines_text
 
         result, text = _engines(args), engines_text
     elif args.what == "network":
@@ -98,8 +94,6 @@ def run(args: argparse.Namespace) -> int:
     result = {"what": args.what, **made, **result, "machine": describe_machine()}
     if args.output is not None:
         save_rows(args.output, result)
-        if args.data is not None and args.output.suffix != ".json":
-            draw_engines(args.output / "engines.png", result["rows"])
     print(json.dumps(result, indent=1) if args.json else text(result))
     return 0
 

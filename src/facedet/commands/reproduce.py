@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facedet.commands import diagnose, sweep, train
-from facedet.commands.further import sweep_report
+from facedet.commands import diagnose, sweep, sweep_report, train
 from facedet.errors import FacedetError, UsageError
 from facedet.option_types import count
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 # `facedet sweep report …` and its module.
-FURTHER = {"report": "further.sweep_report"}
+FURTHER = {"report": "sweep_report"}
 
 HELP = """Run a grid of trainings, each in a folder of its own. A sweep is a short file in sweeps/;
 every setting of `facedet train` can be changed for all of its jobs, and KEY=A,B extends the grid.

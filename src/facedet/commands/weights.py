@@ -45,18 +45,15 @@ _WORDS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("action", choices=_WORDS, help="what to do")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="names, or files where it says so")
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        metavar="DIR",
-        help="folder of fetched files; $FACEDET_CACHE names it to all commands (~/.cache/facedet)",
-    )
-    parser.add_argument("--force", action="store_true", help="convert: replace an existing target")
-    parser.add_argument("--private", action="store_true", help="push: a new repository is private")
+    add = parser.add_argument
+    add("action", choices=_WORDS, help="what to do")
+    add("names", nargs="*", metavar="NAME", help="names, or files where it says so")
+    text = "folder of fetched files; $FACEDET_CACHE names it to all commands (~/.cache/facedet)"
+    add("--cache", type=Path, metavar="DIR", help=text)
+    add("--force", action="store_true", help="convert: replace an existing target")
+    add("--private", action="store_true", help="push: a new repository is private")
     text = "push: the Hub's word for the licence of your own weights (mit, cc-by-nc-4.0 …)"
-    parser.add_argument("--licence", default="", metavar="ID", help=text)
+    add("--licence", default="", metavar="ID", help=text)
 
 
 def run(args: argparse.Namespace) -> int:

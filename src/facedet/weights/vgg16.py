@@ -5,8 +5,7 @@ Our backbone reads RGB in 0 … 255 minus a mean, not scaled. Its layers have Ca
 
 import logging
 import pickle
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +34,6 @@ _SHAPES = {
     for name, (channels, width) in vgg16_layers(block).items()
     for kind in ("weight", "bias")
 }
-# Names of a layer and of its two arrays in dumps: conv1_1.weight, conv1_1/weights, conv1_1_W,
-# block1_conv1/block1_conv1_W_1:0, and conv1_1/0 for Caffe's numbered blobs.
-_NAME = re.compile(
-    r"(?:.*[/.])?(?P<layer>(?:conv|block)(?P<block>\d)_(?:conv)?(?P<k>\d))(?:/(?P=layer))?"
-    r"(?:[/._](?P<kind>weights?|kernel|W|w|bias(?:es)?|B|b)|[/.](?P<number>[01]))"
-    r"(?:_\d+)?(?::\d+)?"
-)
-
 log = logging.getLogger(__name__)
 
 
@@ -170,10 +161,11 @@ def import_caffe_vgg16(arrays: Mapping[str, Any]) -> dict[str, Tensor]:
     a mean of its own.
 
     Args:
-        arrays: name to array, [out, in, 3, 3] as in Caffe or [3, 3, in, out] as in TensorFlow;
-            other layers' are left out.
+        arrays: "conv1_1.weight" and "conv1_1.bias", or Caffe's "conv1_1/0" and "conv1_1/1", and so
+            on; others are left out.
     """
-    keys = caffe_keys(arrays)
+    numbered = {name.replace(".weight", "/0").replace(".bias", "/1"): name for name in _SHAPES}
+    keys = {numbered.get(key, key): key for key in arrays}
     missing = [name for name in _SHAPES if name not in keys]
     if missing:
         raise FacedetError(
@@ -184,32 +176,14 @@ def import_caffe_vgg16(arrays: Mapping[str, Any]) -> dict[str, Tensor]:
     return result
 
 
-def caffe_keys(names: Iterable[str]) -> dict[str, str]:
-    """Our names of the layers' arrays to the names in a dump; raises where two mean the same."""
-    keys: dict[str, str] = {}
-    for key in names:
-        match = _NAME.fullmatch(key)
-        if match is None:
-            continue
-        is_weight = match["number"] == "0" or (match["kind"] or "b")[0] in "wWk"
-        name = f"conv{match['block']}_{match['k']}.{'weight' if is_weight else 'bias'}"
-        if name in _SHAPES and name in keys:
-            raise FacedetError(f"{keys[name]!r} and {key!r} could both be {name} of VGG16")
-        if name in _SHAPES:
-            keys[name] = key
-    return keys
-
-
 def _checked(arrays: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> Tensor:
-    """One array as float32 of `shape`, moved from TensorFlow's layout where it is in that."""
+    """One array as float32 of `shape`."""
     if key not in arrays:
         raise FacedetError(f"{key!r} is missing: no weights of VGG16 (without batch normalisation)")
     array = np.asarray(arrays[key])
     found = array.shape
     if len(shape) == 1:
         array = array.reshape(-1)  # a bias may be [1, 1, 1, C] in Caffe
-    elif found == (3, 3, shape[1], shape[0]):
-        array = array.transpose(3, 2, 0, 1)
     if array.shape != shape:
         raise FacedetError(f"{key!r} has shape {list(found)}, expected {list(shape)}")
     if not np.isfinite(array).all():

@@ -1,1 +1,0 @@
-"""Second words of commands: `sweep report`, `data check`."""
