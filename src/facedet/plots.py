@@ -92,6 +92,14 @@ def judge_boxes(
     return drawn
 
 
+def fitted(rgb: np.ndarray, side: int) -> tuple[np.ndarray, float]:
+    """A picture whose longer side has so many pixels, and the factor; boxes are drawn after it."""
+    scale = side / max(rgb.shape[:2])
+    size = [max(1, round(length * scale)) for length in rgb.shape[1::-1]]
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(rgb, size, interpolation=method), scale
+
+
 def sheet(pictures: Sequence[np.ndarray], columns: int = 4, cell: int = 320) -> np.ndarray:
     """RGB pictures of any sizes side by side, each fitted into a square cell of `cell` px."""
     rows = -(-len(pictures) // columns)

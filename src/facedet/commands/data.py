@@ -199,17 +199,12 @@ def _write(output: Path, report: Report, summary: dict[str, Any]) -> None:
 
 def _draw(one: Listed, wrong: dict[int | None, str], split: str) -> np.ndarray:
     """A picture with its boxes, the wrong ones in red, and with words on what is wrong."""
-    import cv2
     import numpy as np
 
     from facedet.data.images import read_rgb
-    from facedet.plots import FALSE_ALARM, FOUND, MISSED, Box, draw_boxes
+    from facedet.plots import FALSE_ALARM, FOUND, MISSED, Box, draw_boxes, fitted
 
-    rgb = read_rgb(one.path)
-    # Shrunk first, so that lines and letters are not.
-    scale = _CELL / max(rgb.shape[:2])
-    size = [max(1, round(side * scale)) for side in rgb.shape[1::-1]]
-    rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    rgb, scale = fitted(read_rgb(one.path), _CELL)
     boxes = [Box((0, 0, 1, 1), FALSE_ALARM, f"{wrong.get(None, '')} {split}".strip())]
     for at, row in enumerate(one.rows):
         colour = MISSED if at in wrong else FALSE_ALARM if row.is_ignored else FOUND

@@ -113,14 +113,7 @@ class DifficultySampler(ShuffleSampler):
     of those that were taken in again because the others filled no batch on every rank.
 
     Args:
-        table: the difficulties, equal in all processes.
-        seed: of the order and of what is left out.
-        rank: of this process.
-        world: number of processes.
-        batch_size: images per process and batch.
-        wide: see `ShuffleSampler`.
-        accumulated: see `ShuffleSampler`.
-        drop_last: see `ShuffleSampler`.
+        table: the difficulties, equal in all processes; the others are those of `ShuffleSampler`.
     """
 
     def __init__(
@@ -171,13 +164,8 @@ class PerRankSampler(Sampler[Draw]):
     `left_out` and `filled_up` are the sums over the processes.
 
     Args:
-        tables: one for each process, equal in all of them.
-        seed: of the orders, which differ between the processes.
-        rank: of this process.
-        batch_size: images per process and batch.
-        wide: see `ShuffleSampler`.
-        accumulated: see `ShuffleSampler`.
-        drop_last: see `ShuffleSampler`; an epoch that another process ends has no smaller step.
+        tables: one for each process, equal in all of them; the others are those of
+            `ShuffleSampler`. An epoch that another process ends has no smaller step.
     """
 
     def __init__(

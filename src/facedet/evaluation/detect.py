@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -14,7 +13,7 @@ from facedet.allocator import give_back_above
 from facedet.data.images import read_rgb
 from facedet.errors import FacedetError
 from facedet.evaluation.detection_writers import DetectionWriter
-from facedet.plots import Box, draw_boxes, judge_boxes, save_picture, sheet
+from facedet.plots import Box, draw_boxes, fitted, judge_boxes, save_picture, sheet
 from facedet.structures import Detections, Record
 
 # Pictures are decoded while the network works on the one before.
@@ -132,11 +131,7 @@ def save_sheet(
     """
     drawn = []
     for place, record in enumerate(records):
-        rgb = read_rgb(record.path, record.upright)
-        # Fitted into its cell first, so that lines and letters are not shrunk.
-        scale = (cell - 4) / max(rgb.shape[:2])
-        size = [max(1, round(side * scale)) for side in rgb.shape[1::-1]]
-        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        rgb, scale = fitted(read_rgb(record.path, record.upright), cell - 4)
         judged = judge(found.get(record.name, np.zeros((0, 5))), record, score)
         boxes = [box._replace(corners=[scale * side for side in box.corners]) for box in judged]
         if captions:
