@@ -208,5 +208,5 @@ def _draw(one: Listed, wrong: dict[int | None, str], split: str) -> np.ndarray:
     boxes = [Box((0, 0, 1, 1), FALSE_ALARM, f"{wrong.get(None, '')} {split}".strip())]
     for at, row in enumerate(one.rows):
         colour = MISSED if at in wrong else FALSE_ALARM if row.is_ignored else FOUND
-        boxes.append(Box(np.multiply(row.box, scale), colour, wrong.get(at, "")))
+        boxes.append(Box(np.multiply(row.box, scale).tolist(), colour, wrong.get(at, "")))
     return draw_boxes(rgb, boxes)
