@@ -4,12 +4,15 @@ import copy
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
+from hydra._internal import config_loader_impl
+from hydra._internal.defaults_list import Overrides
 from hypothesis import settings
 from omegaconf import OmegaConf
 
@@ -21,7 +24,6 @@ from facedet.models.detector import Detector
 from facedet.models.heads.multibox import MultiBoxHead
 from facedet.models.necks.passthrough import Passthrough
 from facedet.models.necks.top_down import TopDown
-from facedet.sweeps.plan import search_path
 from facedet.weights.released_extd import import_released_extd
 from reference.one_face import make_wider, save_one_face, save_picture
 
@@ -134,11 +136,15 @@ def wider(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="session")
 def _composed_once():
-    """Configs of the package are composed once and copied: each takes Hydra half a second.
+    """Hydra reads each file and joins each choice of files once: it takes half a second.
 
-    A quarter of that goes into reading the same files again, which is done once too.
+    A command does so three times, and hundreds of tests run one. Only settings differ, which
+    Hydra applies to the joined config.
     """
-    composed, compose, read, load = {}, config._compose, {}, OmegaConf.load
+    loader = config_loader_impl.ConfigLoaderImpl
+    load, choose = OmegaConf.load, config_loader_impl.create_defaults_list
+    join = loader._compose_config_from_defaults_list
+    read, chosen, joined = {}, {}, {}
 
     def loaded(file):
         path = Path(str(getattr(file, "name", file)))
@@ -148,19 +154,30 @@ def _composed_once():
             read[path] = load(file)
         return copy.deepcopy(read[path])
 
-    def copied(name, overrides, folder, with_hydra=False):
-        places = [one for one in overrides if one.startswith("hydra.searchpath=")]
-        # Folders of a test may change.
-        if folder not in (None, config.SWEEPS_DIR) or places not in ([], [search_path()]):
-            return compose(name, overrides, folder, with_hydra)
-        key = (name, *overrides, folder, with_hydra)
-        if key not in composed:
-            composed[key] = compose(name, overrides, folder, with_hydra)
-        return copy.deepcopy(composed[key])
+    def chosen_once(repo, config_name, overrides_list, prepend_hydra, skip_missing):
+        given = Overrides(repo, overrides_list).config_overrides
+        words = [one.input_line for one in overrides_list if one not in given]
+        places = [source.path for source in repo.get_sources() if source.scheme() == "file"]
+        key = (config_name, *words, skip_missing, *places)
+        if key not in chosen:
+            found = choose(repo, config_name, overrides_list, prepend_hydra, skip_missing)
+            # Folders of a test may change.
+            if not {Path(one) for one in places} <= {config.CONF_DIR, config.SWEEPS_DIR}:
+                return found
+            chosen[key] = found
+        return replace(chosen[key], config_overrides=given)
+
+    def joined_once(self, defaults, repo):
+        if not any(defaults is one.defaults for one in chosen.values()):
+            return join(self, defaults, repo)
+        if id(defaults) not in joined:
+            joined[id(defaults)] = join(self, defaults, repo)
+        return copy.deepcopy(joined[id(defaults)])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config, "_compose", copied)
         patch.setattr(OmegaConf, "load", loaded)
+        patch.setattr(config_loader_impl, "create_defaults_list", chosen_once)
+        patch.setattr(loader, "_compose_config_from_defaults_list", joined_once)
         yield
 
 
