@@ -7,8 +7,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -18,6 +16,7 @@ from facedet.cli import main
 from facedet.data.crowds.dataset import make_crowds
 from facedet.sweeps.jobs import state_of
 from facedet.weights.store import read_weights
+from reference.commands import finish, start
 from reference.small_training import SMALL_TRAINING, TINY_NET, one_thread
 
 KILLS = int(os.environ.get("FACEDET_SWEEP_KILLS", "2"))
@@ -40,16 +39,6 @@ def words(root, folder):
     return ["sweep", "seeds", *SETTINGS, f"data.root={root}", "--dir", str(folder)]
 
 
-def start(root, folder):
-    """The command as a user types it, in a process group of its own."""
-    with folder.with_suffix(".log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "facedet.cli", *words(root, folder)],
-            stdout=log, stderr=log, env=os.environ | {"OMP_NUM_THREADS": "1"},
-            start_new_session=True,
-        )  # fmt: skip
-
-
 def finished(folder):
     """By hash, the records of the finished jobs; half a moment old, but never half a file."""
     records = {
@@ -69,24 +58,24 @@ def test_killed_at_random_moments_a_sweep_ends_the_same(crowds, tmp_path):
     whole, folder = tmp_path / "whole", tmp_path / "killed"
     with one_thread():
         assert main(words(crowds, whole)) == 0
-    draw, ended = random.Random(0), {}
+    draw, ended, log = random.Random(0), {}, tmp_path / "killed.log"
     for number in range(KILLS):
-        process, before = start(crowds, folder), signs(folder)
+        process, before = start(words(crowds, folder), log), signs(folder)
         began = time.monotonic()
         # Starting takes seconds in which nothing happens: the kills shall hit the trainings.
-        while process.poll() is None and (
+        while process.is_alive() and (
             signs(folder) == before or len(finished(folder)) < number * (JOBS - 1) // KILLS
         ):
             time.sleep(0.02)
             assert time.monotonic() - began < 300
         time.sleep(draw.uniform(0, 1))
-        if process.poll() is None:
+        if process.is_alive():
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.join()
         # What was finished at an earlier kill was not touched since.
         assert ended.items() <= finished(folder).items()
         ended = finished(folder)
-    assert start(crowds, folder).wait(timeout=300) == 0, folder.with_suffix(".log").read_text()
+    finish(words(crowds, folder), log)
     assert ended.items() <= finished(folder).items()
     print(f"{len(ended)} of {JOBS} jobs had ended before the last start")
     expected, found = finished(whole), finished(folder)
@@ -100,5 +89,4 @@ def test_killed_at_random_moments_a_sweep_ends_the_same(crowds, tmp_path):
                   for f in (whole, folder)]  # fmt: skip
         assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
     # To the end each job was trained once.
-    log = folder.with_suffix(".log").read_text(errors="replace")
-    assert log.count(f"trained {STEPS} steps") <= JOBS + KILLS
+    assert log.read_text(errors="replace").count(f"trained {STEPS} steps") <= JOBS + KILLS

@@ -6,8 +6,6 @@ FACEDET_KILLS=20 kills so often, and not only once or twice.
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -15,10 +13,11 @@ import torch
 
 from facedet.cli import main
 from facedet.data.crowds.dataset import make_crowds
+from reference.commands import finish, start
 from reference.small_training import SMALL_TRAINING, TINY_NET, one_thread
 
 KILLS = int(os.environ.get("FACEDET_KILLS", "0"))
-STEPS = 400 if KILLS else 60
+STEPS = 400 if KILLS else 40
 SETTINGS = [
     *SMALL_TRAINING, *TINY_NET, "data.prepare=null", f"trainer.max_steps={STEPS}", "ckpt_path=auto",
     "trainer.val_check_interval=7", "callbacks.last.every_n_train_steps=2",
@@ -48,20 +47,6 @@ def words(root, output, mode):
     return ["train", *SETTINGS, *MODES[mode], f"data.root={root}", f"paths.output={output}"]
 
 
-def start(root, output, mode):
-    """The command as a user types it, in a process group of its own."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with output.with_suffix(".log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "facedet.cli", *words(root, output, mode)],
-            stdout=log, stderr=log, env=environment, start_new_session=True,
-        )  # fmt: skip
-
-
-def finish(root, output, mode):
-    assert start(root, output, mode).wait(timeout=300) == 0, output.with_suffix(".log").read_text()
-
-
 def steps_done(output):
     path = output / "checkpoints" / "last.ckpt"
     return torch.load(path, weights_only=True, mmap=True)["global_step"] if path.is_file() else 0
@@ -85,33 +70,33 @@ def test_killed_at_random_moments_a_training_ends_the_same(crowds, tmp_path, mod
         with one_thread():
             assert main(words(crowds, tmp_path / "whole", mode)) == 0
     else:
-        finish(crowds, tmp_path / "whole", mode)
-    output, draw = tmp_path / "killed", random.Random(0)
+        finish(words(crowds, tmp_path / "whole", mode), tmp_path / "whole.log")
+    output, log, draw = tmp_path / "killed", tmp_path / "killed.log", random.Random(0)
     killed = 0
     for number in signals:
-        process = start(crowds, output, mode)
+        process = start(words(crowds, output, mode), log)
         before, began = steps_done(output), time.monotonic()
         # Starting takes seconds in which nothing happens: most kills shall hit the training.
-        while steps_done(output) == before and process.poll() is None:
+        while steps_done(output) == before and process.is_alive():
             time.sleep(0.05)
             if time.monotonic() - began > 60:
                 break
         time.sleep(draw.uniform(0, 1.5 if KILLS else 0.3))
         if number == signal.SIGKILL:
             os.killpg(process.pid, number)
-            process.wait()
+            process.join()
         else:  # to the first process alone, as a scheduler does
-            process.send_signal(number)
-            code = process.wait(timeout=60)
+            os.kill(process.pid, number)
+            process.join(60)
             if steps_done(output) < STEPS:  # else it had ended before the signal came
-                assert code == 128 + number
+                assert process.exitcode == 128 + number
                 said = f"{number.name} at step {steps_done(output)}: everything is saved"
-                assert said in output.with_suffix(".log").read_text()
+                assert said in log.read_text()
         if steps_done(output) == STEPS:
             break
         killed += 1
     print(f"{mode}: {killed} times ended amid the training")
-    finish(crowds, output, mode)
+    finish(words(crowds, output, mode), log)
     expected, found = final(tmp_path / "whole"), final(output)
     assert expected.keys() == found.keys()
     for key, value in expected.items():
