@@ -33,6 +33,10 @@ CRITERIA = {
 }
 
 
+# Images a batch; EXTD accumulates two batches.
+SIZES = {"extd": 2, "smallhardface": 4}
+
+
 class OneMap(nn.Module):
     """One convolution to a map of stride 8: no statistics of a batch."""
 
@@ -75,7 +79,7 @@ def trained(family, batches, **trainer):
     return {name: value.detach().clone() for name, value in module.net.state_dict().items()}
 
 
-def run_rank(rank, port, family, size, accumulated, results):
+def run_rank(rank, port, results):
     """One of two processes; of every eight images it has the even or the odd ones."""
     torch.set_num_threads(1)
     # As torchrun sets it.
@@ -85,9 +89,10 @@ def run_rank(rank, port, family, size, accumulated, results):
         "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
     }  # fmt: skip
     own = range(rank, 8, 2)
-    batches = [(u, own[k : k + size]) for u in range(len(FACES)) for k in range(0, 4, size)]
-    trainer = {"strategy": "ddp", "devices": 2, "accumulate_grad_batches": accumulated}
-    results[rank] = trained(family, batches, **trainer)
+    for family, size in SIZES.items():
+        batches = [(u, own[k : k + size]) for u in range(len(FACES)) for k in range(0, 4, size)]
+        trainer = {"strategy": "ddp", "devices": 2, "accumulate_grad_batches": 4 // size}
+        results[family, rank] = trained(family, batches, **trainer)
 
 
 @functools.cache
@@ -125,20 +130,16 @@ def test_an_update_of_fewer_batches_than_were_to_be_accumulated_is_a_whole_one(f
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("family", "size", "accumulated"),
-    [("extd", 2, 2), ("smallhardface", 4, 1)],  # EXTD, 4 and 1: tests/training/test_ranks.py
-)
 @pytest.mark.filterwarnings("ignore")
-def test_two_processes_are_one(family, size, accumulated):
+def test_two_processes_are_one():
     context = torch.multiprocessing.get_context("spawn")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with context.Manager() as manager:
         results = manager.dict()
-        args = (port, family, size, accumulated, results)
-        torch.multiprocessing.spawn(run_rank, args=args, nprocs=2)
+        torch.multiprocessing.spawn(run_rank, args=(port, results), nprocs=2)
         found = dict(results)
-    for rank in range(2):
-        check_same(found[rank], in_one_batch(family))
+    assert len(found) == 4
+    for (family, _), state in found.items():
+        check_same(state, in_one_batch(family))
