@@ -10,6 +10,7 @@ from facedet.data.crowds.dataset import make_crowds
 from facedet.errors import FacedetError
 from facedet.weights.store import Weights, read_weights
 from facedet.weights.widening import _widened, widen
+from reference.small_training import SMALL_TRAINING
 
 
 def network(*overrides):
@@ -76,9 +77,9 @@ def test_other_networks_are_refused(overrides, message):
 def test_training_starts_from_the_narrow_network(tmp_path, capsys):
     root = make_crowds(tmp_path / "crowds", train_images=4, val_images=1, size=160, progress=False)
     options = [
-        "train", "preset=extd_plain_48", "weights=extd-plain-32", "trainer=cpu", "estimate=off",
-        "data.prepare=null", f"data.root={root}", "data.num_workers=0", "data.batch_size=2",
-        "augmentation.size=64", "trainer.max_steps=1", f"paths.output={tmp_path / 'run'}",
+        "train", *SMALL_TRAINING, "preset=extd_plain_48", "weights=extd-plain-32",
+        "data.prepare=null", f"data.root={root}", "trainer.max_steps=1",
+        f"paths.output={tmp_path / 'run'}",
     ]  # fmt: skip
     assert main(options) == 1
     assert "extd-plain-32: backbone" in capsys.readouterr().err
