@@ -75,7 +75,7 @@ def test_engines_next_to_each_other(cli, weights, wider, tmp_path):
         assert parts == pytest.approx(row["whole_ms"], rel=0.01)
     assert rows[0]["speedup"] == 1.0
     assert sorted(file.name for file in out.iterdir()) == [
-        "engines.csv", "engines.json",
+        "engines.csv", "engines.json", "engines.png",
     ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ of runs taken in turn, after a warm-up, as medians with 10th and 90th percentile
   engines   weights in PyTorch, ONNX Runtime and OpenVINO, and exported files, in turn: the whole
             call and its parts on a VGA picture with faces or --image, the file's size, with
             --memory the peak of a process, with --data the AP by each engine; --output writes
-            engines.csv and engines.json
+            engines.csv, engines.json and, with --data, engines.png (AP over milliseconds)
 --output FILE.json writes that one file, as docs/measured/ has them for the model zoo."""
 EXAMPLE = """examples:
   facedet benchmark network --preset extd_fpn_64_prelu
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     text: Callable[[dict[str, Any]], str]
     if args.what == "engines":
-        from facedet.evaluation.engines import engines_text
+        from facedet.evaluation.engines import draw_engines, engines_text
 
         result, text = _engines(args), engines_text
     elif args.what == "network":
@@ -94,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
     result = {"what": args.what, **made, **result, "machine": describe_machine()}
     if args.output is not None:
         save_rows(args.output, result)
+        if args.data is not None and args.output.suffix != ".json":
+            draw_engines(args.output / "engines.png", result["rows"])
     print(json.dumps(result, indent=1) if args.json else text(result))
     return 0
 

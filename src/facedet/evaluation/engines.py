@@ -15,6 +15,7 @@ from facedet.config import compose, literal
 from facedet.errors import FacedetError
 from facedet.evaluation.run import evaluate
 from facedet.export.opening import installed_engines
+from facedet.plots import Point, pareto_front, plot_trade_off
 from facedet.profiling.calls import measure_calls
 from facedet.tables import pipe_table
 from facedet.weights.store import EXPORTED_SUFFIXES
@@ -136,6 +137,17 @@ def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
         )
     header += keys
     return pipe_table(header, cells, [False, False, *[True] * (len(header) - 2)])
+
+
+def draw_engines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes the hard AP over the milliseconds of a whole call as a picture."""
+    key = next(key for key in reversed(rows[0]) if "/" in key)
+    front = pareto_front([row["whole_ms"] for row in rows], [row[key] for row in rows])
+    points = [
+        Point(row["whole_ms"], row[key], None, f"{row['detector']}, {row['engine']}", is_best)
+        for row, is_best in zip(rows, front, strict=True)
+    ]
+    plot_trade_off(path, {"whole call, ms": points}, key, "Engines: AP over time")
 
 
 def _ap(one: Entry, data: Path, limit: int | None, threads: int | None) -> dict[str, float]:
