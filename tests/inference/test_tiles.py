@@ -143,6 +143,15 @@ def test_faces_of_every_size_are_found_once(side, shrunk_is_better):
     check_boxes(found, (400, 350, 400 + side, 350 + side), tolerance=tolerance)
 
 
+def test_a_mirrored_face_comes_from_the_tile_that_holds_it():
+    # Mirrored it lies at 300 … 600, in the tile 256 … 768; unmirrored no tile holds it whole.
+    one = pyramid(passes=[Pass(1.0, flip=True)], pixel_budget=BUDGET)
+    one.postprocess = lambda images: [
+        found._replace(scores=1 - found.scores) for found in find_bright(images)
+    ]
+    check_boxes(one(picture(1200, 1200, (601, 350, 901, 650))), (601, 350, 901, 650))
+
+
 def test_neighbouring_faces_on_a_border_are_all_found():
     boxes = [(x, y, x + 40, y + 40) for y in (230, 480) for x in range(200, 800, 50)]
     found = pyramid(pixel_budget=BUDGET)(picture(700, 1000, *boxes))

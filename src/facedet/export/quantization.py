@@ -13,6 +13,7 @@ import onnx
 
 from facedet.errors import FacedetError
 from facedet.inference.engines.exported import INPUT
+from facedet.inference.engines.telemetry import no_telemetry
 
 # Convolutions carry the time. The first sees pixels, the heads say scores and boxes: these lose
 # most by rounding and cost little in float.
@@ -63,7 +64,8 @@ def quantize_onnx(model: onnx.ModelProto, pictures: Sequence[np.ndarray]) -> onn
 def quantize_openvino(model: Any, pictures: Sequence[np.ndarray]) -> Any:  # noqa: ANN401
     """An OpenVINO model with 8-bit backbone and neck; arguments as of `quantize_onnx`."""
     try:
-        import nncf
+        with no_telemetry():
+            import nncf
     except ImportError as error:
         raise FacedetError(
             "int8 for OpenVINO needs nncf: pip install 'facedet-lightning[openvino]'"

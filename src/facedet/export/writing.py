@@ -21,6 +21,7 @@ from facedet.export.pictures import embedded_pictures, pictures_of
 from facedet.export.quantization import quantize_onnx, quantize_openvino
 from facedet.files import replacing
 from facedet.inference.engines.exported import Description
+from facedet.inference.engines.telemetry import no_telemetry
 from facedet.inference.engines.torchscript import EXTRA_FILE
 from facedet.weights.store import build_coder, build_net, read_weights
 
@@ -133,7 +134,8 @@ def _write_onnx(path: Path, network: _Network) -> None:
 
 
 def _write_openvino(path: Path, network: _Network) -> None:
-    import openvino
+    with no_telemetry():
+        import openvino
 
     from facedet.inference.engines.openvino import SECTION
 

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import openvino
 import torch
 
 from facedet.errors import FacedetError
 from facedet.inference.engines.exported import INPUT, OUTPUTS, Description, ExportedNetwork
+from facedet.inference.engines.telemetry import no_telemetry
+
+with no_telemetry():
+    import openvino
 
 # Under this name an .xml file carries the description.
 SECTION = "facedet"
