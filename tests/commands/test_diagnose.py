@@ -13,10 +13,12 @@ from facedet.structures import Record
 from reference.one_face import save_picture
 
 FILES = {
+    "ap_by_score.csv",
     "diagnosis.png",
     "errors.csv",
     "image_ap.csv",
     "image_ap.png",
+    "recall_attributes.csv",
     "recall_events.csv",
     "recall_height.csv",
     "report.md",
@@ -34,7 +36,7 @@ def data(tmp_path_factory):
         name = f"{index % 2}--Event/{index}"
         path = save_picture(root / "WIDER_val" / "images" / f"{name}.jpg", (128, 96), index)
         boxes = np.array([[10, 10, 20, 30], [60, 10, 70, 30]], dtype=np.float32)
-        tags = {"subsets": np.array([[1, 1, 1], [0, 1, 1]], bool)}
+        tags = {"subsets": np.array([[1, 1, 1], [0, 1, 1]], bool), "blur": np.array([0, 2])}
         records.append(Record(name, path, boxes, np.zeros(2, bool), tags))
     write_wider(root, "val", records)
     return root
@@ -98,6 +100,9 @@ def test_files_of_the_report(cli, data, found, tmp_path):
         "0--Event/2": ("2", 0.5),
         "1--Event/3": ("2", 0.0),
     }
+    blur = {row["attribute"]: row["recall"] for row in rows(out / "recall_attributes.csv")}
+    # First faces: three of four are found; second ones: one.
+    assert (blur["blur: clear"], blur["blur: normal"], blur["blur: heavy"]) == ("0.75", "", "0.25")
     for name in ("diagnosis.png", "image_ap.png"):
         assert Image.open(out / name).width > 600
     # One cell of 640 px in a row of three.

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from facedet.option_types import count, unit
 
-HELP = """Tell why an AP on WIDER FACE is as low as it is: which faces are not found (by height
-and event), what goes wrong with them, what each kind of error costs, and the AP of every single
-picture. The input is what `facedet score` reads; other data sets in WIDER FACE's layout will do,
-with or without lists of easy, medium and hard faces."""
+HELP = """Tell why an AP on WIDER FACE is as low as it is: which faces are not found (by height,
+blur, occlusion, event), what goes wrong with them and what each kind of error costs, what the AP
+loses where detections of low scores are dropped, and the AP of every single picture. The input is
+what `facedet score` reads; other data sets in WIDER FACE's layout will do, with or without lists
+of easy, medium and hard faces."""
 EXAMPLE = """examples:
   facedet diagnose --run outputs/evaluate/RUN --data /data/wider
   facedet diagnose --detections results.zip --data /data/wider --output why/"""

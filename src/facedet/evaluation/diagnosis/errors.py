@@ -16,8 +16,8 @@ from facedet.metrics.functional import judge_detections, normalise_scores
 # IoU from which a box that matches no face counts as badly localised, not as background.
 NEAR = 0.3
 KINDS = """\
-Faces low-scored: found below the operating score; badly localised: no box matches them, but one is
-nearest to them at IoU 0.3 or more; missed: neither. Boxes badly localised: nearest to a face at IoU
+Faces missed: no box reaches IoU 0.3; crowded out: boxes do, but match other faces or lie nearer to
+them; low-scored: found below the operating score. Boxes badly localised: nearest to a face at IoU
 0.3 or more, but too far to match it; near an ignored face: likewise, to a face that does not count;
 duplicate: the face has a better-scored one; background: IoU below 0.3 with every face."""
 
@@ -36,17 +36,20 @@ def sort_faces(verdicts: Verdicts, subset: int, score: float) -> dict[str, Tenso
     """Says what became of every face of a subset, where `score` is the operating score.
 
     Returns:
-        Masks [F] bool that share out the subset's faces: found, and the kinds of `KINDS`.
+        Masks [F] bool that share out the subset's faces: found, and the kinds of `KINDS`. Badly
+        localised are those that nothing matches and to which such a box is nearest.
     """
     faces, matched, found = verdicts.in_subset[:, subset], verdicts.found(), verdicts.found(score)
     unmatched = faces & ~matched
+    missed = unmatched & (verdicts.best_iou < NEAR)
     localised = torch.zeros_like(faces)
     localised[verdicts.nearest[sort_boxes(verdicts, subset)["badly localised"]]] = True
     return {
         "found": faces & found,
         "low-scored": faces & matched & ~found,
         "badly localised": unmatched & localised,
-        "missed": unmatched & ~localised,
+        "crowded out": unmatched & ~missed & ~localised,
+        "missed": missed,
     }
 
 
@@ -70,17 +73,18 @@ def sort_boxes(verdicts: Verdicts, subset: int) -> dict[str, Tensor]:
 def price_errors(verdicts: Verdicts, subset: int, score: float) -> list[Errors]:
     """The errors of a subset by kind (`sort_faces`, `sort_boxes`), and the AP without each.
 
-    An oracle fixes `missed` faces by not counting them, as in TIDE, since nobody knows the scores
-    of boxes that are not there. Of a `low-scored` face the best detection gets the operating
-    score. Every `badly localised` box moves onto its face: the best-scored one recalls it at its
-    own score; the others, and those near a face that is found anyway, vanish, as do all boxes of
-    the other three kinds.
+    An oracle fixes `missed` and `crowded out` faces by not counting them, as in TIDE, since nobody
+    knows the scores of boxes that are not there. Of a `low-scored` face the best detection gets the
+    operating score. Every `badly localised` box moves onto its face: the best-scored one recalls it
+    at its own score; the others, and those near a face that is found anyway, vanish, as do all
+    boxes of the other three kinds.
 
     Each kind is fixed alone, with the scores as the whole set has them, so the gains do not add
     up to what is missing: recall gained is worth more at a higher precision.
 
     Returns:
-        The six kinds, then `all unfound faces` (missed, badly localised) and `all false boxes`.
+        The seven kinds, then `all unfound faces` (missed, crowded out, badly localised) and `all
+        false boxes`.
     """
     faces, boxes = sort_faces(verdicts, subset, score), sort_boxes(verdicts, subset)
     shown = verdicts.scores >= score
@@ -108,11 +112,11 @@ def price_errors(verdicts: Verdicts, subset: int, score: float) -> list[Errors]:
         return Errors(kind, int(which.sum()), "boxes", int((which & shown).sum()), ap)
 
     return [
-        of_faces("missed", faces["missed"]),
+        *(of_faces(kind, faces[kind]) for kind in ("missed", "crowded out")),
         of_faces("low-scored", low, plain_ap(raised, proposals, recalls, total)),
         of_boxes("badly localised", loose, plain_ap(scores, *moved, total)),
         *(of_boxes(kind, boxes[kind]) for kind in list(boxes)[1:]),
-        of_faces("all unfound faces", faces["missed"] | unfound),
+        of_faces("all unfound faces", faces["missed"] | faces["crowded out"] | unfound),
         of_boxes("all false boxes", proposals & ~recalls),
     ]
 

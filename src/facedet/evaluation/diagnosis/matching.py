@@ -34,14 +34,20 @@ class Verdicts(NamedTuple):
     overlap: Tensor  # [D] float64, that IoU (sides + 1 px), 0 … 1
     in_subset: Tensor  # [F, S] bool: the faces of each subset
     best_score: Tensor  # [F] float64: of the detections that match the face, -inf for none
+    best_iou: Tensor  # [F] float64: the highest IoU with any detection, 0 … 1
     image: Tensor  # [F] the image of a face
     sizes: Tensor  # [I] detections of each image
 
-    def ap(self, subset: int) -> float:
-        """The AP of a subset as `WiderAP` has it, scores stretched to 0 … 1 over the set."""
-        points = self.proposals[:, subset], self.recalls[:, subset]
+    def ap(self, subset: int, lowest: float = -np.inf) -> float:
+        """The AP of a subset as `WiderAP` has it, from the detections with at least a score.
+
+        Scores are stretched to 0 … 1 over what is left, as they would be if the files held no
+        more.
+        """
+        left = self.scores >= lowest
+        points = self.proposals[left, subset], self.recalls[left, subset]
         faces = int(self.in_subset[:, subset].sum())
-        return plain_ap(normalise_scores(self.scores), *points, faces)
+        return plain_ap(normalise_scores(self.scores[left]), *points, faces)
 
     def found(self, lowest: float = -np.inf) -> Tensor:
         """Which faces a detection with at least the score `lowest` matches: [F] bool."""
@@ -117,17 +123,17 @@ def judge_records(
         faces = torch.from_numpy(record.boxes).double()
         in_subset = torch.from_numpy(record.tags["subsets"] & ~record.ignore[:, None])
         match = match_detections(boxes, faces, iou, integer_quirk)
-        # A column of no overlap stands for "no face".
-        overlaps = torch.zeros(len(boxes), len(faces) + 1, dtype=torch.float64)
-        overlaps[:, :-1] = box_ops.iou(boxes, faces, plus_one=1.0)
-        overlap, nearest = overlaps.max(dim=1)
+        # A column and a row of no overlap stand for "no face" and "no detection".
+        overlaps = torch.zeros(len(boxes) + 1, len(faces) + 1, dtype=torch.float64)
+        overlaps[:-1, :-1] = box_ops.iou(boxes, faces, plus_one=1.0)
+        overlap, nearest = overlaps[:-1].max(dim=1)
         best = torch.full((len(faces) + 1,), -torch.inf, dtype=torch.float64)
         best = best.scatter_reduce(0, match % (len(faces) + 1), scores, "amax")[:-1]
         parts.append(
             (
                 *(scores, *judge_detections(match, scores, in_subset), match >= 0),
                 torch.where(nearest == len(faces), -1, nearest + faces_before),
-                *(overlap, in_subset, best),
+                *(overlap, in_subset, best, overlaps[:, :-1].amax(dim=0)),
                 torch.full((len(faces),), place),
                 torch.tensor([len(boxes)]),
             )

@@ -14,22 +14,23 @@ _STRONG, _PALE, _LOSS = "#1f77b4", "#aec7e8", "#d62728"
 
 
 def plot_diagnosis(path: Path, tables: dict[str, Table], title: str) -> None:
-    """Writes recall by height and the cost of errors as a picture.
+    """Writes recall by height and by attribute, AP by score and the cost of errors as a picture.
 
     Args:
         path: the PNG file.
         tables: by name, those of `facedet.evaluation.diagnosis.report`.
         title: says subset, AP, weights and image count.
     """
-    with drawing(path, (13, 5), dpi=110) as figure:
-        heights, errors = figure.subplots(1, 2)
-        table = tables["recall_height"]
-        rows = [row for row in table.rows if row[1]]
-        labels = [f"{row[0]} ({row[1]:,})" for row in rows]
-        _bars(heights, table.title, labels, [row[3] for row in rows], _PALE, "boxes of any score")
-        _bars(heights, table.title, labels, [row[2] for row in rows], _STRONG, "operating score")
-        heights.set(xlim=(0, 1.02), xlabel="recall (number of faces at the labels)")
-        heights.legend(loc="lower right", fontsize=8)
+    with drawing(path, (13, 9.5), dpi=110) as figure:
+        ((heights, errors), (attributes, scores)) = figure.subplots(2, 2)
+        for axes, key in ((heights, "recall_height"), (attributes, "recall_attributes")):
+            rows = [row for row in tables[key].rows if row[1]]
+            labels = [f"{row[0]} ({row[1]:,})" for row in rows]
+            ceilings, recalls = ([row[column] for row in rows] for column in (3, 2))
+            _bars(axes, tables[key].title, labels, ceilings, _PALE, "boxes of any score")
+            _bars(axes, tables[key].title, labels, recalls, _STRONG, "operating score")
+            axes.set(xlim=(0, 1.02), xlabel="recall (number of faces at the labels)")
+            axes.legend(loc="lower right", fontsize=8)
         rows = sorted(
             (row for row in tables["errors"].rows if not str(row[0]).startswith("all ")),
             key=lambda row: -row[5],  # type: ignore[operator]
@@ -37,6 +38,14 @@ def plot_diagnosis(path: Path, tables: dict[str, Table], title: str) -> None:
         labels = [f"{row[0]}\n{row[1]:,} {row[2]}, {row[5]:+.4f}" for row in rows]
         _bars(errors, tables["errors"].title, labels, [row[5] for row in rows], _LOSS)
         errors.set_xlabel("gain in AP")
+        table = tables["ap_by_score"]
+        columns = np.array(table.rows, dtype=np.float64).T
+        for name, column in zip(table.header[1:-1], columns[1:-1], strict=True):
+            scores.plot(columns[0], column, "o-" if name.startswith("AP ") else "--", label=name)
+        scores.set(xlabel="score", ylim=(0, 1.02), xlim=(-0.02, 1))
+        scores.set_title(table.title, fontsize=10)
+        scores.legend(fontsize=8)
+        scores.grid(alpha=0.3)
         figure.suptitle(title, fontsize=11)
 
 

@@ -12,8 +12,21 @@ from facedet.tables import pipe_table
 
 # Upper ends, px, of all bins of face heights but the last.
 HEIGHTS = (10, 20, 40, 80, 160, 320)
+# Scores below which an evaluation, or whoever shows boxes, might drop them; 0 stands for none.
+DROPPED = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+# A set whose lowest score is above this was cut for pictures, not for an AP.
+_CUT = 0.1
+# What the values 0, 1, 2 of WIDER FACE's attributes mean.
+MEANINGS = {
+    "blur": ("clear", "normal", "heavy"),
+    "expression": ("typical", "exaggerated"),
+    "illumination": ("normal", "extreme"),
+    "occlusion": ("none", "partial", "heavy"),
+    "pose": ("typical", "atypical"),
+    "invalid": ("no", "yes"),
+}
 _EVENTS = 10
-_FATES = ("low-scored", "badly localised", "missed")
+_FATES = ("low-scored", "badly localised", "crowded out", "missed")
 
 Cell = str | int | float | None
 Row = tuple[Cell, ...]
@@ -49,6 +62,7 @@ def make_tables(
         _subsets(verdicts, names, score),
         Table("errors", title, header, errors, KINDS),
         *tables_of_recall(verdicts, records, subset, score),
+        _dropping(verdicts, names, subset),
     ]
 
 
@@ -71,7 +85,11 @@ def _subsets(verdicts: Verdicts, names: Sequence[str], score: float) -> Table:
 def tables_of_recall(
     verdicts: Verdicts, records: Sequence[Record], subset: int, score: float
 ) -> list[Table]:
-    """What became of the faces by height and by event, the lowest recall first."""
+    """What became of the faces by height, by attribute and by event.
+
+    Attributes that not every record has are left out. Of the events, those with the lowest
+    recall come first.
+    """
     faces = verdicts.in_subset[:, subset].numpy()
     fates = {name: mask.numpy() for name, mask in sort_faces(verdicts, subset, score).items()}
     matched = faces & verdicts.found().numpy()
@@ -89,6 +107,15 @@ def tables_of_recall(
     ranges = [f"{low} - {high} px" for low, high in zip(HEIGHTS[:-1], HEIGHTS[1:], strict=True)]
     labels = [f"< {HEIGHTS[0]} px", *ranges, f">= {HEIGHTS[-1]} px"]
     by_height = [row(label, bins == place) for place, label in enumerate(labels)]
+    by_attribute = []
+    for key, meanings in MEANINGS.items():
+        if all(key in record.tags for record in records):
+            values = np.concatenate([record.tags[key] for record in records])
+            named = dict(enumerate(meanings))
+            by_attribute += [
+                row(f"{key}: {named.get(value, value)}", values == value)
+                for value in sorted({*named, *values.tolist()})
+            ]
     events = [record.tags.get("event", "") for record in records]
     of_face = np.array(events)[verdicts.image.numpy()]
     by_event = [row(event, of_face == event) for event in sorted(set(events))]
@@ -96,8 +123,22 @@ def tables_of_recall(
     header = ("faces", "recall", "ceiling recall", *_FATES)
     return [
         Table("recall_height", "Faces by height", ("height", *header), by_height),
+        Table("recall_attributes", "Faces by attribute", ("attribute", *header), by_attribute),
         Table("recall_events", "Faces by event", ("event", *header), by_event),
     ]
+
+
+def _dropping(verdicts: Verdicts, names: Sequence[str], subset: int) -> Table:
+    """AP, and precision and recall of one subset, where detections below a score are dropped."""
+    rows: list[Row] = []
+    for lowest in DROPPED:
+        values = [verdicts.ap(place, lowest) for place in range(len(names))]
+        shown = verdicts.precision(subset, lowest), verdicts.recall(subset, lowest)
+        rows.append((f"{lowest:g}", *values, *shown, int((verdicts.scores >= lowest).sum())))
+    header = ("score from", *(f"AP {name}" for name in names), "precision", "recall", "boxes left")
+    note = f"Precision and recall: of the {names[subset]} faces."
+    title = "What is left if detections below a score are dropped"
+    return Table("ap_by_score", title, header, rows, note)
 
 
 def page(title: str, lines: Sequence[str], tables: Sequence[Table]) -> str:
