@@ -13,6 +13,7 @@ from skimage import data as pictures
 
 import facedet
 from reference.chromium import EXECUTABLE, Page
+from reference.videos import save_video
 
 pytestmark = [
     pytest.mark.slow,  # Gradio and a browser start
@@ -63,8 +64,8 @@ def click(page, text):
     }})()""")
 
 
-def find_faces(page, path):
-    page.choose_file("input[type=file]", path)
+def find_faces(page, path, field="input[type=file]"):
+    page.choose_file(field, path)
     page.wait_for(f"{TEXT}.includes({path.name!r})")
     click(page, "Find faces")
 
@@ -87,6 +88,37 @@ def test_a_picture(page, url, tmp_path):
     asked = page.run("performance.getEntriesByType('resource').map((one) => one.name)")
     assert len(asked) > 5
     assert [one for one in asked if not one.startswith((url, "blob:", "data:"))] == []
+
+
+def test_a_folder(page, tmp_path):
+    folder = tmp_path / "holiday"
+    for name in ("a.png", "b/c.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pictures.astronaut()).save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    click(page, "Folder")
+    page.choose_file("input[webkitdirectory]", folder)
+    page.wait_for(rf"/\bc\s*\.png/.test({TEXT})")  # Gradio breaks the line before the suffix
+    click(page, "Find faces")
+    page.wait_for(f"{TEXT}.includes('2 files done')")
+    text = page.run(TEXT)
+    assert "a.png: 1 face" in text
+    assert "c.png: 1 face" in text
+    assert "notes.txt" in text
+
+
+def test_a_video(page, tmp_path):
+    pytest.importorskip("av", reason="the extra [video] is not installed")
+    path = save_video(tmp_path / "film.mkv", frames=4)
+    find_faces(page, path)
+    page.wait_for(f"{TEXT}.includes('1 file done') && {LINKS}.length === 3")
+    assert "film.mkv: " in page.run(TEXT)
+    assert " in 4 frames" in page.run(TEXT)
+    assert page.run("document.querySelector('video').readyState !== undefined")
+    text = page.run(
+        f"fetch({dict(page.run(LINKS))['predictions.json']!r}).then((answer) => answer.text())"
+    )
+    assert [image["frame"] for image in json.loads(text)["images"]] == [0, 1, 2, 3]
 
 
 def test_errors_in_words(page, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from facedet.commands.further import sweep_report
+from facedet.commands import sweep_report
 from facedet.config import compose, plain
 from facedet.errors import FacedetError
 from facedet.files import locked
