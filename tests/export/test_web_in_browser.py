@@ -196,8 +196,11 @@ def test_other_servers_are_out_of_reach(page):
 def test_opened_as_a_file_it_says_what_to_do(browser, folder):
     browser.open((folder / "index.html").as_uri())
     line = "document.querySelector('#needs-server')"
-    browser.wait_for(f"{line} && getComputedStyle({line}).visibility === 'visible'")
-    assert "python -m http.server" in browser.run(f"{line}.innerText")
+    # Its style sheet hides the line at first; before that is read, the line has no text yet.
+    browser.wait_for(
+        f"{line} && getComputedStyle({line}).visibility === 'visible' "
+        f"&& {line}.innerText.includes('python -m http.server')"
+    )
 
 
 def test_fits_a_phone(page, crowd):
