@@ -137,13 +137,20 @@ def test_weights_say_how_a_picture_is_looked_at(tmp_path):
     assert found.tolist() == [[value / 2 for value in BOX], BOX]
 
 
-def test_given_scales_come_first_and_mirroring_is_added_to_any(weights, tmp_path):
+def test_scales_that_are_given_come_before_those_of_the_weights(tmp_path):
+    weights = with_inference(tmp_path / "sides.safetensors", SHORT_SIDES)
+    assert load(weights, scales=[1.0]).pyramid.scales((48, 64)) == [Pass(1.0)]
+    planned = load(weights, scales=lambda size: [Pass(0.5)])
+    assert planned.pyramid.scales((48, 64)) == [Pass(0.5)]
+
+
+def test_mirroring_is_added_to_any_plan(weights, tmp_path):
     sides = with_inference(tmp_path / "sides.safetensors", SHORT_SIDES)
     for path, scales, expected in (
         (sides, None, [2.0, 1.0]),
         (weights, None, [1.0]),
-        (sides, [0.5], [0.5]),
-        (sides, lambda size: [Pass(3.0)], [3.0]),
+        (weights, [0.5], [0.5]),
+        (weights, lambda size: [Pass(3.0)], [3.0]),
     ):
         passes = load(path, scales=scales, flip=True).pyramid.scales((48, 64))
         assert passes == [Pass(scale, flip) for scale in expected for flip in (False, True)]
@@ -230,6 +237,11 @@ def test_a_crowd_is_not_cut(seeing):
         Predictions(logits, torch.zeros(1, 6000, 4), anchors)
     )
     assert len(found.scores) == 5000
+
+
+def test_folded_and_plain_agree(weights):
+    plain = load(weights, folded=False).detect(pixels())
+    check_one_face(plain)
 
 
 @pytest.mark.parametrize("array", [pixels() / 255, pixels()[:, :, :2], np.zeros((0, 5, 3), "u1")])

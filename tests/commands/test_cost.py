@@ -18,6 +18,14 @@ def test_json_is_a_list_of_objects(cli):
     assert result.json[0]["parameters"] == 162_352
 
 
+def test_table_has_a_line_per_preset(cli):
+    result = cli("cost", "extd_fpn_64_prelu", "--size", 64, 64)
+    lines = result.out.splitlines()
+    assert lines[0].split()[:2] == ["preset", "parameters"]
+    assert lines[1].split()[:2] == ["extd_fpn_64_prelu", "162,352"]
+    assert len(lines) == 3
+
+
 def test_a_network_that_the_paper_does_not_count(cli):
     result = cli("cost", "smallhardface", "--size", 64, 64, "--json")
     assert result.json[0]["madds_paper"] is None

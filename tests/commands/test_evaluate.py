@@ -189,6 +189,15 @@ def test_an_output_that_is_something_else(cli, weights, wider, tmp_path):
         cli(*settings(weights, wider, out)).check_error(1, out)
 
 
+def test_an_interruption(cli, weights, wider, tmp_path, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "evaluate", interrupted)
+    result = cli(*settings(weights, wider, tmp_path / "out"))
+    result.check_error(130, "facedet evaluate: interrupted")
+
+
 @pytest.mark.data
 @pytest.mark.slow
 def test_released_weights_on_real_pictures(cli, shared, tmp_path):

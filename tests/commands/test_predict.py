@@ -130,6 +130,12 @@ def test_scales_and_mirroring_reach_the_detector(cli, weights, photos, monkeypat
     assert given["score"] == 0.25
 
 
+def test_options_before_and_between_the_pictures(cli, weights, photos):
+    one = photos / "a b.jpg"
+    result = cli("predict", "--json", one, "--weights", weights, photos / "sub" / "c.png")
+    assert len(result.json["images"]) == 2
+
+
 def test_a_second_run_leaves_its_own_output_alone(cli, weights, photos):
     """The output folder inside the input folder, and the input folder itself."""
     for out in (photos / "out", photos):
@@ -155,7 +161,10 @@ def test_folders_given_twice_and_equal_names(cli, weights, photos, tmp_path):
     ("words", "code", "said"),
     [
         (["--score", "1.5"], 2, "argument --score/--conf: 1.5 is not a number in 0 … 1"),
+        (["--score", "high"], 2, "high is not a number"),
         (["--scales", "0"], 2, "argument --scales: 0 is not a scale above 0"),
+        (["--scales", "1", "-2"], 2, "--scales"),
+        (["--scales", "17"], 2, "up to 16"),
         (["--pixel-budget", "0"], 2, "--pixel-budget: 0 is not a whole number above 0"),
         (["--on-large", "crop"], 2, "--on-large"),
         (["--thorough", "--flip"], 2, "--thorough has scales and mirroring of its own"),
@@ -164,11 +173,14 @@ def test_folders_given_twice_and_equal_names(cli, weights, photos, tmp_path):
         (["--max-det", "0"], 2, "--max-det: 0 is not a whole number above 0"),
         (["--min-size", "-1"], 2, "--min-size"),
         (["--device", "banana"], 2, "device=banana: expected auto, cpu"),
-        (["--weights", "nowhere.pth"], 1, "nowhere.pth: no such weights file"),
     ],
 )
 def test_wrong_wishes(cli, weights, photos, words, code, said):
     cli("predict", photos, "--weights", weights, *words).check_error(code, said)
+
+
+def test_missing_words(cli, weights):
+    cli("predict", "--weights", weights).check_error(2, "inputs")
 
 
 def test_without_weights_the_shipped_ones_are_taken(cli, weights, photos, monkeypatch, tmp_path):
@@ -182,6 +194,11 @@ def test_without_weights_the_shipped_ones_are_taken(cli, weights, photos, monkey
     assert cli(*words).json == cli(*words, "--weights", weights).json
     copyfile(weights, shipped / "extd-fpn-32-prelu.safetensors")
     assert cli(*words, "--weights", "extd-fpn-32-prelu").json["images"][0]["faces"]
+
+
+def test_weights_that_are_none(cli, photos, tmp_path):
+    for path in (tmp_path / "nowhere.pth", tmp_path, photos / "a b.jpg"):
+        cli("predict", photos, "--weights", path).check_error(1, path)
 
 
 def test_outputs_that_cannot_be(cli, weights, photos, tmp_path, monkeypatch):

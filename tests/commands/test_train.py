@@ -1,14 +1,18 @@
 """`facedet train`: its complaints, interruptions and ways to go on; `test_end_to_end` trains."""
 
+import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
 import yaml
 from omegaconf import OmegaConf
 
+from facedet.structures import CHECKPOINT_KEY
 from facedet.training.trainer import precision
 from facedet.weights.store import read_weights
 from reference.small_training import SMALL_TRAINING
@@ -56,6 +60,7 @@ def test_show_prints_the_config_and_trains_nothing(cli, tmp_path, monkeypatch):
     [
         (["backbone.widht=48"], 2, "the nearest is backbone.width"),
         (["optimizer.lr=fast"], 2, "optimizer.lr=fast: expected a number"),
+        (["data.root=???"], 2, "data.root is not given: add data.root=VALUE"),
         (["ckpt_path=nowhere.ckpt"], 1, "ckpt_path=nowhere.ckpt: no such file; expected last"),
         (["ckpt_path=last"], 1, "checkpoints/last.ckpt"),
         (["ckpt_path=best"], 1, "checkpoints/best.ckpt"),
@@ -102,6 +107,15 @@ def test_data_that_is_not_as_it_should_be(train, wider, tmp_path):
     shutil.copytree(wider / "ground_truth", copied / "ground_truth")
     result = train(f"data.root={copied}")
     assert (result.code, "1 of 8 pictures are missing" in result.err) == (1, True)
+
+
+def test_a_short_training_leaves_everything(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert {"checkpoints", "logs", "weights.safetensors", ".hydra"} <= names
+    content = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
+    assert content["global_step"] == 2
+    assert content[CHECKPOINT_KEY]["config"]["backbone"]["width"] == 32
+    assert read_weights(trained / "weights.safetensors").info["steps"] == 2
 
 
 def test_resuming_from_a_file_of_another_run(train, trained, tmp_path):
@@ -228,3 +242,18 @@ def test_a_grid_finishes_what_it_can_and_says_what_failed(train, tmp_path):
     assert (sweep / "1" / "weights.safetensors").is_file()
     assert not (sweep / "0" / "weights.safetensors").exists()
     assert "the loss is" in (sweep / "0" / "train.log").read_text()
+
+
+@pytest.mark.slow
+def test_two_processes(wider, tmp_path):
+    # As the console script does; `python -m` would tell Lightning another way to start ranks.
+    start = "import sys; from facedet.cli import main; sys.exit(main())"
+    words = [sys.executable, "-c", start, "train", *SMALL, f"data.root={wider}"]
+    words += [f"paths.output={tmp_path / 'out ü'}", "trainer=ddp", "trainer.accelerator=cpu"]
+    done = subprocess.run(
+        [*words, "trainer.max_steps=2"], capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert "trained 2 steps" in done.stdout
+    weights = read_weights(tmp_path / "out ü" / "weights.safetensors")
+    assert json.dumps(weights.info)
