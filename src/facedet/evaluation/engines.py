@@ -23,8 +23,10 @@ from facedet.weights.zoo import locate
 
 _PEAK = (
     "import resource, sys, numpy, facedet\n"
-    "found = facedet.load(sys.argv[1], engine=sys.argv[2], threads=int(sys.argv[3]))\n"
-    "found.detect(numpy.zeros((int(sys.argv[4]), int(sys.argv[5]), 3), 'u1'))\n"
+    "name, engine, *numbers = sys.argv[1:]\n"
+    "threads, folded, height, width = map(int, numbers)\n"
+    "found = facedet.load(name, engine=engine, threads=threads, folded=bool(folded))\n"
+    "found.detect(numpy.zeros((height, width, 3), 'u1'))\n"
     "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 )
 
@@ -157,6 +159,7 @@ def _ap(one: Entry, data: Path, limit: int | None, threads: int | None) -> dict[
             [
                 literal("weights", one.source),
                 f"engine={one.engine}",
+                f"folded={str(one.folded).lower()}",
                 f"threads={threads or 'null'}",
                 "data=wider",
                 literal("data.root", data),
@@ -178,7 +181,7 @@ def _disk_size(path: Path) -> int:
 
 def _peak(one: Entry, size: tuple[int, ...], threads: int | None) -> float:
     """Peak memory of a new process that detects in one picture, MB."""
-    words = [one.source, one.engine, threads or 1, *size]
+    words = [one.source, one.engine, threads or 1, int(one.folded), *size]
     command = [sys.executable, "-c", _PEAK, *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
