@@ -1,6 +1,7 @@
 """Videos, cameras and streams as sources: what comes, when, and what is said of bad ones."""
 
 import itertools
+import socket
 import sys
 import threading
 import time
@@ -201,6 +202,41 @@ def test_a_stream_that_is_not_there():
     assert frames == []
     expected = "rtsp://127.0.0.1:9/live: cannot be opened as a video (Connection refused)"
     assert line == expected
+
+
+def rtsp_server(listener, transports):
+    """Answers one client as a server that only speaks UDP; notes the transports it asks for."""
+    answers = {
+        "OPTIONS": "200 OK\r\nPublic: DESCRIBE, SETUP, PLAY",
+        "DESCRIBE": "200 OK\r\nContent-Type: application/sdp\r\nContent-Length: 58",
+    }
+    body = "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n".ljust(58)
+    connection, _ = listener.accept()
+    with connection, connection.makefile("rw", newline="") as stream:
+        for line in stream:
+            if line.startswith("Transport: "):
+                transports.append(line.split(";")[0].split()[1])
+            if line.startswith("CSeq: "):
+                number = line.split()[1]
+            if line.split(" ")[0] in ("OPTIONS", "DESCRIBE", "SETUP"):
+                method = line.split(" ")[0]
+            if line == "\r\n":
+                end = "461 Unsupported Transport" if len(transports) < 2 else "454 No Session"
+                head = f"RTSP/1.0 {answers.get(method, end)}\r\nCSeq: {number}\r\n\r\n"
+                stream.write(head + body * (method == "DESCRIBE"))
+                stream.flush()
+
+
+def test_an_rtsp_server_without_tcp_is_asked_for_udp():
+    transports = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=rtsp_server, args=(listener, transports), daemon=True)
+        server.start()
+        frames, (line,) = play(f"rtsp://127.0.0.1:{listener.getsockname()[1]}/live")
+        server.join(5)
+    assert frames == []
+    assert "cannot be opened as a video" in line
+    assert transports == ["RTP/AVP/TCP", "RTP/AVP/UDP"]
 
 
 def test_words_for_cameras_and_streams(tmp_path, monkeypatch):

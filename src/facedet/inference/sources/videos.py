@@ -178,7 +178,8 @@ def _opened(source: VideoSource) -> "Iterator[InputContainer]":
             f"{source.name}: videos need PyAV: pip install 'facedet-lightning[video]'"
         ) from error
     try:
-        options = {"rtsp_transport": "tcp"} if source.name.startswith("rtsp") else {}
+        # Over TCP no packet is lost, but some cameras and servers only speak UDP.
+        options = {"rtsp_flags": "prefer_tcp"} if source.name.startswith("rtsp") else {}
         timeout = None if source.path else _TIMEOUT
         container = av.open(source.address, options=options, timeout=timeout)
     except av.FFmpegError as error:
