@@ -5,16 +5,12 @@ import torch
 
 from facedet.errors import UsageError
 from facedet.models.detector import Detector
+from reference.networks import noisy_images
 
 
 @pytest.fixture(scope="module")
 def net(build_detector):
     return build_detector("fpn", 32).eval()
-
-
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
 
 def test_normalisation_by_hand(net):
@@ -23,15 +19,19 @@ def test_normalisation_by_hand(net):
     assert net.normalize(image).flatten().tolist() == [0, -117, 151]
 
 
-def test_mean_and_deviation_are_arguments(net):
-    other = Detector(
+def remade(net, **options):
+    """The same network with other arguments."""
+    return Detector(
         net.backbone,
         neck=lambda channels, strides: net.neck,
         anchors=lambda strides: net.anchors,
         head=lambda channels, counts: net.head,
-        mean=(100.0, 100.0, 100.0),
-        std=(1.0, 2.0, 5.0),
-    )
+        **options,
+    ).eval()
+
+
+def test_mean_and_deviation_are_arguments(net):
+    other = remade(net, mean=(100.0, 100.0, 100.0), std=(1.0, 2.0, 5.0))
     # 50 / 1, 50 / 2, 50 / 5
     assert other.normalize(torch.full((1, 3, 1, 1), 150.0)).flatten().tolist() == [50, 25, 10]
     assert not {"mean", "std"} & other.state_dict().keys()
@@ -42,7 +42,7 @@ def test_mean_and_deviation_are_arguments(net):
 def test_pictures_of_any_size(build_detector, layout, size):
     net = build_detector(layout, 48).eval()
     with torch.no_grad():
-        logits, deltas, anchors, levels, own_size = net(noise(2, 3, *size))
+        logits, deltas, anchors, levels, own_size = net(noisy_images(2, 3, *size))
     counts = [-(-size[0] // stride) * -(-size[1] // stride) for stride in net.backbone.strides]
     count = sum(counts)
     assert (levels, own_size) == (tuple(counts), size)
@@ -56,7 +56,7 @@ def test_predictions_are_float32_under_autocast(net):
     seen = []
     handle = net.backbone.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        predictions = net(noise(1, 3, 64, 64))
+        predictions = net(noisy_images(1, 3, 64, 64))
     handle.remove()
     assert [value.dtype for value in predictions[:3]] == [torch.float32] * 3
     # 8 bits would round 255 - 104 = 151, and with it every dark detail.
@@ -64,7 +64,7 @@ def test_predictions_are_float32_under_autocast(net):
 
 
 def test_images_of_a_batch_do_not_see_each_other(net):
-    images = noise(3, 3, 80, 60)
+    images = noisy_images(3, 3, 80, 60)
     with torch.no_grad():
         together = net(images)
         for index in range(3):
@@ -87,23 +87,12 @@ def test_a_cell_answers_for_the_place_of_its_anchor(net):
     assert y1 <= 44 <= y2
 
 
-def padded(net, multiple):
-    """The same network, whose pictures are padded."""
-    return Detector(
-        net.backbone,
-        neck=lambda channels, strides: net.neck,
-        anchors=lambda strides: net.anchors,
-        head=lambda channels, counts: net.head,
-        multiple=multiple,
-    ).eval()
-
-
 def test_padding_is_zero_after_the_mean_is_subtracted(net):
     seen = []
     handle = net.backbone.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
-    image = noise(1, 3, 33, 50)
+    image = noisy_images(1, 3, 33, 50)
     with torch.no_grad():
-        padded(net, 16)(image)
+        remade(net, multiple=16)(image)
     handle.remove()
     # 48 and 64 are the next multiples of 16; a grey of the mean would be 0, a black one not.
     assert seen[0].shape == (1, 3, 48, 64)
@@ -111,17 +100,17 @@ def test_padding_is_zero_after_the_mean_is_subtracted(net):
     assert not seen[0][..., 33:, :].any()
     assert not seen[0][..., 50:].any()
     with pytest.raises(UsageError, match="multiple=0: expected 1 or more"):
-        padded(net, 0)
+        remade(net, multiple=0)
 
 
 @pytest.mark.parametrize("size", [(33, 50), (48, 64), (1, 1)])
 def test_padding_by_the_detector_is_padding_by_hand(net, size):
-    image = noise(1, 3, *size).float()
+    image = noisy_images(1, 3, *size).float()
     rows, columns = (-(-side // 16) * 16 for side in size)
     by_hand = torch.tensor([123.0, 117.0, 104.0]).reshape(1, 3, 1, 1).repeat(1, 1, rows, columns)
     by_hand[..., : size[0], : size[1]] = image
     with torch.no_grad():
-        ours, expected = padded(net, 16)(image), net(by_hand)
+        ours, expected = remade(net, multiple=16)(image), net(by_hand)
     assert torch.equal(ours.logits, expected.logits)
     assert torch.equal(ours.deltas, expected.deltas)
     assert torch.equal(ours.anchors, expected.anchors)

@@ -10,12 +10,7 @@ from facedet.inference.postprocess import NmsPostprocess
 from facedet.models.folding import fold
 from facedet.models.layers import LeakyReLU
 from facedet.models.scalar_prelu import ScalarPReLU
-from reference.trained import trained
-
-
-def noise(*shape):
-    generator = torch.Generator().manual_seed(5)
-    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+from reference.networks import noisy_images, trained
 
 
 @pytest.mark.parametrize("layout", ["fpn", "ssd"])
@@ -34,7 +29,7 @@ def test_same_predictions_of_presets(preset):
 
 
 def check_folded(net):
-    images = noise(2, 3, 97, 131)
+    images = noisy_images(2, 3, 97, 131)
     with torch.no_grad():
         plain, folded = net(images), fold(net)(images)
     scale = plain.logits.abs().max().item()
@@ -71,7 +66,7 @@ def test_nothing_is_left_to_fold(build_detector):
 @pytest.mark.parametrize("width", [32, 64])
 def test_same_faces_with_released_weights(released_net, width):
     net = released_net(width)
-    images = noise(1, 3, 320, 320)
+    images = noisy_images(1, 3, 320, 320)
     decode = NmsPostprocess(SsdBoxCoder(), score=0.02)
     with torch.no_grad():
         (plain,), (folded,) = decode(net(images)), decode(fold(net)(images))

@@ -7,10 +7,7 @@ from torch import nn
 
 from facedet.errors import UsageError
 from facedet.models.necks.fuse import Fuse, enlarge
-
-
-def noise(*shape, seed=1):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+from reference.networks import noise
 
 
 def silent(channels=(1, 1), **arguments):
@@ -107,18 +104,16 @@ def test_new_weights():
     # He's: the variance is 2 over the inputs of a unit, 9 cells of 512 channels.
     weight = Fuse((512, 512), (8, 16), init="he").conv4_fuse_final.weight
     assert weight.std().item() == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.01)
-    with pytest.raises(UsageError, match=r"neck\.init=zeros: use gaussian or he"):
-        Fuse((512, 512), (8, 16), init="zeros")
-
-
-@pytest.mark.parametrize("strides", [(8,), (8, 8), (8, 32), (4, 8, 16)])
-def test_a_backbone_with_other_maps_is_refused(strides):
-    with pytest.raises(UsageError, match=r"neck=fuse needs two maps.*backbone=vgg16.*strides \["):
-        Fuse([4] * len(strides), strides)
 
 
 def test_what_is_refused():
-    with pytest.raises(UsageError, match=r"neck\.levels=2: use 1 or 3"):
-        Fuse((4, 4), (8, 16), levels=2)
-    with pytest.raises(UsageError, match=r"neck\.join=product: use concat or sum"):
-        Fuse((4, 4), (8, 16), join="product")
+    for name, value, words in (
+        ("levels", 2, "1 or 3"),
+        ("join", "product", "concat or sum"),
+        ("init", "zeros", "gaussian or he"),
+    ):
+        with pytest.raises(UsageError, match=rf"neck\.{name}={value}: use {words}"):
+            Fuse((4, 4), (8, 16), **{name: value})
+    for strides in ((8,), (8, 8), (8, 32), (4, 8, 16)):
+        with pytest.raises(UsageError, match=r"neck=fuse needs two maps.*backbone=vgg16.*strides"):
+            Fuse([4] * len(strides), strides)

@@ -9,10 +9,7 @@ from torch import nn
 from facedet.errors import UsageError
 from facedet.models.backbones.iterative import IterativeBackbone
 from facedet.models.scalar_prelu import ScalarPReLU
-
-
-def parameters(module):
-    return sum(value.numel() for value in module.parameters())
+from reference.networks import parameters
 
 
 # EXTD §2.6: backbone without neck and heads, PReLU.

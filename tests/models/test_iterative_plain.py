@@ -9,11 +9,7 @@ from facedet.errors import UsageError
 from facedet.models.backbones.iterative_plain import IterativePlainBackbone
 from facedet.models.folding import fold
 from facedet.models.layers import ResidualBlock
-from reference.trained import trained
-
-
-def parameters(module):
-    return sum(value.numel() for value in module.parameters())
+from reference.networks import parameters, trained
 
 
 def detector(width, *overrides):

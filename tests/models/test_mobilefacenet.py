@@ -4,16 +4,13 @@ import pytest
 import torch
 
 from facedet.models.backbones.mobilefacenet import MobileFaceNet
+from reference.networks import parameters
 
 
 @pytest.fixture(scope="module")
 def net():
     torch.manual_seed(0)
     return MobileFaceNet().eval()
-
-
-def parameters(module):
-    return sum(value.numel() for value in module.parameters())
 
 
 def bottleneck(channels, expansion, out):

@@ -6,10 +6,7 @@ from torch import nn
 
 from facedet.errors import UsageError
 from facedet.models.heads.multibox import MultiBoxHead, flatten_anchors
-
-
-def parameters(module):
-    return sum(value.numel() for value in module.parameters())
+from reference.networks import parameters
 
 
 def constant_head(levels=2, **arguments):

@@ -7,10 +7,7 @@ from torch import nn
 from facedet.errors import UsageError
 from facedet.models.necks.passthrough import Passthrough
 from facedet.models.necks.top_down import TopDown
-
-
-def parameters(module):
-    return sum(value.numel() for value in module.parameters())
+from reference.networks import parameters
 
 
 def neutral(channels=1, levels=2):

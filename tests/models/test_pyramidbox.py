@@ -10,13 +10,10 @@ from facedet.models.folding import fold
 from facedet.models.necks.fuse import enlarge
 from facedet.models.necks.pyramidbox import PyramidBoxNeck
 from facedet.structures import Target
+from reference.networks import noise
 
 WIDTHS = (4, 6, 6, 8, 5)
 STRIDES = (4, 8, 16, 32, 64)
-
-
-def noise(*shape, seed=1):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def test_the_neck_by_plain_operations():

@@ -20,6 +20,7 @@ from facedet.weights.store import (
     read_weights,
     save_weights,
 )
+from reference.networks import noisy_images
 
 # RGB; the release has it as BGR, (102.9801, 115.9465, 122.7717).
 MEAN = (122.7717, 115.9465, 102.9801)
@@ -31,11 +32,11 @@ VARIANTS = {
 }
 
 
-def make(levels, reduce, head):
+def make(levels, reduce, head, width=1.0):
     """A detector with random weights whose outputs are large enough to compare."""
     torch.manual_seed(0)
-    neck = partial(Fuse, levels=levels, reduce=reduce)
-    net = Detector(Vgg16(), neck, ThreeScaleAnchors, head, MEAN, multiple=16)
+    neck, backbone = partial(Fuse, levels=levels, reduce=reduce), Vgg16(width_multiplier=width)
+    net = Detector(backbone, neck, ThreeScaleAnchors, head, MEAN, multiple=16)
     for part in (net.neck, net.head):
         for value in part.parameters():
             value.data *= 5
@@ -49,18 +50,13 @@ def variant(request):
 
 @pytest.fixture(scope="module")
 def net(variant):
-    return make(*VARIANTS[variant]).eval()
-
-
-def noise(*shape):
-    generator = torch.Generator().manual_seed(5)
-    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    return make(*VARIANTS[variant], width=0.125).eval()
 
 
 @pytest.mark.parametrize("size", [(50, 70), (48, 64), (1, 1), (17, 95)])
 def test_pictures_of_any_size(variant, net, size):
     with torch.no_grad():
-        predictions = net(noise(2, 3, *size))
+        predictions = net(noisy_images(2, 3, *size))
     rows, columns = (-(-side // 16) for side in size)
     # Three anchors at stride 8; or two each at 8, 16 and 32, the last rounded up.
     fine, middle, coarse = (
@@ -89,7 +85,7 @@ def test_a_weights_file_keeps_everything(tmp_path):
     assert build_coder(read, "a") == build_coder(weights, "a")
     assert torch.equal(again.mean, net.mean)
     assert again.std.flatten().tolist() == [1, 1, 1]
-    images = noise(1, 3, 40, 50)
+    images = noisy_images(1, 3, 40, 50)
     with torch.no_grad():
         before, after = net(images), again(images)
     assert torch.equal(before.logits, after.logits)

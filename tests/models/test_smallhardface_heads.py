@@ -8,12 +8,9 @@ from torch import nn
 from facedet.errors import UsageError
 from facedet.models.heads.dilated import DilatedHead
 from facedet.models.heads.plain import PlainHead
+from reference.networks import noise
 
 HEADS = [PlainHead, DilatedHead]
-
-
-def noise(*shape, seed=1):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def random_head(kind, *arguments, **options):

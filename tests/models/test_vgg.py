@@ -7,24 +7,17 @@ import torch.nn.functional as F
 from facedet.errors import UsageError
 from facedet.models.backbones.vgg import Vgg16
 from facedet.models.folding import fold
+from reference.networks import noise
+from reference.vgg16_weights import CHANNELS, NAMES, maps_by_hand
 
 # Name to [out, in] of the thirteen layers, as VGG16's configuration D has them.
-LAYERS = {
-    "conv1_1": (64, 3), "conv1_2": (64, 64), "conv2_1": (128, 64), "conv2_2": (128, 128),
-    "conv3_1": (256, 128), "conv3_2": (256, 256), "conv3_3": (256, 256),
-    "conv4_1": (512, 256), "conv4_2": (512, 512), "conv4_3": (512, 512),
-    "conv5_1": (512, 512), "conv5_2": (512, 512), "conv5_3": (512, 512),
-}  # fmt: skip
+LAYERS = dict(zip(NAMES, zip(CHANNELS[1:], CHANNELS, strict=False), strict=True))
 
 
 @pytest.fixture(scope="module")
 def vgg():
     torch.manual_seed(0)
     return Vgg16()
-
-
-def noise(*shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(4))
 
 
 def test_layers(vgg):
@@ -37,18 +30,12 @@ def test_layers(vgg):
 
 
 def test_maps_are_those_of_plain_operations(vgg):
-    x = images = noise(2, 3, 32, 48)
-    expected = {}
+    images = noise(2, 3, 32, 48)
+    layers = {name: tuple(vgg.get_submodule(name).parameters()) for name in NAMES}
     with torch.no_grad():
-        for name in LAYERS:
-            if name.endswith("_1") and name != "conv1_1":
-                x = F.max_pool2d(x, 2)
-            layer = vgg.get_submodule(name)
-            expected[name] = x = F.relu(F.conv2d(x, layer.weight, layer.bias, padding=1))
-        conv4, conv5 = vgg(images)
-    torch.testing.assert_close(conv4, expected["conv4_3"])
-    torch.testing.assert_close(conv5, expected["conv5_3"])
-    assert (conv4.shape, conv5.shape) == ((2, 512, 4, 6), (2, 512, 2, 3))
+        expected, maps = maps_by_hand(layers, images), vgg(images)
+    torch.testing.assert_close(maps, expected)
+    assert [tuple(x.shape) for x in maps] == [(2, 512, 4, 6), (2, 512, 2, 3)]
 
 
 @pytest.mark.parametrize(
@@ -115,19 +102,15 @@ def test_a_normalised_one():
         Vgg16(batch_norm=True)
 
 
-@pytest.mark.parametrize("width", [0, -1, float("nan"), float("inf")])
-def test_wrong_widths(width):
-    with pytest.raises(UsageError, match=r"backbone\.width_multiplier=.*above 0"):
-        Vgg16(width_multiplier=width)
-
-
-@pytest.mark.parametrize("maps", [(), (5, 4), (4, 4), (0,), (6,), ("conv4_3",)])
-def test_wrong_maps(maps):
-    with pytest.raises(UsageError, match=r"backbone\.maps=.*blocks 1 … 5, in order"):
-        Vgg16(maps=maps)
-
-
-@pytest.mark.parametrize("frozen", [-1, 6])
-def test_wrong_number_of_frozen_blocks(frozen):
-    with pytest.raises(UsageError, match=rf"backbone\.frozen_blocks={frozen}: .* blocks 0 … 5"):
-        Vgg16(frozen)
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("width_multiplier", [0, -1, float("nan"), float("inf")], "above 0"),
+        ("maps", [(), (5, 4), (4, 4), (0,), (6,), ("conv4_3",)], "blocks 1 … 5, in order"),
+        ("frozen_blocks", [-1, 6], "blocks 0 … 5"),
+    ],
+)
+def test_wrong_arguments(name, values, words):
+    for value in values:
+        with pytest.raises(UsageError, match=rf"backbone\.{name}=.*{words}"):
+            Vgg16(**{name: value})

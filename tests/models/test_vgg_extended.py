@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from facedet.errors import UsageError
 from facedet.models.backbones.vgg import Vgg16
 from facedet.models.backbones.vgg_extended import Vgg16Extended
+from reference.networks import noise
 
 # Name to [out, in, side of the kernel] of the layers behind VGG16's (S3FD §3.1).
 FURTHER = {
@@ -22,10 +23,6 @@ FURTHER = {
 def net():
     torch.manual_seed(0)
     return Vgg16Extended().eval()
-
-
-def noise(*shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(4))
 
 
 def test_layers(net):

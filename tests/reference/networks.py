@@ -1,4 +1,4 @@
-"""Networks as a training could leave them."""
+"""Networks as a training could leave them, and what they get."""
 
 import torch
 from torch import nn
@@ -22,3 +22,19 @@ def trained(net, seed=3):
             # As released: below 0 and above 1 too.
             module.weight.data.uniform_(-0.72, 1.82, generator=generator)
     return net.eval()
+
+
+def parameters(module):
+    """How many numbers a module learns."""
+    return sum(value.numel() for value in module.parameters())
+
+
+def noise(*shape, seed=1):
+    """Maps of normally distributed numbers."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def noisy_images(*shape, seed=0):
+    """Images of any value, uint8."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
