@@ -1,8 +1,6 @@
 """FDDB's curves by hand, and against what the official tool wrote for the same detections."""
 
-import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +19,6 @@ from facedet.metrics.fddb import (
     rate_below,
 )
 from facedet.structures import Detections
-
-SHARED = os.environ.get("FACEDET_SHARED", "")
 
 
 def steps(similarity, scores):
@@ -148,8 +144,6 @@ def test_detections_may_be_ellipses():
     assert metric.compute()["fddb/continuous_1000"].item() == 1.0
 
 
-FOLDER = Path(SHARED) / "reference" / "fddb"
-needs_shared = pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set")
 # The pictures are not there. In these nine a face is or is not found depending on where the picture
 # ends; the widths (px) are those with which the tool's continuous curve has the steps it has.
 WIDTHS = {
@@ -160,33 +154,37 @@ WIDTHS = {
 
 
 @pytest.fixture(scope="module")
-def stored():
+def folder(shared):
+    return shared / "reference" / "fddb"
+
+
+@pytest.fixture(scope="module")
+def stored(folder):
     """Rows of the tool: threshold, false positives, discrete, continuous, precision."""
     discrete, continuous, precision = (
-        np.loadtxt(FOLDER / f"fddb_mtcnn_lqy_{kind}.txt") for kind in ("DiscROC", "ContROC", "PR")
+        np.loadtxt(folder / f"fddb_mtcnn_lqy_{kind}.txt") for kind in ("DiscROC", "ContROC", "PR")
     )
     rows = [discrete[:, 2], discrete[:, 1], discrete[:, 0], continuous[:, 0], precision[:, 0]]
     return np.column_stack(rows)
 
 
-def score(widths):
+def score(folder, widths):
     records = [
         record._replace(tags=record.tags | {"size": (450, widths[record.name])})
         if record.name in widths
         else record
-        for record in read_fddb_ground_truth(FOLDER / "ellipses.txt")
+        for record in read_fddb_ground_truth(folder / "ellipses.txt")
     ]
-    found = read_fddb_detections(FOLDER / "fddb_mtcnn_lqy_result.txt")
+    found = read_fddb_detections(folder / "fddb_mtcnn_lqy_result.txt")
     metric = FddbRoc()
     for index, record in enumerate(records):
         Fddb().feed(metric, record, found[record.name], index)
     return metric
 
 
-@needs_shared
 @pytest.mark.data
-def test_every_row_is_the_tools(stored):
-    metric = score(WIDTHS)
+def test_every_row_is_the_tools(folder, stored):
+    metric = score(folder, WIDTHS)
     roc = metric.curves()
     assert (metric.images, metric.detections, roc.faces) == (2845, 7375, 5171)
     threshold, false_positives, discrete, continuous, precision = stored.T
@@ -201,11 +199,10 @@ def test_every_row_is_the_tools(stored):
     assert metric.compute()["fddb/discrete_1000"].item() == pytest.approx(discrete[row], abs=6e-7)
 
 
-@needs_shared
 @pytest.mark.data
 @pytest.mark.slow  # the whole set once more
-def test_without_the_pictures_sizes(stored):
-    metric = score({})
+def test_without_the_pictures_sizes(folder, stored):
+    metric = score(folder, {})
     roc = metric.curves()
     # At equal thresholds: nine faces of 5,171 are missed where the border is not known.
     assert np.abs(roc.discrete - stored[:, 2]).max() < 0.002

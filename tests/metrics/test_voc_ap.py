@@ -1,8 +1,6 @@
 """The protocol of AFW and Pascal Faces: matching, refinement and AP by hand, and the stored set."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +16,6 @@ from facedet.metrics.voc import (
     refine_boxes,
 )
 from facedet.structures import Detections, Target
-
-SHARED = os.environ.get("FACEDET_SHARED", "")
 
 
 def rows(*values):
@@ -156,9 +152,7 @@ def test_pictures_without_anything():
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set")
-def test_stored_set():
-    golden = Path(SHARED) / "reference" / "golden"
+def test_stored_set(golden):
     expected = json.loads((golden / "marcopede_expected.json").read_text())
     stored = np.load(golden / "marcopede_synth.npz")
     values = {}

@@ -1,17 +1,81 @@
-"""The WIDER FACE metric: values by hand, against loops, in two processes."""
+"""The WIDER FACE metric: values by hand, against loops, in two processes, and stored ones.
 
+The stored values are those of the authors' evaluators.
+"""
+
+import importlib.util
+import json
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wider_sets import detections, feed, one_subset, random_images, target
+from scipy.io import loadmat
 
+from facedet.data.readers.wider import read_ground_truth
 from facedet.metrics.wider import WiderAP
+from facedet.structures import Detections, Target
 from reference import wider_eval
+
+
+def load_file(path):
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def detections(rows):
+    rows = torch.tensor(np.array(rows, dtype=np.float64).reshape(-1, 5))
+    return Detections(torch.cat([rows[:, :2], rows[:, :2] + rows[:, 2:4]], dim=1), rows[:, 4])
+
+
+def target(faces, kept, index, ignore=None):
+    """Faces as x, y, w, h; kept an array [G, S]."""
+    faces = torch.tensor(np.array(faces, dtype=np.float64).reshape(-1, 4))
+    xyxy = torch.cat([faces[:, :2], faces[:, :2] + faces[:, 2:]], dim=1)
+    kept = torch.as_tensor(np.array(kept, dtype=bool).reshape(len(faces), np.shape(kept)[-1]))
+    ignore = torch.zeros(len(faces), dtype=torch.bool) if ignore is None else torch.tensor(ignore)
+    return Target(xyxy, ignore, kept, index, (0, 0))
+
+
+def one_subset(images, order=None, **options):
+    """The metric over (rows, faces, kept) images with a single subset."""
+    metric = WiderAP(subsets=("all",), **options)
+    for index in range(len(images)) if order is None else order:
+        rows, faces, kept = images[index]
+        flags = np.array(kept, dtype=bool).reshape(-1, 1)
+        metric.update([detections(rows)], [target(faces, flags, index)])
+    return metric
+
+
+def random_pictures(seed=0, count=6):
+    """Images full of overlaps, with three nested subsets."""
+    generator = np.random.default_rng(seed)
+    images = []
+    for _ in range(count):
+        faces = generator.integers(0, 40, (8, 4)) + [0, 0, 5, 5]
+        rows = np.repeat(faces, 2, axis=0) + generator.integers(-4, 5, (16, 4))
+        rows = np.column_stack([rows.clip(min=1), generator.random(16)])
+        images.append((rows, faces, np.sort(generator.random((8, 3)) < 0.6, axis=1)))
+    return images
+
+
+def target_of(record, index):
+    return Target(
+        *map(torch.from_numpy, (record.boxes, record.ignore, record.tags["subsets"])), index, (0, 0)
+    )
+
+
+def feed(metric, images, indices):
+    for index in indices:
+        rows, faces, kept = images[index]
+        metric.update([detections(rows)], [target(faces, kept, index)])
+    return metric
 
 
 def test_nothing_seen_at_all():
@@ -108,7 +172,7 @@ def test_equals_the_loops(drawn, quirk):
 
 
 def test_neither_order_nor_repetition_nor_merging_matters():
-    images = random_images()
+    images = random_pictures()
     expected = feed(WiderAP(), images, range(6)).compute()
     assert 0.05 < expected["wider/hard"] < 0.95
     generator = np.random.default_rng(1)
@@ -128,7 +192,7 @@ def test_neither_order_nor_repetition_nor_merging_matters():
 
 
 def test_forward_gives_the_batch_and_keeps_the_set():
-    images = random_images()
+    images = random_pictures()
     metric = WiderAP()
     for index, (rows, faces, kept) in enumerate(images):
         alone = feed(WiderAP(), images, [index]).compute()
@@ -159,7 +223,7 @@ def run_rank(rank, folder, results):
     meeting = f"file://{folder}/meeting"
     torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
     for name, shares in SHARES.items():
-        metric = feed(WiderAP(), random_images(), shares[rank])
+        metric = feed(WiderAP(), random_pictures(), shares[rank])
         values = {key: value.item() for key, value in metric.compute().items()}
         results[name, rank] = (values, metric.images, metric.detections)
     torch.distributed.destroy_process_group()
@@ -173,6 +237,75 @@ def test_two_processes_agree_with_one(tmp_path):
         results = manager.dict()
         torch.multiprocessing.spawn(run_rank, args=(str(tmp_path), results), nprocs=2)
         found = dict(results)
-    alone = feed(WiderAP(), random_images(), range(6))
+    alone = feed(WiderAP(), random_pictures(), range(6))
     expected = {name: value.item() for name, value in alone.compute().items()}
     assert found == {(name, rank): (expected, 6, 96) for name in SHARES for rank in range(2)}
+
+
+QUIRKS = {"extd_py": False, "shf_nomimic": False, "shf_mimic": True}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("evaluator", QUIRKS)
+def test_small_set_has_the_stored_curve(golden, evaluator):
+    stored = np.load(golden / "wider_eval_tiny.npz")
+    expected = json.loads((golden / "wider_eval_expected.json").read_text())["tiny"][evaluator]
+    images = []
+    for index in range(12):
+        faces, places = stored[f"gt{index}"], stored[f"keep{index}"]
+        kept = np.isin(np.arange(len(faces)) + 1, places)
+        images.append((stored[f"pred{index}"], faces, kept))
+    metric = one_subset(images, integer_quirk=QUIRKS[evaluator])
+    assert metric.compute()["wider/all"].item() == pytest.approx(expected["ap"], abs=1e-9)
+    curve = metric.curves()["all"]
+    assert curve.faces == expected["count_face"]
+    points = np.nan_to_num(stored[f"{evaluator}_curve"])
+    np.testing.assert_allclose(curve.precision.numpy(), points[:, 0], atol=1e-12)
+    np.testing.assert_allclose(curve.recall.numpy(), points[:, 1], atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def full_set(shared, golden):
+    """Made-up detections on the whole official validation ground truth."""
+    truth = shared / "data" / "wider" / "ground_truth"
+    made = load_file(golden / "make_wider_synth.py").full(loadmat(truth / "wider_face_val.mat"))
+    rows = [row for event in made for row in event]
+    targets = [target_of(record, index) for index, record in enumerate(read_ground_truth(truth))]
+    return [detections(row) for row in rows], targets
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("evaluator", QUIRKS)
+def test_full_set_has_the_stored_values(golden, full_set, evaluator):
+    expected = json.loads((golden / "wider_eval_expected.json").read_text())
+    metric = WiderAP(QUIRKS[evaluator])
+    metric.update(*full_set)
+    values = metric.compute()
+    assert metric.detections == expected["full_num_predictions"]
+    for name, curve in metric.curves().items():
+        values_of = expected[f"full_{name}"][evaluator]
+        assert values[f"wider/{name}"].item() == pytest.approx(values_of["ap"], abs=1e-9)
+        assert curve.faces == values_of["count_face"]
+        assert curve.recall[-1].item() == pytest.approx(values_of["max_recall"], abs=1e-12)
+        assert curve.precision[-1].item() == pytest.approx(values_of["final_precision"], abs=1e-12)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("key", ["plain", "integer_quirk"])
+def test_released_detector_has_the_stored_values(shared, golden, key):
+    expected = json.loads((golden / "extd32_wider_val.json").read_text())[key]
+    truth = {r.name: r for r in read_ground_truth(shared / "data" / "wider")}
+    stored = np.load(golden / "extd32_wider_val.npz")
+    rows = torch.from_numpy(stored["rows"])
+    metric = WiderAP(integer_quirk=key == "integer_quirk")
+    for index, name in enumerate(stored["names"].tolist()):
+        found = rows[stored["offsets"][index] : stored["offsets"][index + 1]]
+        # The stored boxes are corners, compared as they stand: w = x2 - x1, nothing rounded.
+        metric.update([Detections(found[:, :4], found[:, 4])], [target_of(truth[name], index)])
+    values = metric.compute()
+    assert (metric.images, metric.detections) == (expected["images"], expected["detections"])
+    for name, curve in metric.curves().items():
+        assert values[f"wider/{name}"].item() == pytest.approx(expected[name]["ap"], abs=1e-9)
+        assert curve.faces == expected[name]["faces"]
+        assert curve.recall[-1].item() == pytest.approx(expected[name]["max_recall"], abs=1e-12)
