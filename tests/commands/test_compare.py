@@ -1,6 +1,5 @@
 """`facedet compare`: own and published results in one table."""
 
-import argparse
 import csv
 import json
 
@@ -9,24 +8,17 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from facedet.commands import compare
 from facedet.config import compose, plain
-from facedet.errors import FacedetError, UsageError
 from facedet.evaluation import comparison
 from facedet.profiling.timing import Timing
 
 SUBSETS = ("easy", "medium", "hard")
 
 
-def call(*words):
-    parser = argparse.ArgumentParser()
-    compare.add_arguments(parser)
-    return compare.run(parser.parse_args([str(word) for word in words]))
-
-
-def table(out):
+def table(result):
     """The cells of a printed table, the rule left out."""
-    lines = out.splitlines()
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[:1] + lines[2:]]
 
 
@@ -58,11 +50,10 @@ def own(tmp_path):
     return folder
 
 
-def test_own_and_published_results_by_their_ap(published, own, tmp_path, capsys):
+def test_own_and_published_results_by_their_ap(cli, published, own, tmp_path):
     output = tmp_path / "out"
     words = ("--curves", published, "--run", f"EXTD={own}", "--output", output, "--best", 1)
-    assert call(*words, "--unlike") == 0
-    rows = table(capsys.readouterr().out)
+    rows = table(cli("compare", *words, "--unlike"))
     # Half of the precision each; on hard faces 0.4, 0.3, 0.2, 0.1.
     assert rows[0] == ["method", *SUBSETS, "origin"]
     assert [row[0] for row in rows[1:]] == ["B", "EXTD", "C", "A"]
@@ -75,22 +66,22 @@ def test_own_and_published_results_by_their_ap(published, own, tmp_path, capsys)
         assert Image.open(output / f"precision_recall_{subset}.png").size == (720, 600)
 
 
-def test_what_is_drawn(published, own, tmp_path, monkeypatch):
+def test_what_is_drawn(cli, published, own, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
         comparison, "plot_precision_recall", lambda path, curves, *_: drawn.append(list(curves))
     )
-    call("--curves", published, "--run", own, "--output", tmp_path / "out", "--best", 2, "--unlike")
+    words = ("--curves", published, "--run", own, "--output", tmp_path / "out", "--best", 2)
+    cli("compare", *words, "--unlike")
     # All own ones, by the folder's name, and the two best published ones.
     assert drawn == [["mine", "B", "C"]] * 3
 
 
-def test_published_results_alone(published, capsys):
-    call("--curves", published)
-    assert len(table(capsys.readouterr().out)) == 4
+def test_published_results_alone(cli, published):
+    assert len(table(cli("compare", "--curves", published))) == 4
 
 
-def test_fddb(own, tmp_path, capsys):
+def test_fddb(cli, own, tmp_path):
     folder = tmp_path / "roc"
     folder.mkdir()
     (folder / "ADiscROC.txt").write_text("0.9 1500 0.1\n0.8 900 0.2\n0 0 1\n")
@@ -99,8 +90,8 @@ def test_fddb(own, tmp_path, capsys):
              discrete=[0.95, 0.7, 0.1], precision=[0.1, 0.2, 0.9])  # fmt: skip
     words = {"images": 2845, "similarity": 0.5, "ellipses": "masks", "protocol": "fddb"}
     (own / "metrics.json").write_text(json.dumps(words))
-    assert call("--curves", folder, "--run", own, "--output", tmp_path / "out") == 0
-    assert table(capsys.readouterr().out) == [
+    call = ("compare", "--curves", folder, "--run", own)
+    assert table(cli(*call, "--output", tmp_path / "out")) == [
         ["method", "2,000 FP", "1,000 FP", "origin"],
         ["A", "0.9000", "0.8000", ""],
         ["mine", "0.7000", "0.7000", "own: fddb, 2,845 images"],
@@ -109,40 +100,25 @@ def test_fddb(own, tmp_path, capsys):
     for limit in (1000, 2000):
         assert Image.open(tmp_path / "out" / f"roc_{limit}.png").size == (720, 600)
     (own / "metrics.json").write_text(json.dumps(words | {"ellipses": "boxes"}))
-    with pytest.raises(UsageError, match=r"ellipses boxes \(mine\) / masks \(the published ones"):
-        call("--curves", folder, "--run", own)
+    cli(*call).check_error(2, "ellipses boxes (mine) / masks (the published ones")
 
 
-def test_precision_recall_files(own, tmp_path, capsys):
+def test_precision_recall_files(cli, own, tmp_path):
     folder = tmp_path / "afw"
     folder.mkdir()
     # Precision 0.5 up to recall 0.8, in either order.
     (folder / "Other.txt").write_text("0.5 0.8\n0.5 0.2\n")
     np.savez(own / "curves.npz", threshold=[0.9], precision=[1.0], recall=[0.75])
     (own / "metrics.json").write_text(json.dumps({"protocol": "afw", "images": 205}))
-    assert call("--curves", folder, "--run", own, "--output", tmp_path / "out") == 0
-    assert table(capsys.readouterr().out) == [
+    call = ("compare", "--curves", folder, "--run", own)
+    assert table(cli(*call, "--output", tmp_path / "out")) == [
         ["method", "AP", "origin"],
         ["mine", "0.7500", "own: afw, 205 images"],
         ["Other", "0.4000", ""],
     ]
     assert (tmp_path / "out" / "precision_recall_AP.png").is_file()
     np.savez(own / "curves.npz", threshold=[0.9])
-    with pytest.raises(FacedetError, match="mine holds no curves on AFW or Pascal Faces"):
-        call("--curves", folder, "--run", own)
-
-
-def test_complaints(published, own, tmp_path):
-    with pytest.raises(UsageError, match="A stands for two results"):
-        call("--curves", published, "--run", f"A={own}")
-    with pytest.raises(UsageError, match="--run A=: expected NAME=FOLDER"):
-        call("--curves", published, "--run", "A=")
-    with pytest.raises(FacedetError, match="nowhere.metrics.json cannot be read"):
-        call("--curves", published, "--run", tmp_path / "nowhere")
-    np.savez(own / "curves.npz", threshold=[1.0])
-    message = "mine holds no curves on WIDER FACE val: .*easy_precision"
-    with pytest.raises(FacedetError, match=message):
-        call("--curves", published, "--run", own)
+    cli(*call).check_error(1, "mine holds no curves on AFW or Pascal Faces")
 
 
 WHOLE = {
@@ -166,14 +142,13 @@ def run_of(own, tmp_path):
     return make
 
 
-def test_results_measured_alike(published, run_of, capsys):
+def test_results_measured_alike(cli, published, run_of):
     """Versions, weights and where pictures lie may differ."""
     a = run_of("a1")
     b = run_of("b1", versions={"torch": "2"}, weights={"sha256": "b" * 64}, device="cuda")
-    assert call("--curves", published, "--run", a, "--run", b) == 0
-    captured = capsys.readouterr()
-    assert "own: wider, 3,226 images" in captured.out
-    assert captured.err == ""
+    result = cli("compare", "--curves", published, "--run", a, "--run", b)
+    assert (result.code, result.err) == (0, "")
+    assert "own: wider, 3,226 images" in result.out
 
 
 @pytest.mark.parametrize(
@@ -195,48 +170,52 @@ def test_results_measured_alike(published, run_of, capsys):
         ),
     ],
 )  # fmt: skip
-def test_results_not_measured_alike_are_refused(published, run_of, changed, said):
+def test_results_not_measured_alike_are_refused(cli, published, run_of, changed, said):
     a, b = run_of("a1"), run_of("b1", **changed)
-    with pytest.raises(UsageError, match="not measured alike: .*; --unlike") as refused:
-        call("--curves", published, "--run", a, "--run", b)
-    assert said in str(refused.value)
-    assert "\n" not in str(refused.value)
+    result = cli("compare", "--curves", published, "--run", a, "--run", b)
+    result.check_error(2, "not measured alike: ", said, "; --unlike")
 
 
-def test_one_result_is_held_against_the_published_ones(published, own):
-    with pytest.raises(UsageError, match=r"images 8 \(mine\) / 3,226 \(the published ones\)"):
-        call("--curves", published, "--run", own)
+@pytest.mark.parametrize(
+    ("run", "code", "said"),
+    [
+        ("A=runs/mine", 2, "A stands for two results"),
+        ("A=", 2, "--run A=: expected NAME=FOLDER"),
+        ("nowhere", 1, "nowhere/metrics.json cannot be read"),
+        ("runs/mine", 2, "images 8 (mine) / 3,226 (the published ones)"),
+        ("runs/bare", 1, "bare holds no curves on WIDER FACE val"),
+        ("runs/evil", 1, "building 'os.system' is refused"),
+    ],
+)
+def test_complaints(cli, published, run_of, tmp_path, monkeypatch, run, code, said):
+    run_of("evil", network={"_target_": "os.system"})
+    np.savez(run_of("bare") / "curves.npz", threshold=[1.0])
+    monkeypatch.chdir(tmp_path)
+    cli("compare", "--curves", published, "--run", run).check_error(code, said)
 
 
-def test_what_is_unlike_is_reported(published, run_of, tmp_path, capsys):
+def test_what_is_unlike_is_reported(cli, published, run_of, tmp_path):
     a, b = run_of("a1"), run_of("b1", integer_quirk=False, images=243, pictures_sha256="c" * 64)
     words = ("--curves", published, "--run", a, "--run", b, "--unlike")
-    call(*words, "--output", tmp_path / "out")
-    captured = capsys.readouterr()
-    origins = {row[0]: row[-1] for row in table(captured.out)}
+    result = cli("compare", *words, "--output", tmp_path / "out")
+    origins = {row[0]: row[-1] for row in table(result)}
     assert origins["a1"] == "own: wider, 3,226 images, integer_quirk true"
     assert origins["b1"] == "own: wider, 243 images, integer_quirk false"
-    assert "not measured alike: images 3,226 (a1, the published ones) / 243 (b1)" in captured.err
+    assert "not measured alike: images 3,226 (a1, the published ones) / 243 (b1)" in result.err
     with (tmp_path / "out" / "comparison.csv").open() as stream:
         assert {row["method"]: row["origin"] for row in csv.DictReader(stream)}["A"] == ""
 
 
-def test_cost_and_latency_of_a_recorded_network(published, run_of, monkeypatch, capsys):
+def test_cost_and_latency_of_a_recorded_network(cli, published, run_of, monkeypatch):
     network = plain(compose("train", ["preset=extd_ssd_32_relu"]))["model"]["net"]
     monkeypatch.setattr(
         "facedet.evaluation.comparison.network_latency",
         lambda net, size: Timing(0.0123 * (size == (640, 640)), 0.0, 0.0, 1),
     )
-    call("--curves", published, "--run", run_of("a1", network=network), "--latency")
-    rows = {row[0]: row for row in table(capsys.readouterr().out)}
+    words = ("--curves", published, "--run", run_of("a1", network=network), "--latency")
+    rows = {row[0]: row for row in table(cli("compare", *words))}
     assert rows["method"] == ["method", *SUBSETS, "params M", "madds G", "latency ms", "origin"]
     assert rows["B"][4:7] == ["–", "–", "–"]
     # One slope less per activation than its PReLU twin.
     assert float(rows["a1"][4]) == pytest.approx(0.056, abs=1e-4)
     assert rows["a1"][5:7] == ["5.353", "12.3"]
-
-
-def test_a_network_that_is_none(published, run_of):
-    run = run_of("a1", network={"_target_": "os.system"})
-    with pytest.raises(FacedetError, match="building 'os.system' is refused"):
-        call("--curves", published, "--run", run)

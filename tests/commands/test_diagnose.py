@@ -13,18 +13,9 @@ from facedet.structures import Record
 from reference.one_face import save_picture
 
 FILES = {
-    "ap_by_score.csv",
-    "diagnosis.png",
-    "errors.csv",
-    "image_ap.csv",
-    "image_ap.png",
-    "recall_attributes.csv",
-    "recall_events.csv",
-    "recall_height.csv",
-    "report.md",
-    "subsets.csv",
-    "worst.jpg",
-}
+    "ap_by_score.csv", "diagnosis.png", "errors.csv", "image_ap.csv", "image_ap.png", "report.md",
+    "recall_attributes.csv", "recall_events.csv", "recall_height.csv", "subsets.csv", "worst.jpg",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -159,14 +150,6 @@ def test_run_folder_of_evaluate(cli, data, evaluated):
     assert "1 of 4 images have no detection file: they are left out" in result.err
 
 
-@pytest.mark.parametrize("text", [None, "no json", "[1]"])
-def test_broken_metrics(cli, data, evaluated, text):
-    (evaluated / "metrics.json").unlink()
-    if text:
-        (evaluated / "metrics.json").write_text(text)
-    cli("diagnose", "--run", evaluated, "--data", data).check_error(1, "metrics.json")
-
-
 def test_pictures_that_are_missing_or_damaged(cli, data, found, tmp_path):
     root = tmp_path / "broken"
     shutil.copytree(data, root)
@@ -188,40 +171,38 @@ def test_lists_elsewhere(cli, data, found, tmp_path):
     assert "is 0.4500\n" in cli("diagnose", *args).out
 
 
-def test_a_split_without_lists_counts_all_faces(cli, tmp_path):
-    root = tmp_path / "own"
-    boxes = np.array([[10, 10, 20, 30], [5, 5, 5, 9]], dtype=np.float32)
-    write_wider(root, "train", [Record("e/a", root, boxes, np.zeros(2, bool), {})])
-    found = write(tmp_path / "found", {"e/a": "a\n1\n10 10 10 20 0.9\n"})
-    args = ("diagnose", "--detections", found, "--data", root, "--split", "train")
-    result = cli(*args)
-    # The box without a width is no face.
-    assert "# Why the AP on all faces is 1.0000\n" in result.out
-    assert "| all    | 1.0000 |         1.0000 |     1 |" in result.out
-    cli(*args, "--subset", "hard").check_error(2, "--subset hard: the data has all")
-
-
 def test_another_iou_is_not_rounded(cli, data, tmp_path):
     # Sides + 1: 11 x 14 of 11 x 21 px is IoU 2/3.
     found = write(tmp_path / "found", {"0--Event/0": "0\n1\n10 10 10 13 0.9\n"})
     args = ("diagnose", "--detections", found, "--data", data, "--images", "present", "--json")
     for iou, ap in (("0.5", 0.5), ("0.66", 0.5), ("0.7", 0)):
         assert cli(*args, "--iou", iou).json["tables"]["subsets"][2]["AP"] == ap
-    cli(*args, "--iou", "0.3").check_error(2, "--iou 0.3: expected above 0.3")
 
 
-def test_requests_that_cannot_be_met(cli, data, found, tmp_path):
-    cli("diagnose", "--detections", found, "--data", tmp_path).check_error(1, "wider_face_split")
-    other = write(tmp_path / "other", {"9--Event/9": "9\n0\n"})
-    message = "none of its 1 images is in", "the first is 9--Event/9"
-    cli("diagnose", "--detections", other, "--data", data).check_error(1, *message)
-    odd = write(tmp_path / "odd", {"0--Event/0": "0\n1\n10 10 10 20 90\n"})
-    message = "a score is 90, expected 0 to 1"
-    result = cli("diagnose", "--detections", odd, "--data", data, "--images", "present")
-    assert (result.code, message in result.err) == (1, True)
-    cli("diagnose", "--data", data).check_error(2, "--detections", "--run")
-    both = ("--detections", found, "--run", found)
-    cli("diagnose", "--data", data, *both).check_error(2, "not allowed with")
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("--data DATA", 2, "--detections"),
+        ("--data DATA --detections a --run b", 2, "not allowed with"),
+        ("--data DATA --detections OTHER --iou 0.3", 2, "--iou 0.3: expected above 0.3"),
+        ("--data OTHER --detections OTHER", 1, "wider_face_split"),
+        ("--data DATA --detections OTHER", 1, "its 1 images is in DATA, the first is 9--Event/9"),
+        ("--data DATA --detections ODD", 1, "a score is 90, expected 0 to 1"),
+        ("--data DATA --run ODD", 1, "ODD/metrics.json"),
+        ("--data DATA --run TEXT", 1, "TEXT/metrics.json"),
+        ("--data DATA --run LIST", 1, "LIST/metrics.json"),
+    ],
+)
+def test_complaints(cli, data, tmp_path, words, code, said):
+    places = {"DATA": data} | {name: tmp_path / name for name in ("OTHER", "ODD", "TEXT", "LIST")}
+    write(places["OTHER"], {"9--Event/9": "9\n0\n"})
+    write(places["ODD"], {"0--Event/0": "0\n1\n10 10 10 20 90\n"})
+    for name, text in (("TEXT", "no json"), ("LIST", "[1]")):
+        places[name].mkdir()
+        (places[name] / "metrics.json").write_text(text)
+    for name, place in places.items():
+        said = said.replace(name, str(place))
+    cli("diagnose", *(places.get(word, word) for word in words.split())).check_error(code, said)
 
 
 def test_no_face_counts(cli, tmp_path):
@@ -234,6 +215,7 @@ def test_no_face_counts(cli, tmp_path):
     cli(*args).check_error(1, "none of the 1 pictures has a hard face")
     # Nothing detected is a result.
     assert "is 0.0000" in cli(*args, "--subset", "easy").out
+    cli(*args, "--subset", "all").check_error(2, "--subset all: the data has easy, medium, hard")
 
 
 @pytest.mark.data

@@ -2,7 +2,6 @@
 
 import pytest
 
-from facedet.cli import main
 from facedet.errors import FacedetError
 from facedet.reproduce import experiments
 from facedet.reproduce.experiments import Experiment, Outcome, read_catalogue
@@ -46,15 +45,11 @@ def runs(monkeypatch):
     return ran
 
 
-def call(*words):
-    return main(["reproduce", *map(str, words)])
-
-
-def test_those_within_an_hour_are_run_and_all_are_reported(runs, tmp_path, capsys):
-    assert call("--output", tmp_path) == 1  # one failed
+def test_those_within_an_hour_are_run_and_all_are_reported(cli, runs, tmp_path):
+    result = cli("reproduce", "--output", tmp_path)
+    assert result.code == 1  # one failed
     assert runs == ["X1", "X4"]
-    out, err = capsys.readouterr()
-    assert "X4: photo.jpg: no such file" in err
+    assert "X4: photo.jpg: no such file" in result.err
     report = (tmp_path / "REPRODUCE.md").read_text()
     verdicts = [line.rsplit(" | ")[-1] for line in report.splitlines() if line.startswith("| X")]
     assert verdicts[0] == "holds |"
@@ -62,52 +57,50 @@ def test_those_within_an_hour_are_run_and_all_are_reported(runs, tmp_path, capsy
     assert verdicts[2].startswith("not run: needs AFW with")
     assert verdicts[3] == "not run: photo.jpg: no such file |"
     assert verdicts[4] == "not run: the server only |"
-    assert "X5        not run: the server only" in out
+    assert "X5        not run: the server only" in result.out
 
 
-def test_what_was_run_is_not_run_again_without_the_flag(runs, tmp_path, capsys):
-    assert call("X1", "--output", tmp_path) == 0
-    assert call("x1", "X2", "--output", tmp_path) == 0
+def test_what_was_run_is_not_run_again_without_the_flag(cli, runs, tmp_path):
+    assert cli("reproduce", "X1", "--output", tmp_path).code == 0
+    result = cli("reproduce", "x1", "X2", "--output", tmp_path)
+    assert (result.code, "X1: was run before" in result.out) == (0, True)
     assert runs == ["X1", "X2"]
-    assert "X1: was run before" in capsys.readouterr().out
-    assert call("X1", "--again", "--output", tmp_path) == 0
+    assert cli("reproduce", "X1", "--again", "--output", tmp_path).code == 0
     assert runs == ["X1", "X2", "X1"]
     # A run of one leaves the others' results in the report.
-    assert "| X2 |" in (tmp_path / "REPRODUCE.md").read_text()
-    assert "2 holds" in (tmp_path / "REPRODUCE.md").read_text()
+    report = (tmp_path / "REPRODUCE.md").read_text()
+    assert "| X2 |" in report
+    assert "2 holds" in report
 
 
-def test_the_list_runs_nothing(runs, tmp_path, capsys):
-    assert call("--list", "--output", tmp_path / "out") == 0
-    assert not runs
-    assert not (tmp_path / "out").exists()
-    out = capsys.readouterr().out
-    assert "takes hours" in out
-    assert "not run: the server only" in out
-    assert "not found" in out
+def test_the_list_runs_nothing(cli, runs, tmp_path):
+    result = cli("reproduce", "--list", "--output", tmp_path / "out")
+    assert (result.code, runs, list(tmp_path.iterdir())) == (0, [], [])
+    for said in ("takes hours", "not run: the server only", "not found"):
+        assert said in result.out
 
 
-def test_an_unknown_one(runs, capsys):
-    assert call("X9") == 2
-    assert "X9 is no experiment; there are X1, X2" in capsys.readouterr().err
+def test_an_unknown_one(cli, runs):
+    cli("reproduce", "X9").check_error(2, "X9 is no experiment; there are X1, X2")
 
 
-def test_a_place_of_data_in_the_environment(runs, tmp_path, monkeypatch):
+def test_a_place_of_data_in_the_environment(cli, runs, tmp_path, monkeypatch):
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "new_annotations_AFW.mat").touch()
     monkeypatch.setenv("FACEDET_DATA", str(folder))
-    assert call("X3", "--output", tmp_path / "out") == 0
+    assert cli("reproduce", "X3", "--output", tmp_path / "out").code == 0
     assert runs == ["X3"]
 
 
-def test_a_command_that_fails_is_named(runs, monkeypatch, tmp_path, capsys):
+def test_a_command_that_fails_is_named(cli, runs, monkeypatch, tmp_path):
     monkeypatch.setattr("facedet.commands.train.run", lambda args: 143)
     monkeypatch.setitem(FUNCTIONS, "fail", lambda run: run.call("train", "seed=3"))
-    assert call("X4", "--output", tmp_path) == 1
-    assert "X4: facedet train seed=3: ended with 143; the same" in capsys.readouterr().err
+    result = cli("reproduce", "X4", "--output", tmp_path)
+    assert result.code == 1
+    assert "X4: facedet train seed=3: ended with 143; the same" in result.err
 
 
-def test_counting_holds(tmp_path, capsys):
-    assert call("E1", "--output", tmp_path) == 0
-    assert "E1        holds" in capsys.readouterr().out
+def test_counting_holds(cli, tmp_path):
+    result = cli("reproduce", "E1", "--output", tmp_path)
+    assert (result.code, "E1        holds" in result.out) == (0, True)

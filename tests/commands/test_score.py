@@ -1,27 +1,14 @@
 """`facedet score`, called as the command line calls it."""
 
-import argparse
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from facedet import __version__
-from facedet.commands import score
 from facedet.data.crowds.wider_writer import write_wider
-from facedet.errors import FacedetError
 from facedet.structures import Record
-
-SHARED = os.environ.get("FACEDET_SHARED", "")
-needs_shared = pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set")
-
-
-def call(*words):
-    parser = argparse.ArgumentParser()
-    score.add_arguments(parser)
-    return score.run(parser.parse_args([str(word) for word in words]))
 
 
 @pytest.fixture
@@ -55,10 +42,13 @@ def found(tmp_path):
     return folder
 
 
-def test_json_is_one_object(truth, found, capsys):
-    assert call("--detections", found, "--ground-truth", truth, "--json") == 0
-    captured = capsys.readouterr()
-    result = json.loads(captured.out)
+def test_json_and_files(cli, truth, found, tmp_path):
+    output = tmp_path / "new" / "result"
+    words = ("--detections", found, "--ground-truth", truth, "--json", "--output", output)
+    scored = cli("score", *words)
+    assert scored.code == 0
+    result = scored.json
+    assert json.loads((output / "metrics.json").read_text()) == result
     assert result.pop("versions")["facedet"] == __version__
     assert len(result.pop("pictures_sha256")) == 64
     # One of two faces, at precision 1: AP 1/2.
@@ -76,74 +66,64 @@ def test_json_is_one_object(truth, found, capsys):
         "integer_quirk": True,
         "only_present": False,
     }
-    assert captured.err.splitlines() == [
+    assert scored.err.splitlines() == [
         "facedet score: 1 of 2 images have no detection file: their faces count as missed",
         "facedet score: 1 of 2 images with detections are unknown, such as b/9",
     ]
-
-
-def test_only_present_leaves_out_the_rest_and_says_so(truth, found, capsys):
-    call("--detections", found, "--ground-truth", truth / "ground_truth", "--only-present")
-    captured = capsys.readouterr()
-    lines = captured.out.splitlines()
-    assert lines[1].split() == ["easy", "100.00", "%", "1", "faces"]
-    assert lines[4].startswith("only the 1 images with a detection file, 2 boxes, ")
-    assert "1 of 2 images have no detection file: they are left out" in captured.err
-
-
-def test_table_names_the_rounding(truth, found, capsys):
-    for more, text in (
-        ((), "rounded as by the official"),
-        (("--no-integer-quirk",), "(not rounded)"),
-    ):
-        call("--detections", found, "--ground-truth", truth, *more)
-        assert text in capsys.readouterr().out
-
-
-def test_output_holds_the_metrics_and_the_curves(truth, found, tmp_path, capsys):
-    output = tmp_path / "new" / "result"
-    call("--detections", found, "--ground-truth", truth, "--json", "--output", output)
-    assert json.loads((output / "metrics.json").read_text()) == json.loads(capsys.readouterr().out)
     stored = np.load(output / "curves.npz")
     # The false positive has the lowest score and passes at the last threshold only.
     assert stored["easy_precision"][[0, 998, 999]].tolist() == [1.0, 1.0, 0.5]
     assert stored["easy_recall"][[0, 999]].tolist() == [0.5, 0.5]
 
 
-def test_what_cannot_be_scored(truth, found, tmp_path):
-    (tmp_path / "other" / "b").mkdir(parents=True)
-    (tmp_path / "other" / "b" / "9.txt").write_text("9\n0\n")
-    (tmp_path / "taken").write_text("a file")
-    nowhere = tmp_path / "nowhere"
-    for detections, place, more, message in (
-        (tmp_path / "other", truth, (), "none of its 1 images is in .*, the first is b/9"),
-        (nowhere, truth, (), "nowhere"),
-        (found, nowhere, (), "nowhere"),
-        (found, truth, ("--output", tmp_path / "taken"), "cannot be written"),
-    ):
-        with pytest.raises(FacedetError, match=message):
-            call("--detections", detections, "--ground-truth", place, *more)
+def test_only_present_leaves_out_the_rest_and_says_so(cli, truth, found):
+    words = ("--detections", found, "--ground-truth", truth / "ground_truth", "--only-present")
+    result = cli("score", *words)
+    lines = result.out.splitlines()
+    assert "rounded as by the official" in lines[0]
+    assert lines[1].split() == ["easy", "100.00", "%", "1", "faces"]
+    assert lines[4].startswith("only the 1 images with a detection file, 2 boxes, ")
+    assert "1 of 2 images have no detection file: they are left out" in result.err
+    assert "(not rounded)" in cli("score", *words, "--no-integer-quirk").out
 
 
-def test_swapped_columns_are_noticed(truth, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("detections", "place", "more", "said"),
+    [
+        ("other", "wider", (), "none of its 1 images is in wider, the first is b/9"),
+        ("nowhere", "wider", (), "nowhere"),
+        ("found", "nowhere", (), "nowhere"),
+        ("found", "wider", ("--output", "taken"), "cannot be written"),
+    ],
+)
+def test_complaints(cli, truth, found, monkeypatch, detections, place, more, said):
+    monkeypatch.chdir(truth.parent)
+    Path("other", "b").mkdir(parents=True)
+    Path("other", "b", "9.txt").write_text("9\n0\n")
+
+    Path("taken").write_text("a file")
+    words = ("--detections", detections, "--ground-truth", place, *more)
+    result = cli("score", *words)
+    assert (result.code, said in result.err.splitlines()[-1]) == (1, True), result.err
+
+
+def test_swapped_columns_are_noticed(cli, truth, tmp_path):
     path = tmp_path / "corners" / "a" / "1.txt"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"\xef\xbb\xbf1\r\n1\r\n40 20 50 30 0.9 \r\n")  # a BOM, Windows' line ends
-    call("--detections", tmp_path / "corners", "--ground-truth", truth)
-    captured = capsys.readouterr()
-    assert "easy      0.00 %" in captured.out
+    result = cli("score", "--detections", tmp_path / "corners", "--ground-truth", truth)
+    assert "easy      0.00 %" in result.out
     hint = "its columns look like x1 y1 x2 y2 score, expected x y w h score"
-    assert captured.err.splitlines()[-1] == f"facedet score: {tmp_path / 'corners'}: {hint}"
+    assert result.err.splitlines()[-1] == f"facedet score: {tmp_path / 'corners'}: {hint}"
 
 
-@needs_shared
 @pytest.mark.data
 @pytest.mark.slow
-def test_published_detections_have_their_published_values(capsys):
-    found = Path(SHARED) / "reference" / "wider_val_detections"
-    truth = Path(SHARED) / "data" / "wider" / "ground_truth"
-    call("--detections", found, "--ground-truth", truth, "--json")
-    result = json.loads(capsys.readouterr().out)
+def test_published_detections_have_their_published_values(cli, shared):
+    found = shared / "reference" / "wider_val_detections"
+    truth = shared / "data" / "wider" / "ground_truth"
+    result = cli("score", "--detections", found, "--ground-truth", truth, "--json").json
+
     assert (result["images"], result["detections"]) == (3226, 297333)
     assert (result["missing_images"], result["unknown_images"]) == (0, 0)
     # Published with these detections: 90.70 / 88.16 / 73.82.

@@ -73,10 +73,12 @@ def test_a_dry_run_lists_and_writes_nothing(sweep):
     assert not sweep.folder.exists()
 
 
-def test_complaints(sweep):
+def test_complaints(cli, sweep):
     sweep("sead").check_error(2, "sead: there is no such sweep; the nearest is seeds")
     sweep("seeds", "optimiser.lr=1").check_error(2, "optimiser.lr: there is no such key")
     sweep("export-wandb", "extd_grid").check_error(2, "wandb sweep FILE")
+    for words in (["seeds", "--dir", ""], ["report", ""]):
+        cli("sweep", *words).check_error(2, "expected a folder, the name is empty")
     with started_sweep(sweep.folder, "seeds", [], {}):
         sweep("seeds", "seeds=1").check_error(1, "is running a sweep there: wait for it")
     assert sweep.trained == []
@@ -87,11 +89,6 @@ def test_hydras_flags_print_the_sweeps_config(cli, monkeypatch):
     assert (result.code, "max_steps: 500" in result.out) == (0, True)
     monkeypatch.setenv("COMP_LINE", "facedet sweep extd_width budg")
     assert cli("sweep", "-sc", "query=bash").out.strip() == "budget="
-
-
-@pytest.mark.parametrize("words", [["seeds", "--dir", ""], ["report", ""]])
-def test_an_empty_folder_name_is_refused(cli, words):
-    cli("sweep", *words).check_error(2, "expected a folder, the name is empty")
 
 
 @pytest.mark.slow

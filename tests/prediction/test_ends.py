@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -32,18 +33,24 @@ def test_a_picture_that_cannot_be_written_fails_alone(cli, weights, photos, tmp_
     assert "predictions.json cannot be written" in result.err
 
 
-def test_a_full_disk_leaves_nothing_half_written(cli, weights, photos, tmp_path):
-    out = tmp_path / "out"
-    save_picture(photos / "large.jpg", (400, 400))
+@contextmanager
+def room_for(size):
+    """Files end at this many bytes, as they do on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        # Room for the table and the small pictures, not for 400 x 400 px of noise.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-        result = cli("predict", photos, "--weights", weights, "--output", out)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_leaves_nothing_half_written(cli, weights, photos, tmp_path):
+    out = tmp_path / "out"
+    save_picture(photos / "large.jpg", (400, 400))
+    with room_for(20_000):  # the table and the small pictures, not 400 x 400 px of noise
+        result = cli("predict", photos, "--weights", weights, "--output", out)
     assert result.code == 1
     assert f"{out / 'large_faces.jpg'} cannot be written: {os.strerror(errno.EFBIG)}" in result.err
     assert "1 failed, 3 done" in result.err
@@ -99,15 +106,10 @@ def test_a_defect_keeps_what_is_done(cli, weights, photos, tmp_path, monkeypatch
 
 def test_a_video_for_which_the_disk_is_full_leaves_nothing(cli, weights, tmp_path):
     path = save_video(tmp_path / "a.mp4", 6)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+    with room_for(500):
         result = cli("predict", path, "--weights", weights, "-o", tmp_path / "b.mp4", "--jsonl")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
     assert result.code == 1
+
     assert f"{tmp_path / 'b.mp4'} cannot be written: {os.strerror(errno.EFBIG)}" in result.err
     assert result.out.count("\n") == 6  # its boxes are not lost
     assert os.listdir(tmp_path) == ["a.mp4"]

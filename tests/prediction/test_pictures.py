@@ -1,4 +1,4 @@
-"""`facedet predict`: what is printed and written, and what is refused."""
+"""`facedet predict` on pictures: what is printed and written, and what is refused."""
 
 import csv
 import io
@@ -130,12 +130,6 @@ def test_scales_and_mirroring_reach_the_detector(cli, weights, photos, monkeypat
     assert given["score"] == 0.25
 
 
-def test_options_before_and_between_the_pictures(cli, weights, photos):
-    one = photos / "a b.jpg"
-    result = cli("predict", "--json", one, "--weights", weights, photos / "sub" / "c.png")
-    assert len(result.json["images"]) == 2
-
-
 def test_a_second_run_leaves_its_own_output_alone(cli, weights, photos):
     """The output folder inside the input folder, and the input folder itself."""
     for out in (photos / "out", photos):
@@ -146,15 +140,6 @@ def test_a_second_run_leaves_its_own_output_alone(cli, weights, photos):
         assert len(again.json["images"]) == 2
         assert sorted(photos.rglob("*")) == before
         assert "that facedet drew" in again.err
-
-
-def test_folders_given_twice_and_equal_names(cli, weights, photos, tmp_path):
-    save_picture(photos / "sub" / "a b.jpg", seed=5)
-    out = tmp_path / "out"
-    words = (photos, photos / "sub" / "..", "--weights", weights, "--output", out, "--json")
-    assert len(cli("predict", *words).json["images"]) == 3
-    names = ["a b_2_faces.jpg", "a b_faces.jpg", "c_faces.jpg"]
-    assert sorted(path.name for path in out.glob("*.jpg")) == names
 
 
 @pytest.mark.parametrize(
@@ -173,14 +158,11 @@ def test_folders_given_twice_and_equal_names(cli, weights, photos, tmp_path):
         (["--max-det", "0"], 2, "--max-det: 0 is not a whole number above 0"),
         (["--min-size", "-1"], 2, "--min-size"),
         (["--device", "banana"], 2, "device=banana: expected auto, cpu"),
+        (["--weights", "/nowhere.pth"], 1, "/nowhere.pth: no such weights file"),
     ],
 )
-def test_wrong_wishes(cli, weights, photos, words, code, said):
+def test_complaints(cli, weights, photos, words, code, said):
     cli("predict", photos, "--weights", weights, *words).check_error(code, said)
-
-
-def test_missing_words(cli, weights):
-    cli("predict", "--weights", weights).check_error(2, "inputs")
 
 
 def test_without_weights_the_shipped_ones_are_taken(cli, weights, photos, monkeypatch, tmp_path):
@@ -192,13 +174,6 @@ def test_without_weights_the_shipped_ones_are_taken(cli, weights, photos, monkey
     shipped.mkdir()
     copyfile(weights, missing)
     assert cli(*words).json == cli(*words, "--weights", weights).json
-    copyfile(weights, shipped / "extd-fpn-32-prelu.safetensors")
-    assert cli(*words, "--weights", "extd-fpn-32-prelu").json["images"][0]["faces"]
-
-
-def test_weights_that_are_none(cli, photos, tmp_path):
-    for path in (tmp_path / "nowhere.pth", tmp_path, photos / "a b.jpg"):
-        cli("predict", photos, "--weights", path).check_error(1, path)
 
 
 def test_outputs_that_cannot_be(cli, weights, photos, tmp_path, monkeypatch):
@@ -230,6 +205,56 @@ def test_names_that_are_no_letters(cli, weights, tmp_path, monkeypatch):
     assert cli("predict", folder, *words).code == 0
     assert b"a\\udcff.jpg: 1 face" in stream.buffer.getvalue()
     assert "a\\udcff.jpg" in (out / "predictions.csv").read_text(encoding="utf-8")
+
+
+def test_bad_pictures_are_listed_after_the_rest_is_done(cli, weights, photos, tmp_path):
+    bad = {"cut.png": "damaged", "zero.jpg": "empty", "dead.jpg": "no such file"}
+    whole = save_picture(photos / "cut.png", (200, 200)).read_bytes()
+    (photos / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (photos / "zero.jpg").touch()
+    (photos / "dead.jpg").symlink_to("/nowhere/at/all.jpg")
+    large = tmp_path / "large.png"
+    Image.new("L", (2000, 1100)).save(large)
+    (tmp_path / "empty").mkdir()
+    words = (large, tmp_path / "no.jpg", tmp_path / "empty", photos)
+    out = tmp_path / "out"
+    words += ("--scales", 10, "--weights", weights, "--output", out, "--json")
+    result = cli("predict", *words)
+    assert result.code == 1
+    sound = [str(photos / "a b.jpg"), str(photos / "sub" / "c.png")]
+    assert [image["file"] for image in result.json["images"]] == sound
+    assert stored(out) == result.json["images"]
+    assert len(list(out.glob("*_faces.jpg"))) == 2
+    lines = result.err.splitlines()
+    assert lines[-1] == "facedet predict: 6 failed, 2 done"
+    said = {photos / name: word for name, word in bad.items()} | {
+        tmp_path / "no.jpg": "no such file or folder",
+        tmp_path / "empty": "no pictures or videos in this folder",
+        large: "2000 x 1100 pixels times scale 10",  # 220 million
+    }
+    for path, word in said.items():
+        (line,) = [line for line in lines if str(path) in line]
+        assert line.startswith(f"facedet predict: {path}: ")
+        assert word in line
+
+
+def test_notes_of_pictures(cli, weights, tmp_path):
+    """`test_images` has the pictures of other modes, and of several frames."""
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    side = save_picture(tmp_path / "side.jpg", exif=exif)
+    words = ("predict", side, "--weights", weights)
+    (turned,) = cli(*words, "--json").json["images"]
+    # 64 x 48 as stored, 48 x 64 as seen.
+    assert (turned["width"], turned["height"]) == (48, 64)
+    assert turned["note"] == "turned upright (EXIF orientation 8)"
+    assert "[turned upright" in cli(*words).out
+    large = save_picture(tmp_path / "large.jpg", (600, 100))
+    words = ("predict", large, "--weights", weights, "--json", "--pixel-budget", 40_000)
+    assert "tiles" in cli(*words).json["images"][0]["note"]
+    shrunk = cli(*words, "--on-large", "shrink").json["images"][0]
+    assert shrunk["note"].startswith("reduced to 0.816 of its size")  # sqrt(40,000 / 60,000)
+    assert shrunk["width"] == 600
 
 
 @pytest.mark.data
