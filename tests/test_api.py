@@ -27,16 +27,11 @@ from facedet.inference.scales import Pass
 from facedet.structures import Predictions
 from facedet.weights import zoo as registry
 from facedet.weights.store import Weights, build_net, read_weights, save_weights
-from reference.one_face import BOX, SCORE, one_face_weights, save_one_face, save_picture
+from reference.one_face import BOX, SCORE, one_face_weights, save_picture
 from reference.videos import save_video
 
 # BOX reaches outside the pictures on all sides.
 load = partial(facedet.load, clip=False)
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory):
-    return save_one_face(tmp_path_factory.mktemp("weights") / "one.safetensors")
 
 
 @pytest.fixture(scope="session")
@@ -66,23 +61,21 @@ def pixels(height=48, width=64, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def test_every_kind_of_picture(detector, tmp_path):
+def test_all_kinds_of_pictures_see_the_same_pixels(seeing, tmp_path):
     path = save_picture(tmp_path / "a ü (1).png")
-    rgb = np.asarray(Image.open(path))
-    for picture in (path, str(path), rgb, rgb[:, :, 0], Image.open(path), Image.fromarray(rgb)):
-        check_one_face(detector.detect(picture))
-
-
-def test_all_kinds_see_the_same_pixels(seeing, tmp_path):
-    path = save_picture(tmp_path / "a.png")
     rgb = np.asarray(Image.open(path))
     first = seeing.detect(path)
     assert len(first.boxes) > 1
     assert (first.scores.diff() <= 0).all()
-    for picture in (rgb, Image.open(path), rgb[:, ::-1][:, ::-1]):
+    kinds = (str(path), rgb, Image.open(path), Image.fromarray(rgb), rgb[:, ::-1][:, ::-1])
+    grey = rgb[:, :, 0]
+    for picture, expected in (
+        *((kind, first) for kind in kinds),
+        (grey, seeing.detect(np.stack([grey] * 3, axis=2))),
+    ):
         again = seeing.detect(picture)
-        assert torch.equal(again.boxes, first.boxes)
-        assert torch.equal(again.scores, first.scores)
+        assert torch.equal(again.boxes, expected.boxes)
+        assert torch.equal(again.scores, expected.scores)
     # Channels in the other order are another picture.
     assert not torch.equal(seeing.detect(rgb[:, :, ::-1]).scores, first.scores)
 
@@ -128,17 +121,13 @@ SHORT_SIDES = {
 }
 
 
-def test_weights_say_how_a_picture_is_looked_at(tmp_path):
+def test_weights_say_their_scales_and_those_that_are_given_come_first(tmp_path):
     weights = with_inference(tmp_path / "sides.safetensors", SHORT_SIDES)
     detector = load(weights, iou=0.9)
     assert detector.pyramid.scales((48, 64)) == [Pass(2.0), Pass(1.0)]
     # BOX at scale 2 is half of it in the picture: a quarter of its area.
     found = detector.detect(pixels()).boxes
     assert found.tolist() == [[value / 2 for value in BOX], BOX]
-
-
-def test_scales_that_are_given_come_before_those_of_the_weights(tmp_path):
-    weights = with_inference(tmp_path / "sides.safetensors", SHORT_SIDES)
     assert load(weights, scales=[1.0]).pyramid.scales((48, 64)) == [Pass(1.0)]
     planned = load(weights, scales=lambda size: [Pass(0.5)])
     assert planned.pyramid.scales((48, 64)) == [Pass(0.5)]
@@ -239,22 +228,17 @@ def test_a_crowd_is_not_cut(seeing):
     assert len(found.scores) == 5000
 
 
-def test_folded_and_plain_agree(weights):
-    plain = load(weights, folded=False).detect(pixels())
-    check_one_face(plain)
-
-
-@pytest.mark.parametrize("array", [pixels() / 255, pixels()[:, :, :2], np.zeros((0, 5, 3), "u1")])
-def test_arrays_that_are_no_pictures(detector, array):
-    with pytest.raises(FacedetError, match="an image array must be"):
-        detector.detect(array)
-
-
-def test_what_is_no_picture_at_all(detector, tmp_path):
-    with pytest.raises(FacedetError, match="nowhere.jpg: no such file"):
-        detector.detect(tmp_path / "nowhere.jpg")
-    with pytest.raises(FacedetError, match="not NoneType"):
-        detector.detect(None)
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (pixels() / 255, "an image array must be"),
+        (None, "not NoneType"),
+        (Path("nowhere.jpg"), "nowhere.jpg: no such file"),
+    ],
+)
+def test_what_is_no_picture(detector, picture, words):
+    with pytest.raises(FacedetError, match=words):
+        detector.detect(picture)
 
 
 @pytest.mark.parametrize(
@@ -358,9 +342,9 @@ def test_boxes_of_infinite_size_are_left_out_and_counted(tmp_path):
 
 def test_info_says_where_the_weights_come_from(detector, weights):
     assert detector.info["source"] == "made by hand"
-    assert detector.info["file"] == "one.safetensors"
+    assert detector.info["file"] == "one face.safetensors"
     assert repr(detector) == (
-        f"FaceDetector(one.safetensors in onnxruntime {onnxruntime.__version__}, "
+        f"FaceDetector(one face.safetensors in onnxruntime {onnxruntime.__version__}, "
         "faces of score 0.5 and more)"
     )
     assert detector.info["sha256"] == read_weights(weights).info["sha256"]

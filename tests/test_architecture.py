@@ -148,18 +148,3 @@ def test_a_family_of_files_is_a_folder():
 def test_nothing_is_called_by_what_it_is_not():
     bad = {"utils", "helpers", "common", "misc"}
     assert [module for module in MODULES if bad & set(module.split("."))] == []
-
-
-def test_importing_the_package_loads_nothing_heavy():
-    top = {
-        name
-        for node in TREES["__init__"].body
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module]
-            if isinstance(node, ast.ImportFrom)
-            else []
-        )
-    }
-    assert not {name.split(".")[0] for name in top} & {"torch", "hydra", "pytorch_lightning", "cv2"}

@@ -1,4 +1,4 @@
-"""The whole path on a small embedded data set: train, resume, evaluate, score, predict."""
+"""The whole path on a small embedded data set: train, resume, predict."""
 
 import csv
 import json
@@ -51,25 +51,6 @@ def test_training_leaves_weights_checkpoints_log_and_config(trained):
     with (trained / "logs" / "metrics.csv").open() as stream:
         columns = set(csv.DictReader(stream).fieldnames)
     assert {"train/loss", "train/box", "train/classification", "wider/medium"} <= columns
-
-
-def test_evaluation_equals_the_score_of_its_files(trained, crowds, tmp_path, capsys):
-    data = [f"data.root={crowds}", "data.prepare=null"]
-    weights = f"weights={trained / 'weights.safetensors'}"
-    out = tmp_path / "out"
-    assert main(["evaluate", weights, *data, f"paths.output={out}"]) == 0
-    metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["images"] == 3
-    assert metrics["weights"]["sha256"]
-    assert len(list((out / "detections").glob("*/*.txt"))) == 3
-    for name in ("precision_recall.png", "sheet.png", "curves.csv"):
-        assert (out / name).stat().st_size > 0
-    capsys.readouterr()
-    truth = ["--ground-truth", str(crowds)]
-    assert main(["score", "--detections", str(out / "detections"), *truth, "--json"]) == 0
-    scored = json.loads(capsys.readouterr().out)
-    for key in ("wider/easy", "wider/medium", "wider/hard", "images", "detections"):
-        assert scored[key] == metrics[key]
 
 
 def test_prediction_from_the_checkpoint_and_from_the_weights_agree(trained, crowds, capsys):
