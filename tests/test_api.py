@@ -255,17 +255,15 @@ def test_what_is_no_picture(detector, picture, words):
         ({"scales": [float("inf")]}, "above 0"),
         ({"pixel_budget": 0}, "pixel_budget=0"),
         ({"on_large": "crop"}, "tile or shrink"),
+        *(
+            ({"device": name}, f"^device={name}: expected auto, cpu, cuda, cuda:N")
+            for name in ("banana", "cuda:x", "-1", "", "meta")
+        ),
     ],
 )
-def test_arguments_out_of_range(weights, arguments, words):
+def test_wrong_arguments(weights, arguments, words):
     with pytest.raises(UsageError, match=words):
         load(weights, **arguments)
-
-
-@pytest.mark.parametrize("device", ["banana", "cuda:x", "-1", "", "meta"])
-def test_names_that_are_no_devices(weights, device):
-    with pytest.raises(UsageError, match=f"^device={device}: expected auto, cpu, cuda, cuda:N"):
-        load(weights, device=device)
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "99", 99, "cuda", "mps"])

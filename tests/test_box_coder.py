@@ -15,26 +15,25 @@ ANCHOR = torch.tensor([[0.0, 0.0, 16.0, 16.0]])  # centre (8, 8), sides 16
 FACE = torch.tensor([[4.0, 4.0, 20.0, 36.0]])  # centre (12, 20), sides (16, 32)
 # (12 - 8) / (0.1 * 16), (20 - 8) / (0.1 * 16), ln(16 / 16) / 0.2, ln(32 / 16) / 0.2
 CODE = torch.tensor([[2.5, 7.5, 0.0, math.log(2) / 0.2]])
+# Sides 15 - 0 + 1 = 16, centre 0 + 16 / 2 = 8; face: sides 16 and 32, centre (12, 20).
+PIXEL_ANCHOR = torch.tensor([[0.0, 0.0, 15.0, 15.0]])
+PIXEL_FACE = torch.tensor([[4.0, 4.0, 19.0, 35.0]])
+# (12 - 8) / 16, (20 - 8) / 16, ln(16 / 16), ln(32 / 16)
+PIXEL_CODE = torch.tensor([[0.25, 0.75, 0.0, math.log(2)]])
 
 
 def test_by_hand():
     torch.testing.assert_close(SsdBoxCoder().encode(FACE, ANCHOR), CODE)
     torch.testing.assert_close(SsdBoxCoder().decode(CODE, ANCHOR), FACE)
-
-
-def test_each_side_of_an_anchor_has_its_own_unit():
-    # Centre (10, 40), sides (20, 80): (11 - 10) / (0.1 * 20) and (44 - 40) / (0.1 * 80).
+    # Variances divide: (12 - 8) / 16, (20 - 8) / 16, ln 1, ln 2
+    coder = SsdBoxCoder(centre_variance=1.0, size_variance=1.0)
+    torch.testing.assert_close(coder.encode(FACE, ANCHOR), PIXEL_CODE)
+    torch.testing.assert_close(coder.decode(PIXEL_CODE, ANCHOR), FACE)
+    # Each side has its own unit; centre (10, 40), sides (20, 80): (11 - 10) / (0.1 * 20) and
+    # (44 - 40) / (0.1 * 80).
     anchor = torch.tensor([[0.0, 0.0, 20.0, 80.0]])
     code = SsdBoxCoder().encode(torch.tensor([[1.0, 4.0, 21.0, 84.0]]), anchor)
     torch.testing.assert_close(code, torch.tensor([[0.5, 0.5, 0.0, 0.0]]))
-
-
-def test_variances_divide():
-    coder = SsdBoxCoder(centre_variance=1.0, size_variance=1.0)
-    # (12 - 8) / 16, (20 - 8) / 16, ln 1, ln 2
-    expected = torch.tensor([[0.25, 0.75, 0.0, math.log(2)]])
-    torch.testing.assert_close(coder.encode(FACE, ANCHOR), expected)
-    torch.testing.assert_close(coder.decode(expected, ANCHOR), FACE)
 
 
 def test_a_zero_code_is_the_anchor_itself_also_outside_the_image():
@@ -74,25 +73,15 @@ def test_there_and_back(pairs):
         torch.testing.assert_close(back, expected, rtol=0, atol=0.01)
 
 
-# Sides 15 - 0 + 1 = 16, centre 0 + 16 / 2 = 8; face: sides 16 and 32, centre (12, 20).
-PIXEL_ANCHOR = torch.tensor([[0.0, 0.0, 15.0, 15.0]])
-PIXEL_FACE = torch.tensor([[4.0, 4.0, 19.0, 35.0]])
-# (12 - 8) / 16, (20 - 8) / 16, ln(16 / 16), ln(32 / 16)
-PIXEL_CODE = torch.tensor([[0.25, 0.75, 0.0, math.log(2)]])
-
-
 def test_whole_pixels_by_hand():
     coder = FasterRcnnBoxCoder()
     torch.testing.assert_close(coder.encode(PIXEL_FACE, PIXEL_ANCHOR), PIXEL_CODE)
     # Centre -+ half a side, the last pixel not taken away: x2 and y2 are 20 and 36, not 19 and 35.
     decoded = coder.decode(PIXEL_CODE, PIXEL_ANCHOR)
     torch.testing.assert_close(decoded, torch.tensor([[4.0, 4.0, 20.0, 36.0]]))
-
-
-def test_whole_pixels_of_an_oblong_anchor():
     # Sides 20 and 80, centre (10, 40): (11 - 10) / 20 and (44 - 40) / 80.
     anchor = torch.tensor([[0.0, 0.0, 19.0, 79.0]])
-    code = FasterRcnnBoxCoder().encode(torch.tensor([[1.0, 4.0, 20.0, 83.0]]), anchor)
+    code = coder.encode(torch.tensor([[1.0, 4.0, 20.0, 83.0]]), anchor)
     torch.testing.assert_close(code, torch.tensor([[0.05, 0.05, 0.0, 0.0]]))
 
 

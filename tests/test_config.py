@@ -34,12 +34,6 @@ def test_the_papers_models():
     assert ("extd_fpn_48_leaky_relu", "fpn", 48, "leaky_relu") in extd_cells()
 
 
-def test_an_override_beats_the_preset():
-    config = compose("train", ["preset=extd_fpn_64_prelu", "backbone.width=48"])
-    assert config.model.net.backbone.width == 48
-    assert config.model.net.backbone.activation == "prelu"
-
-
 @pytest.mark.parametrize(
     ("override", "words"),
     [

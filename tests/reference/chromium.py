@@ -6,12 +6,13 @@ import os
 import select
 import shutil
 import subprocess
-import threading
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from reference.web_server import running
 
 EXECUTABLE = shutil.which("chromium") or shutil.which("google-chrome")
 # No sandbox: CI is root in a container. Nothing of the browser's own goes over the network.
@@ -121,13 +122,9 @@ def serving(folder):
         def log_message(self, *_):
             asked.append(self.path)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    handler = partial(Handler, directory=str(folder))
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
         yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def _pipe_pair():

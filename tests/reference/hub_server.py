@@ -7,9 +7,9 @@ protocol of its own, which the client's library speaks.
 import base64
 import hashlib
 import json
-import threading
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from reference.web_server import running
 
 
 class HubServer(ThreadingHTTPServer):
@@ -143,15 +143,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-@contextmanager
 def hub_server():
     """A server that runs while the block does."""
-    server = HubServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return running(HubServer())
