@@ -230,7 +230,7 @@ def test_cards(cli, named, shipped):
         (["convert", "a.pth"], "convert takes SOURCE and TARGET, not a.pth"),
     ],
 )
-def test_wrong_wishes(cli, named, words, said):
+def test_complaints(cli, named, words, said):
     cli("weights", *words).check_error(2, said)
 
 

@@ -209,7 +209,7 @@ def test_sizes_that_are_odd_or_change(cli, weights, tmp_path):
         (["--crop", "c", "--crop-margin", "2"], 2, "--crop-margin"),
     ],
 )
-def test_wrong_wishes(cli, weights, video, monkeypatch, words, code, said):
+def test_complaints(cli, weights, video, monkeypatch, words, code, said):
     monkeypatch.chdir(video.parent)
     save_picture(video.parent / "photo.png")
     (video.parent / "link.mp4").hardlink_to(video)
