@@ -2,10 +2,11 @@
 
 import csv
 import hashlib
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,12 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
     except OSError as error:
         raise FacedetError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def replace_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON object, see `replacing`."""
+    with replacing(path) as aside:
+        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 @contextmanager

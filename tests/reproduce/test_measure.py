@@ -29,10 +29,10 @@ def judged(monkeypatch, tmp_path):
     def judge_on(name, reports, resources, **choices):
         calls = []
 
-        def evaluate(root, weights, protocol, folder, data="wider", split="val", limit=None):
-            calls.append((root, weights, protocol, data))
+        def evaluate(run, weights, protocol, folder, data="wider", resource="wider", split="val"):
+            calls.append((run.resources[resource], weights, protocol, data))
             assert split == ("train" if name == "S1" else "val")
-            return reports[folder.name] | {"limit": limit}
+            return reports[folder.name] | {"limit": run.limit}
 
         monkeypatch.setattr(measure, "evaluate_weights", evaluate)
         experiment = EXPERIMENTS[name]

@@ -41,7 +41,8 @@ def test_the_report(tmp_path):
         Line(experiment("E3"), done([against, AGREES])),
         Line(experiment("E5"), None, "the server only"),
     ]
-    text = write_report(tmp_path, lines).read_text()
+    write_report(tmp_path, lines)
+    text = (tmp_path / "REPRODUCE.md").read_text()
     assert "4 experiments: 1 holds, 1 differs, 1 contradicted, 0 undecided, 1 not run." in text
     rows = [line for line in text.splitlines() if line.startswith("| E")]
     # A bar within a cell would end it.
@@ -62,6 +63,7 @@ def test_the_report(tmp_path):
 
 def test_of_many_results_those_that_differ_are_shown_first(tmp_path):
     many = [*(Result(str(number), "1", "1", "paper", True) for number in range(5)), DIFFERS]
-    text = write_report(tmp_path, [Line(experiment(), done(many))]).read_text()
+    write_report(tmp_path, [Line(experiment(), done(many))])
+    text = (tmp_path / "REPRODUCE.md").read_text()
     row = next(line for line in text.splitlines() if line.startswith("| E1"))
     assert "two: 3; 0: 1; 1: 1; 2: 1; 2 more below" in row

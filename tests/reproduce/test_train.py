@@ -11,9 +11,8 @@ from facedet.config import compose
 from facedet.errors import FacedetError
 from facedet.reproduce import train
 from facedet.reproduce.experiments import Run, judge, read_catalogue, verdict
-from facedet.sweeps.listing import read_job
 from facedet.sweeps.plan import PlannedJob
-from facedet.sweeps.statistics import Job
+from facedet.sweeps.results import Job, read_job
 from facedet.weights.zoo import NAMED
 from reference.one_face import save_one_face
 

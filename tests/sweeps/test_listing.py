@@ -1,73 +1,43 @@
-"""What is read of a sweep's folder, also of one that is damaged or just being written."""
+"""What is printed of a sweep: what its jobs take, worked by hand, and its result."""
 
-import json
-
-import pytest
-
-from facedet.errors import FacedetError
-from facedet.sweeps.listing import print_result, read_job, read_sweep_folder
-
-RECORD = {
-    "overrides": {"backbone.width": 32, "seed": "1"}, "seconds": 12.5, "objective": 0.5,
-    "objective_name": "wider/medium", "metrics": {"wider/medium": 0.5, "wider/easy": float("nan")},
-}  # fmt: skip
+from facedet.profiling.timing import Timing
+from facedet.sweeps.listing import Effort, effort_of, expected_seconds, print_result
+from facedet.sweeps.plan import planned_jobs, read_sweep
 
 
-def write(folder, *files, name="job.json", **changes):
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(json.dumps({**RECORD, **changes}))
-    for file in files:
-        (folder / file).write_text("no disk\n\nTraceback\n")
-    return folder
+def configs_of(name, *words):
+    return [job.config for job in planned_jobs(read_sweep(name, words))]
 
 
-@pytest.mark.parametrize("name", ["job.json", "status.json"])
-def test_a_finished_job(tmp_path, name):
-    job = read_job(write(tmp_path, "weights.safetensors", name=name))
-    assert (job.state, job.overrides) == ("finished", {"backbone.width": "32", "seed": "1"})
-    assert (job.objective, job.objective_name, job.seconds) == (0.5, "wider/medium", 12.5)
-    assert job.metrics == {"wider/medium": 0.5}
+def test_images_and_multiply_adds():
+    # 5 steps of 4 crops; EXTD-32 takes 5.4 G at 640 x 640.
+    words = ["preset=extd_fpn_32_prelu", "trainer.max_steps=5", "data.batch_size=4"]
+    first, second = map(effort_of, configs_of("seeds", *words, "augmentation.size=640", "seed=0,1"))
+    assert first == second
+    assert (first.images, first.size, first.madds) == (20, (640, 640), 5_397_289_600)
+    # Of drawn crop sizes the middle one counts.
+    effort = effort_of(configs_of("shf_mining", "budget=paper", "data.root=/x")[0])
+    assert (effort.size, effort.steps) == ((800, 1200), 60_000)
 
 
-def test_jobs_without_a_number(tmp_path):
-    job = read_job(write(tmp_path / "a", "error.txt"))
-    assert (job.state, job.objective, job.metrics, job.seconds) == ("failed", None, {}, None)
-    assert job.error == "no disk"
-    for value in (None, float("nan"), float("inf")):
-        job = read_job(write(tmp_path / "b", "weights.safetensors", objective=value))
-        assert (job.state, job.objective) == ("finished", None)
-        assert "no objective was measured" in job.error
+def test_the_time_of_all_jobs_is_scaled_from_one_step(monkeypatch):
+    def took(step, **_):
+        step()
+        return Timing(0.5, 0.5, 0.5, 1)
 
-
-def test_a_sweep(tmp_path):
-    write(tmp_path / "jobs" / "b", "weights.safetensors")
-    write(tmp_path / "jobs" / "a")
-    for number, content in enumerate(("", "{", "[1]", "\udcff")):
-        damaged = tmp_path / "jobs" / f"c{number}" / "job.json"
-        damaged.parent.mkdir()
-        damaged.write_bytes(content.encode(errors="surrogateescape"))
-    (tmp_path / "jobs" / ".aside").mkdir()
-    (tmp_path / "jobs" / "note.txt").write_text("no job")
-    sweep = read_sweep_folder(tmp_path)
-    assert (sweep.name, sweep.overrides) == (tmp_path.name, "")
-    about = {"name": "extd_width", "overrides": ["budget=smoke", "seed=1,2"]}
-    (tmp_path / "sweep.json").write_text(json.dumps(about))
-    sweep = read_sweep_folder(tmp_path)
-    assert (sweep.name, sweep.overrides) == ("extd_width", "budget=smoke seed=1,2")
-    assert [(job.folder.name, job.state) for job in sweep.jobs] == [("a", "new"), ("b", "finished")]
-    assert all("job.json is missing or damaged" in one for one in sweep.problems)
-    assert len(sweep.problems) == 4
-
-
-def test_no_sweep(tmp_path):
-    with pytest.raises(FacedetError, match="is not the folder of a sweep: expected sweep.json"):
-        read_sweep_folder(tmp_path)
+    monkeypatch.setattr("facedet.profiling.timing.time_calls", took)
+    config = configs_of("seeds", "preset=extd_ssd_32_relu", "augmentation.size=64", "seeds=1")[0]
+    # Tried with two crops of 320 px, a quarter of the pixels: 200 M multiply-adds in half a second.
+    efforts = [Effort(10, 8, (640, 640), 400), Effort(20, 8, (640, 640), 200)]
+    # 80 x 400 and 160 x 200.
+    assert expected_seconds(config, efforts) == 64_000 * 0.5 / 200
 
 
 def test_the_result_says_why_a_job_failed(tmp_path, capsys):
-    write(tmp_path / "jobs" / "a", "weights.safetensors")
+    for name, file in (("a", "weights.safetensors"), ("b", "error.txt")):
+        (tmp_path / "jobs" / name).mkdir(parents=True)
+        (tmp_path / "jobs" / name / file).write_text("no disk\n\nTraceback\n")
     assert print_result(tmp_path, ["a"])
-    write(tmp_path / "jobs" / "b", "error.txt")
     assert not print_result(tmp_path, ["a", "b"])
     out = capsys.readouterr().out
     assert f"no disk  ({tmp_path / 'jobs' / 'b' / 'error.txt'})" in out

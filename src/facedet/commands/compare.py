@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     from facedet.tables import pipe_table
 
     benchmark = comparison.find_published(args.curves)
-    methods = comparison.read_published(benchmark, args.curves)
+    published = benchmark.read(args.curves)
+    methods = [comparison.Method(name, curves) for name, curves in published.items()]
     methods += [comparison.read_run(benchmark, text, args.latency) for text in args.run]
     differing = comparison.find_differences(benchmark, methods)
     if differing and not args.unlike:

@@ -58,28 +58,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Lists, or runs and reports."""
-    from facedet.reproduce.experiments import find_resources, read_catalogue
+    from facedet.reproduce.experiments import Run, find_resources, read_catalogue
     from facedet.reproduce.run import Reproduction
 
     experiments, resources = read_catalogue()
     variable = os.environ.get("FACEDET_DATA", "").split(os.pathsep)
     folders = args.data or [Path(one) for one in variable if one]
-    reproduction = Reproduction(
-        experiments,
-        resources,
-        find_resources(folders, resources),
-        args.output,
-        args.budget,
-        args.seeds,
-        args.limit,
-        [Path("outputs/sweeps"), *folders],
-    )
+    found, places = find_resources(folders, resources), [Path("outputs/sweeps"), *folders]
+    base = Run(found, args.output, _call, args.budget, args.seeds, args.limit, places)
+    reproduction = Reproduction(experiments, resources, base)
     chosen = _choose(experiments, args.ids)
     if args.list:
         _list(reproduction, chosen or experiments)
         return 0
     chosen = chosen or [one for one in experiments if one.within_hour]
-    lines, is_well = reproduction.run(chosen, args.again, _call)
+    lines, is_well = reproduction.run(chosen, args.again)
     for line in lines:
         print(f"{line.experiment.id:9} {line.verdict()}")
     print(f"  {args.output / 'REPRODUCE.md'}")
@@ -114,9 +107,9 @@ def _list(reproduction: Reproduction, experiments: Sequence[Experiment]) -> None
         why = reproduction.why_not(experiment)
         print(f"{experiment.id:9} {experiment.title}")
         print(f"{'':9} {experiment.claim}")
-        takes = f"takes {experiment.takes(reproduction.seeds)}"
+        takes = f"takes {experiment.takes(reproduction.base.seeds)}"
         print(f"{'':9} {f'not run: {why}' if why else takes}")
     print("\nneeded:")
     for need in sorted({need for experiment in experiments for need in experiment.needs}):
-        place = reproduction.found.get(need, "not found")
+        place = reproduction.base.resources.get(need, "not found")
         print(f"  {reproduction.resources[need].title}: {place}")

@@ -50,16 +50,7 @@ def table_at_the_end() -> Iterator[None]:
 
 
 def evaluate_sweep(name: str, overrides: Sequence[str], folder: Path) -> list[dict[str, Any]]:
-    """Runs the multirun of sweeps/NAME.yaml.
-
-    Args:
-        name: of a sweep over `facedet evaluate`.
-        overrides: settings of all runs; with resume=true they keep the detections that are there.
-        folder: of the runs, each in a subfolder.
-
-    Returns:
-        As of `read_runs`.
-    """
+    """Runs the multirun of sweeps/NAME.yaml, each run in a subfolder; returns `read_runs`."""
     flags = ["--config-dir", str(SWEEPS_DIR), "--config-name", name, "--multirun"]
     with table_at_the_end():
         run_hydra(main, "evaluate", [*overrides, literal("hydra.sweep.dir", folder)], flags)
@@ -67,15 +58,13 @@ def evaluate_sweep(name: str, overrides: Sequence[str], folder: Path) -> list[di
 
 
 def read_runs(folder: Path) -> list[dict[str, Any]]:
-    """What the finished runs of a multirun measured, in their order.
-
-    Returns:
-        Their metrics.json, and "varying": the overrides that not all of them share.
-    """
+    """The metrics.json of a multirun's finished runs; "varying" has what not all were given."""
     files = sorted(folder.glob("*/metrics.json"), key=lambda file: (len(file.parent.name), file))
-    reports = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     overrides = [list(OmegaConf.load(file.parent / ".hydra" / "overrides.yaml")) for file in files]
-    for report, own in zip(reports, overrides, strict=True):
-        varying = (one for one in own if not all(one in other for other in overrides))
-        report["varying"] = " ".join(varying)
-    return reports
+    varying = (
+        [one for one in own if not all(one in other for other in overrides)] for own in overrides
+    )
+    return [
+        json.loads(file.read_text(encoding="utf-8")) | {"varying": " ".join(words)}
+        for file, words in zip(files, varying, strict=True)
+    ]

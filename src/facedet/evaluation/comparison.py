@@ -1,6 +1,7 @@
 """Own results on a benchmark next to the published ones: a table, curves, and what they cost."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +18,13 @@ from facedet.evaluation.provenance import (
     read_report,
     written,
 )
-from facedet.evaluation.text_curves import RocCurve, read_precision_recall, read_roc_curves
-from facedet.evaluation.wider_curves import PublishedCurve, read_wider_curves
+from facedet.evaluation.published_curves import (
+    Curve,
+    Methods,
+    read_precision_recall,
+    read_roc_curves,
+    read_wider_curves,
+)
 from facedet.files import replacing_table
 from facedet.plots import plot_precision_recall, plot_roc
 from facedet.profiling.cost import measure_cost
@@ -32,62 +38,30 @@ _LIMITS = (2000, 1000)  # false positives on FDDB
 _COSTS = {"params M": "{:.4f}", "madds G": "{:.3f}", "latency ms": "{:.1f}"}
 
 
-Curves = Mapping[str, PublishedCurve] | Mapping[str, RocCurve]
-
-
 class Published(NamedTuple):
-    """How a benchmark's curves are read and drawn."""
+    """A benchmark's curves."""
 
     title: str
-    read: Callable[[Path], Mapping[str, Curves]]  # published: a folder to curves by method, column
-    own: Callable[[Mapping[str, np.ndarray]], Curves]  # curves.npz to curves by column
-    draw: Callable[[Path, str, Mapping[str, Any], str], None]
+    read: Callable[[Path], Methods]  # those of a folder
+    # By column of the table, the names of x and y in curves.npz, and a ROC's limit.
+    own: dict[str, tuple[str, str, int]]
     made_with: dict[str, Any]  # what is known of the published ones
-
-
-def draw_precision_recall(
-    folder: Path, column: str, curves: Mapping[str, PublishedCurve], title: str
-) -> None:
-    """Writes precision_recall_COLUMN.png."""
-    pairs = {name: (curve.precision, curve.recall) for name, curve in curves.items()}
-    values = {name: curve.value for name, curve in curves.items()}
-    path = folder / f"precision_recall_{column}.png"
-    plot_precision_recall(path, pairs, values, f"{title}, {column}")
-
-
-def draw_roc(folder: Path, column: str, curves: Mapping[str, RocCurve], title: str) -> None:
-    """Writes roc_LIMIT.png, up to the column's number of false positives."""
-    limit = next(iter(curves.values())).limit
-    points = {f"{name}  {c.value:.4f}": (c.false_positives, c.rate) for name, c in curves.items()}
-    plot_roc(folder / f"roc_{limit}.png", points, limit, f"{title}, {column}")
 
 
 WIDER = Published(
     "WIDER FACE val",
     read_wider_curves,
-    lambda stored: {
-        subset: PublishedCurve("", stored[f"{subset}_precision"], stored[f"{subset}_recall"])
-        for subset in SUBSETS
-    },
-    draw_precision_recall,
+    {subset: (f"{subset}_recall", f"{subset}_precision", 0) for subset in SUBSETS},
     PUBLISHED_WIDER,
 )
 FDDB = Published(
     "FDDB",
-    lambda folder: read_roc_curves(folder, _LIMITS),
-    lambda stored: {
-        f"{limit:,} FP": RocCurve(stored["false_positives"], stored["discrete"], limit)
-        for limit in _LIMITS
-    },
-    draw_roc,
+    partial(read_roc_curves, limits=_LIMITS),
+    {f"{limit:,} FP": ("false_positives", "discrete", limit) for limit in _LIMITS},
     PUBLISHED_FDDB,
 )
 OTHER = Published(
-    "AFW or Pascal Faces",
-    read_precision_recall,
-    lambda stored: {"AP": PublishedCurve("", stored["precision"], stored["recall"])},
-    draw_precision_recall,
-    {},
+    "AFW or Pascal Faces", read_precision_recall, {"AP": ("recall", "precision", 0)}, {}
 )
 
 
@@ -95,7 +69,7 @@ class Method(NamedTuple):
     """One line of the table."""
 
     name: str
-    curves: Curves  # by column
+    curves: Mapping[str, Curve]  # by column
     own: str = ""  # how an own result came about; "" for a published one
     made_with: Mapping[str, Any] = {}  # what must be alike in comparable results
     cost: Mapping[str, float] = {}  # by the columns of `_COSTS`, as far as it is known
@@ -111,11 +85,6 @@ def find_published(folder: Path) -> Published:
     if any(folder.glob("*DiscROC.txt")):
         return FDDB
     return OTHER if any(folder.glob("*.txt")) else WIDER
-
-
-def read_published(benchmark: Published, folder: Path) -> list[Method]:
-    """The published curves in a folder; raises `FacedetError`."""
-    return [Method(name, curves) for name, curves in benchmark.read(folder).items()]
 
 
 def read_run(benchmark: Published, text: str, with_latency: bool) -> Method:
@@ -139,7 +108,10 @@ def read_run(benchmark: Published, text: str, with_latency: bool) -> Method:
     report = read_report(folder / "metrics.json")
     try:
         with np.load(folder / "curves.npz", allow_pickle=False) as stored:
-            curves = benchmark.own(stored)
+            curves = {
+                column: Curve(stored[x], stored[y], limit)
+                for column, (x, y, limit) in benchmark.own.items()
+            }
         # A part of the pictures, or other test scales, must not be listed unlabelled.
         own = f"own: {report['protocol']}, {report['images']:,} images"
     # A damaged .npz fails in many ways; a key is missing in that of another benchmark.
@@ -178,17 +150,11 @@ def make_table(methods: Sequence[Method], differing: Differences, decimals: int)
     # The origin of an own result names its protocol and pictures already.
     keys = [key for key in differing if key not in ("protocol", "images")]
     rows = [["method", *methods[0].curves, *costs, "origin"]]
-    for method in methods:
-        values = [f"{curve.value:.{decimals}f}" for curve in method.curves.values()]
-        cells = [
-            _COSTS[key].format(method.cost[key]) if key in method.cost else "–" for key in costs
-        ]
-        unlike = [
-            f"{key} {written(method.made_with[key])}" for key in keys if key in method.made_with
-        ]
-        rows.append(
-            [method.name, *values, *cells, ", ".join([method.own, *unlike] if method.own else [])]
-        )
+    for name, curves, own, made_with, cost in methods:
+        values = [f"{curve.value:.{decimals}f}" for curve in curves.values()]
+        values += [_COSTS[key].format(cost[key]) if key in cost else "–" for key in costs]
+        unlike = [f"{key} {written(made_with[key])}" for key in keys if key in made_with]
+        rows.append([name, *values, ", ".join([own, *unlike] if own else [])])
     return rows
 
 
@@ -203,9 +169,17 @@ def save_comparison(
     with replacing_table(folder / "comparison.csv") as table:
         table.writerows(make_table(methods, differing, decimals=6))
     note = " (not measured alike)" if differing else ""
-    for column in methods[0].curves:
+    for column, (_, _, limit) in benchmark.own.items():
         ranked = sorted(methods, key=lambda method: -method.curves[column].value)
         published = [method for method in ranked if not method.own][:best]
         shown = [method for method in ranked if method.own] + published
         curves = {method.name: method.curves[column] for method in shown}
-        benchmark.draw(folder, column, curves, benchmark.title + note)
+        title = f"{benchmark.title}{note}, {column}"
+        if limit:
+            rocs = {f"{name}  {one.value:.4f}": (one.x, one.y) for name, one in curves.items()}
+            plot_roc(folder / f"roc_{limit}.png", rocs, limit, title)
+        else:
+            pairs = {name: (one.y, one.x) for name, one in curves.items()}
+            values = {name: one.value for name, one in curves.items()}
+            path = folder / f"precision_recall_{column}.png"
+            plot_precision_recall(path, pairs, values, title)

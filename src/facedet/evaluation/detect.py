@@ -28,11 +28,8 @@ def detect_records(
 ) -> dict[str, str]:
     """Writes the detections in every record's picture into files.
 
-    Args:
-        detect: RGB image uint8 [H, W, 3] to detections in its pixels.
-        records: of the pictures.
-        writer: of the files.
-        resume: leave out the pictures whose detections are there already.
+    `detect` takes an RGB image uint8 [H, W, 3]; `resume` leaves out the pictures whose detections
+    are there already.
 
     Returns:
         By record name, the notes of pictures that were not processed plainly.
@@ -41,8 +38,7 @@ def detect_records(
         FacedetError: a file cannot be written; or pictures cannot be read: each is named on
             stderr, and the others are done first.
     """
-    notes = {}
-    unreadable = 0
+    notes, unreadable = {}, 0
     waiting = [record for record in records if not (resume and writer.has(record.name))]
     bar = tqdm(_decoded(waiting), total=len(waiting), unit="picture", disable=None)
     try:
@@ -87,11 +83,8 @@ def _read(record: Record) -> np.ndarray | FacedetError:
 def judge(found: np.ndarray, record: Record, score: float = 0.5) -> list[Box]:
     """Boxes to draw: found faces with their scores, missed faces, false alarms.
 
-    Args:
-        found: [N, 5] detections as x, y, w, h, score.
-        record: the annotated picture. Faces to ignore, and those that count in no subset, are
-            neither missed nor drawn.
-        score: detections from this score on are shown; the AP counts every one.
+    Of detections [N, 5] as x, y, w, h, score those from `score` on are shown. Faces to ignore, and
+    those that count in no subset, are neither missed nor drawn.
     """
     shown = found[found[:, 4] >= score]
     boxes = torch.from_numpy(np.hstack([shown[:, :2], shown[:, :2] + shown[:, 2:4]]))
@@ -102,7 +95,7 @@ def judge(found: np.ndarray, record: Record, score: float = 0.5) -> list[Box]:
 
 
 def chosen_records(records: Sequence[Record], count: int = 12) -> list[Record]:
-    """Some of the pictures, evenly drawn; to be shown."""
+    """Pictures to be shown, evenly drawn."""
     places = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
     return [records[place] for place in places]
 
@@ -116,9 +109,7 @@ def save_sheet(
     columns: int = 4,
     cell: int = 420,
 ) -> None:
-    """Writes a sheet of pictures with found and missed faces.
-
-    Green: found, with its score; red: missed; yellow: a false alarm.
+    """Writes a sheet of pictures with found (green), missed (red) faces, false alarms (yellow).
 
     Args:
         path: of the picture to write.

@@ -7,7 +7,7 @@ offsets[i]:offsets[i + 1].
 """
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -44,7 +44,7 @@ def read_detections(path: str | Path) -> dict[str, np.ndarray]:
             value that is not finite, or one image twice; the message names the file and the line.
     """
     path = Path(path)
-    texts: Iterator[Text]
+    texts: Iterable[Text]
     if path.is_dir():
         files = sorted([*path.glob("*/*.txt"), *path.glob("*/*/*.txt")])
         archives = sorted(path.glob("*.npz"))
@@ -61,8 +61,7 @@ def read_detections(path: str | Path) -> dict[str, np.ndarray]:
     elif path.suffix == ".npz" and path.is_file():
         return _read_npz(path)
     elif zipfile.is_zipfile(path):
-        rename = partial(_image_names, source=str(path))
-        texts = zip_texts(path, rename, "no EVENT/IMAGE.txt")
+        texts = zip_texts(path, partial(_image_names, source=str(path)), "no EVENT/IMAGE.txt")
     else:
         raise FacedetError(f"{path} is no folder, no zip and no .npz of detections")
     found: dict[str, np.ndarray] = {}
@@ -126,10 +125,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_fddb_detections(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads detections in FDDB's result layout (see `facedet.data.readers.fddb`).
-
-    Args:
-        path: one file, a folder of files (one per fold) or a zip of one.
+    """Reads detections in FDDB's result layout from a file, a folder of them (folds), or a zip.
 
     Returns:
         By picture, float64 [N, 5] as x, y, w, h, score for rectangles, or [N, 6] as ra, rb,
@@ -142,10 +138,7 @@ def read_fddb_detections(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def read_scored_lines(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads detections in lines `name score x1 y1 x2 y2`, as AFW and Pascal Faces have them.
-
-    Args:
-        path: one file, a folder of files or a zip of one.
+    """Reads lines `name score x1 y1 x2 y2`, as AFW and Pascal Faces have them, from the same.
 
     Returns:
         By picture (without folder and suffix) float64 [N, 5] as x, y, w, h, score in pixels with
@@ -167,16 +160,14 @@ def read_scored_lines(path: str | Path) -> dict[str, np.ndarray]:
 
 def _texts(path: Path) -> Iterator[Text]:
     """Yields (source, name, text) of a .txt file, of those below a folder or of those in a zip."""
-    if path.is_dir():
-        files = sorted(path.rglob("*.txt"))
-        if not files:
-            raise FacedetError(f"{path} holds no .txt of detections")
-        for file in files:
-            yield str(file), file.relative_to(path).as_posix(), read_text(file)
-    elif zipfile.is_zipfile(path):
+    if zipfile.is_zipfile(path):
         yield from zip_texts(path, list, "no .txt of detections")
-    else:
-        yield str(path), path.name, read_text(path)
+        return
+    files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+    if not files:
+        raise FacedetError(f"{path} holds no .txt of detections")
+    for file in files:
+        yield str(file), file.name, read_text(file)
 
 
 def to_detections(rows: np.ndarray) -> Detections:

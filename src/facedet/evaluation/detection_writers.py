@@ -1,9 +1,8 @@
 """Writes detections, best first, in the layouts of the benchmarks' result files."""
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 import numpy as np
 
@@ -12,21 +11,23 @@ from facedet.files import replacing
 from facedet.structures import Detections
 
 
-class DetectionWriter(Protocol):
+class DetectionWriter(ABC):
     """Writes the detections of a data set; made with a folder and the protocol's `files`."""
 
     def has(self, name: str) -> bool:
         """Whether an earlier run has left this picture's detections, whole."""
+        return False
 
+    @abstractmethod
     def add(self, name: str, detections: Detections) -> None:
         """Takes the detections of the picture of a record's name."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Writes what is not written yet; raises `FacedetError` where it cannot."""
 
 
 @dataclass(frozen=True)
-class EventFiles:
+class EventFiles(DetectionWriter):
     """A file per picture, `folder/EVENT/IMAGE.txt`, written as soon as it is found.
 
     The defaults are EXTD's result files (arXiv 1906.06579, released code).
@@ -62,27 +63,19 @@ class EventFiles:
             raise FacedetError(f"'{name}' is no image name: expected EVENT/IMAGE")
         boxes, scores = _best_first(detections)
         boxes = np.trunc(boxes) + 0.0 if self.truncate else boxes  # -0.0 + 0.0 is written 0, not -0
-        rows = _texts(_xywh(boxes, self.plus_one), scores, self.decimals, self.score_decimals)
-        lines = [path.name, str(len(boxes)), *(f"{box} {score}" for box, score in rows)]
+        lines = [path.name, *_block(boxes, scores, self)]
         with replacing(Path(self.folder, f"{name}.txt"), durable=False) as aside:
             aside.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def close(self) -> None:
-        """Nothing is left to be written."""
-
 
 @dataclass
-class _OneFile:
+class _OneFile(DetectionWriter):
     """`folder/detections.txt` of all pictures, written when all are there."""
 
     folder: str | Path
     decimals: int = 3  # of the box
     score_decimals: int = 10
     lines: list[str] = field(default_factory=list, init=False)
-
-    def has(self, name: str) -> bool:
-        """No: the file is written at the end, for all pictures."""
-        return False
 
     def close(self) -> None:
         """Writes the file."""
@@ -98,9 +91,7 @@ class FoldFile(_OneFile):
 
     def add(self, name: str, detections: Detections) -> None:
         """Takes the detections of a picture."""
-        boxes, scores = _best_first(detections)
-        rows = _texts(_xywh(boxes, self.plus_one), scores, self.decimals, self.score_decimals)
-        self.lines += [name, str(len(boxes)), *(f"{box} {score}" for box, score in rows)]
+        self.lines += [name, *_block(*_best_first(detections), self)]
 
 
 @dataclass
@@ -117,23 +108,22 @@ class ScoredLines(_OneFile):
         """Takes the detections of a picture."""
         boxes, scores = _best_first(detections)
         boxes[:, 1] += self.y_shift * (boxes[:, 3] - boxes[:, 1] + 1)
-        rows = _texts(boxes, scores, self.decimals, self.score_decimals)
-        self.lines += [f"{name} {score} {box}" for box, score in rows]
+        for box, score in zip(boxes.tolist(), scores, strict=True):
+            numbers = " ".join(f"{value:.{self.decimals}f}" for value in box)
+            self.lines.append(f"{name} {score:.{self.score_decimals}f} {numbers}")
 
 
 def _best_first(detections: Detections) -> tuple[np.ndarray, list[float]]:
-    """Boxes [N, 4] float64 and scores [N]."""
+    """Boxes [N, 4] xyxy float64 and scores [N]."""
     order = detections.scores.argsort(descending=True, stable=True)
     return detections.boxes[order].double().cpu().numpy(), detections.scores[order].tolist()
 
 
-def _xywh(boxes: np.ndarray, plus_one: float) -> np.ndarray:
-    return np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2] + plus_one])
-
-
-def _texts(
-    boxes: np.ndarray, scores: list[float], decimals: int, score_decimals: int
-) -> Iterator[tuple[str, str]]:
-    """The numbers of each box, and its score."""
-    for row, score in zip(boxes.tolist(), scores, strict=True):
-        yield " ".join(f"{value:.{decimals}f}" for value in row), f"{score:.{score_decimals}f}"
+def _block(boxes: np.ndarray, scores: list[float], form: EventFiles | FoldFile) -> list[str]:
+    """The number of boxes, and a line `x y w h score` of each."""
+    boxes = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2] + form.plus_one])
+    lines = [str(len(boxes))]
+    for box, score in zip(boxes.tolist(), scores, strict=True):
+        numbers = [f"{value:.{form.decimals}f}" for value in box]
+        lines.append(" ".join([*numbers, f"{score:.{form.score_decimals}f}"]))
+    return lines

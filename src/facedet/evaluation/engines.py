@@ -29,6 +29,14 @@ _PEAK = (
     "found.detect(numpy.zeros((height, width, 3), 'u1'))\n"
     "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 )
+# By column of the table, how it is made of a row. Peak and APs follow.
+_COLUMNS = {
+    "detector": "{detector}", "engine": "{engine}",
+    "whole ms": "{whole_ms:.1f} ({low_ms:.1f}–{high_ms:.1f})",
+    "prepare": "{prepare_ms:.1f}", "network": "{network_ms:.1f}", "post": "{postprocess_ms:.1f}",
+    "CPU ms": "{cpu_ms:.1f}", "x first": "{speedup:.2f} ({speedup_low:.2f}–{speedup_high:.2f})",
+    "file kB": "{file_kb:,.0f}",
+}  # fmt: skip
 
 
 class Entry(NamedTuple):
@@ -42,12 +50,8 @@ class Entry(NamedTuple):
 def entries(sources: Sequence[str], with_unfolded: bool = False) -> list[Entry]:
     """Weights in every engine that is installed, torch first; exported files in their own.
 
-    Args:
-        sources: weights and exported files.
-        with_unfolded: before these, weights in torch with their normalisations as trained.
-
-    Raises:
-        FacedetError: a file is missing.
+    `with_unfolded` puts before these the weights in torch with their normalisations as trained.
+    Raises `FacedetError` where a file is missing.
     """
     found = []
     for source in sources:
@@ -106,39 +110,18 @@ def compare_engines(
 
 def engines_text(result: Mapping[str, Any]) -> str:
     """The "rows" of `compare_engines` as a table, below the "machine" and the "pictures"."""
-    machine = result["machine"]
+    machine, rows = result["machine"], result["rows"]
+    columns = _COLUMNS | ({"peak MB": "{peak_mb:,.0f}"} if "peak_mb" in rows[0] else {})
+    columns |= {key: f"{{{key}:.4f}}" for key in rows[0] if "/" in key}
+    cells = [[form.format(**row) for form in columns.values()] for row in rows]
     return "\n".join(
         [
             f"{machine['cpu']}, threads: {machine['threads']}; picture: {result['pictures']}",
-            *_table(result["rows"]),
+            *pipe_table([*columns], cells, [False, False, *[True] * (len(columns) - 2)]),
             "whole: median and 10th to 90th percentile of rounds in turn; x first: how many times "
             "as fast as the first",
         ]
     )
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The rows with the digits that a timing has."""
-    header = ["detector", "engine", "whole ms", "prepare", "network", "post", "CPU ms", "x first"]
-    header += ["file kB", *(["peak MB"] if "peak_mb" in rows[0] else [])]
-    keys = [key for key in rows[0] if "/" in key]
-    cells = []
-    for row in rows:
-        cells.append(
-            [
-                row["detector"],
-                row["engine"],
-                f"{row['whole_ms']:.1f} ({row['low_ms']:.1f}–{row['high_ms']:.1f})",
-                *(f"{row[f'{part}_ms']:.1f}" for part in ("prepare", "network", "postprocess")),
-                f"{row['cpu_ms']:.1f}",
-                f"{row['speedup']:.2f} ({row['speedup_low']:.2f}–{row['speedup_high']:.2f})",
-                f"{row['file_kb']:,.0f}",
-                *([f"{row['peak_mb']:,.0f}"] if "peak_mb" in row else []),
-                *(f"{row[key]:.4f}" for key in keys),
-            ]
-        )
-    header += keys
-    return pipe_table(header, cells, [False, False, *[True] * (len(header) - 2)])
 
 
 def draw_engines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -154,22 +137,19 @@ def draw_engines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def _ap(one: Entry, data: Path, limit: int | None, threads: int | None) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
-        config = compose(
-            "evaluate",
-            [
-                literal("weights", one.source),
-                f"engine={one.engine}",
-                f"folded={str(one.folded).lower()}",
-                f"threads={threads or 'null'}",
-                "data=wider",
-                literal("data.root", data),
-                "data.images=present",  # engines are compared with each other, not with papers
-                "protocol=wider_single",
-                f"limit={limit or 'null'}",
-                literal("paths.output", folder),
-            ],
-        )
-        report = evaluate(config)
+        words = [
+            literal("weights", one.source),
+            f"engine={one.engine}",
+            f"folded={str(one.folded).lower()}",
+            f"threads={threads or 'null'}",
+            "data=wider",
+            literal("data.root", data),
+            "data.images=present",  # engines are compared with each other, not with papers
+            "protocol=wider_single",
+            f"limit={limit or 'null'}",
+            literal("paths.output", folder),
+        ]
+        report = evaluate(compose("evaluate", words))
     return {key: value for key, value in report.items() if "/" in key}
 
 

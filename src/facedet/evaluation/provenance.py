@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facedet.config import plain
+from facedet.config import flat, plain
 from facedet.errors import FacedetError, UsageError
-from facedet.files import replacing
+from facedet.files import replace_json
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -44,8 +44,7 @@ def provenance(
 ) -> dict[str, Any]:
     """What the detections of a run of `facedet evaluate` depend on, for its metrics.json.
 
-    "weights" says where they come from, with the file's SHA-256 and place; from "network", its
-    config, its cost can be counted without the file; "settings" are the protocol's.
+    "network" is the config of it, by which its cost can be counted without the weights' file.
     """
     path = Path(str(config.weights)).expanduser()
     place = str(path.resolve()) if path.is_file() else str(config.weights)
@@ -72,23 +71,11 @@ def read_report(path: Path) -> dict[str, Any]:
     return content
 
 
-def write_report(path: Path, report: Mapping[str, Any]) -> None:
-    """Writes a JSON object."""
-    with replacing(path) as aside:
-        aside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-
-
 def require_same_run(path: Path, made_with: Mapping[str, Any], resume: bool) -> None:
     """Writes what detections are made with; a resumed run must have been made with the same.
 
-    Args:
-        path: of the note next to the detections.
-        made_with: of `provenance`. The pictures are left out: more of them may be asked for later.
-        resume: whether detections that are there are to be kept.
-
-    Raises:
-        FacedetError: the note of the earlier run cannot be read.
-        UsageError: there are detections of other weights or settings.
+    The pictures of `made_with`, see `provenance`, are left out: more of them may be asked for
+    later. Raises `UsageError` where `path`, the note next to the detections, has something else.
     """
     now = {key: made_with[key] for key in ("folded", "device")}
     now["engine"] = made_with["engine"].split()[0]  # another version of it may resume
@@ -101,7 +88,7 @@ def require_same_run(path: Path, made_with: Mapping[str, Any], resume: bool) -> 
                 f"{path.parent} holds detections of another run ({describe(differing)}): give "
                 "another paths.output, or resume=false to start fresh"
             )
-    write_report(path, now)
+    replace_json(path, now)
 
 
 def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,13 +102,10 @@ def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(results: Mapping[str, Mapping[str, Any]]) -> Differences:
-    """The keys in which results differ, in the order in which they first appear.
+    """The keys in which results, `comparable` or flat dicts, differ, as they first appear.
 
     A result without a key, as published ones have no scales, differs from none in it. Where the
     number of pictures differs, their names are not mentioned as well.
-
-    Args:
-        results: by name, of `comparable` or `flatten`.
     """
     found = {}
     for key in dict.fromkeys(key for one in results.values() for key in one):
@@ -140,11 +124,11 @@ def describe(differing: Differences) -> str:
         names: dict[str, list[str]] = {}
         for name, value in values.items():
             names.setdefault(written(value), []).append(name)
-        parts.append(
-            f"{key} " + " / ".join(f"{value} ({', '.join(who)})" for value, who in names.items())
-        )
-    more = [f"and {len(differing) - _DESCRIBED} more"] if len(differing) > _DESCRIBED else []
-    return "; ".join([*parts, *more])
+        shown = (f"{value} ({', '.join(who)})" for value, who in names.items())
+        parts.append(f"{key} {' / '.join(shown)}")
+    if len(differing) > _DESCRIBED:
+        parts.append(f"and {len(differing) - _DESCRIBED} more")
+    return "; ".join(parts)
 
 
 def written(value: object) -> str:
@@ -155,17 +139,15 @@ def written(value: object) -> str:
     return f"{value:,}" if is_count else json.dumps(value).strip('"')
 
 
-def flatten(node: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401
+def flatten(node: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted keys and values of nested dicts; the class behind a node stands under its own key.
 
     >>> flatten({"scales": {"_target_": "facedet.inference.scales.FixedScales", "flip": False}})
     {'scales': 'FixedScales', 'scales.flip': False}
     """
-    if not isinstance(node, Mapping):
-        is_target = prefix.endswith("._target_.")
-        value = str(node).rpartition(".")[2] if is_target else node
-        return {prefix[:-1].removesuffix("._target_"): value}
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat |= flatten(value, f"{prefix}{key}.")
-    return flat
+    return {
+        key.removesuffix("._target_"): value.rpartition(".")[2]
+        if key.endswith("._target_")
+        else value
+        for key, value in flat(node).items()
+    }

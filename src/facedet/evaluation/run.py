@@ -17,10 +17,10 @@ from facedet.errors import FacedetError, UsageError
 from facedet.evaluation.benchmarks import Benchmark
 from facedet.evaluation.detect import chosen_records, detect_records, save_sheet
 from facedet.evaluation.detection_files import to_detections
-from facedet.evaluation.provenance import provenance, require_same_run, write_report
+from facedet.evaluation.provenance import provenance, require_same_run
 from facedet.evaluation.scoring import Scored, build_benchmark, score_records
 from facedet.export.opening import Opened, open_detector
-from facedet.files import replacing
+from facedet.files import replace_json, replacing
 from facedet.inference.devices import find_device
 from facedet.inference.pyramid import Pyramid
 from facedet.structures import Record
@@ -46,11 +46,10 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     opened = open_detector(
         config.weights, config.engine, config.device, config.threads, config.folded
     )
-    weights = opened.weights
     pyramid = make_pyramid(config, opened)
     records, missing = read_records(config, benchmark)
     began = time.perf_counter()
-    made_with = provenance(config, weights, records, str(device), opened.engine)
+    made_with = provenance(config, opened.weights, records, str(device), opened.engine)
     require_same_run(output / "detections.json", made_with, config.resume)
     folder = output / "detections"
     notes = detect_records(pyramid, records, benchmark.writer(folder, **layout), config.resume)
@@ -67,7 +66,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     found = benchmark.read_detections(folder)
     scored = score_records(protocol, benchmark, records, found)
     scored.report.update(made_with)
-    title = f"{protocol.name}, {weights.info['file']}, {scored.report['images']} pictures"
+    title = f"{protocol.name}, {opened.weights.info['file']}, {scored.report['images']} pictures"
     scored.save(output, title + ("" if config.split == "val" else f" of {config.split}"))
     shown = chosen_records(records)
     save_sheet(output / "sheet.png", shown, found)
@@ -90,17 +89,16 @@ def save_submission(
 ) -> dict[str, Any]:
     """Packs output/detections into submission.zip: EVENT/IMAGE.txt at its top, as WIDER FACE asks.
 
-    Returns:
-        `made_with` and the number of pictures, which metrics.json gets too.
+    Returns what metrics.json holds.
     """
     with (
         replacing(output / "submission.zip") as aside,
         zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        for record in records:
-            archive.write(output / "detections" / f"{record.name}.txt", f"{record.name}.txt")
+        for name in (f"{record.name}.txt" for record in records):
+            archive.write(output / "detections" / name, name)
     report = {**made_with, "images": len(records)}
-    write_report(output / "metrics.json", report)
+    replace_json(output / "metrics.json", report)
     print(f"  {len(records):,} test pictures, whose annotations are not published")
     print(f"  {output / 'submission.zip'}")
     return report
@@ -140,12 +138,7 @@ def log_report(
 
 
 def read_records(config: DictConfig, benchmark: Benchmark) -> tuple[list[Record], int]:
-    """The pictures of the config's split, and how many are not on disk.
-
-    Raises:
-        FacedetError: there are none, or they cannot be scored.
-        UsageError: `limit` is below 1.
-    """
+    """The pictures of the config's split, and how many are not on disk."""
     limit = config.limit  # null: all
     if limit is not None and limit < 1:
         raise UsageError(f"limit={limit}: expected a number of pictures above 0")
@@ -162,9 +155,8 @@ def read_records(config: DictConfig, benchmark: Benchmark) -> tuple[list[Record]
 def make_pyramid(config: DictConfig, opened: Opened) -> Pyramid:
     """The protocol's pyramid over an opened network.
 
-    Raises:
-        UsageError: a value of the protocol is wrong, or an exported network leaves out faces that
-            the protocol counts.
+    Raises `UsageError` where a value of the protocol is wrong, or an exported network leaves out
+    faces that the protocol counts.
     """
     protocol = config.protocol
     postprocess = build(protocol.postprocess)(box_coder=opened.box_coder)

@@ -15,8 +15,8 @@ from facedet.boxes import iou
 from facedet.config import build, compose
 from facedet.errors import FacedetError, UsageError
 from facedet.evaluation.benchmarks import Benchmark
-from facedet.evaluation.provenance import picture_digest, write_report
-from facedet.files import replacing
+from facedet.evaluation.provenance import picture_digest
+from facedet.files import replace_json, replacing
 from facedet.structures import Record
 
 # Pictures by which the order of a file's columns is judged.
@@ -41,18 +41,15 @@ class Scored(NamedTuple):
         """The numbers for a reader, a line each, with four digits or in percent with two."""
         rows = self.benchmark.rows(self.metric, self.report)
         width = max([8, *(len(row.label) + 2 for row in rows)])
-        values = [
-            f"{100 * row.value:6.2f} %" if as_percent else f"{row.kind} {row.value:.4f}"
-            for row in rows
-        ]
-        return [
-            f"  {row.label:<{width}}{value}{row.faces:>10,} faces"
-            for row, value in zip(rows, values, strict=True)
-        ]
+        lines = []
+        for label, kind, value, faces in rows:
+            shown = f"{100 * value:6.2f} %" if as_percent else f"{kind} {value:.4f}"
+            lines.append(f"  {label:<{width}}{shown}{faces:>10,} faces")
+        return lines
 
     def save(self, folder: Path, title: str) -> None:
         """Writes metrics.json, curves.npz, curves.csv, and the curves as a picture."""
-        write_report(folder / "metrics.json", self.report)
+        replace_json(folder / "metrics.json", self.report)
         curves = self.benchmark.curves(self.metric)
         with replacing(folder / "curves.npz") as aside:
             np.savez_compressed(aside, allow_pickle=False, **curves)
@@ -110,13 +107,13 @@ def score_files(
     chosen, notes = match_pictures(benchmark, records, found, detections, truth, only_present)
     scored = score_records(protocol, benchmark, chosen, found, options)
     names = {record.name for record in records}
-    more = {
-        "missing_images": len(names - found.keys()),
-        "unknown_images": len(found.keys() - names),
-        "only_present": only_present,
-        "pictures_sha256": picture_digest(chosen),
-    }
-    return scored._replace(report=scored.report | more), notes
+    scored.report.update(
+        missing_images=len(names - found.keys()),
+        unknown_images=len(found.keys() - names),
+        only_present=only_present,
+        pictures_sha256=picture_digest(chosen),
+    )
+    return scored, notes
 
 
 def score_records(
@@ -157,16 +154,8 @@ def match_pictures(
 ) -> tuple[list[Record], list[str]]:
     """The pictures to score, and notes on what the files lack or have in another order.
 
-    Args:
-        benchmark: of the files.
-        records: all annotated pictures, as read from `truth`.
-        found: by record name, as read from `detections`.
-        detections: a path.
-        truth: another.
-        only_present: leave out pictures without detections.
-
-    Raises:
-        FacedetError: they have no picture in common.
+    The records are all pictures of `truth`, `found` is what `detections` has by record name;
+    raises `FacedetError` where they have no picture in common.
     """
     present = [record for record in records if record.name in found]
     if not present and (found or only_present):
@@ -189,10 +178,8 @@ def column_hint(
 ) -> str | None:
     """Says which order of columns fits the faces where the expected one hits hardly any.
 
-    Args:
-        records: annotated pictures.
-        found: their detections as read, [N, 5] as x, y, w, h, score.
-        expected: order of the columns in the file, as of `Benchmark.columns`.
+    `found` has the detections of all these pictures as read, [N, 5] as x, y, w, h, score;
+    `expected` are the file's columns, as of `Benchmark.columns`.
     """
     shown = [one for one in records if len(one.boxes) and len(found[one.name])][:_JUDGED]
     if not shown or found[shown[0].name].shape[1] != 5:  # ellipses

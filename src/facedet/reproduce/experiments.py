@@ -21,14 +21,6 @@ _MAX_DEPTH = 4  # folders below the one given
 _SKIPPED = ("images", "originalPics", "WIDER_train", "WIDER_val", "WIDER_test", "node_modules")
 
 
-class Expected(NamedTuple):
-    """A published value, or the claim about a comparison in words."""
-
-    value: float | int | str
-    source: str
-    tolerance: float | None = None  # None: the digits of the value must agree
-
-
 class Judged(NamedTuple):
     """A comparison, which was judged by its noise; one that fails is `contradicted`."""
 
@@ -37,14 +29,16 @@ class Judged(NamedTuple):
     why: str = ""  # why it is neither: "undecided: …" or "not run: …"
 
 
-@dataclass(frozen=True)
-class Resource:
+Value = float | int | str | Judged
+Values = dict[str, Value]  # by name, in the order to show
+
+
+class Resource(NamedTuple):
     """Data or weights that experiments need, and how they are recognised."""
 
     title: str
-    holds: str = ""  # pattern of a name in the folder that is the resource
-    is_parent: bool = False  # the resource is that folder's parent
-    weights: str = ""  # name of a weights file without its suffix
+    names: Sequence[str]  # patterns, in any case
+    level: int = 0  # what has such a name is the resource; 1: the folder it is in, 2: the next
 
 
 class Measured(NamedTuple):
@@ -99,20 +93,18 @@ class Run(NamedTuple):
     places: Sequence[Path] = ()  # folders below which finished sweeps may lie
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a run measured."""
 
-    values: Mapping[str, float | int | str | Judged]  # by name, in the order to show
+    values: Mapping[str, Value]
     images: int | None = None  # pictures that they are of; None where there are none
     weights: str = ""  # file and hash
     short_of: str = ""  # what is missing for a comparison with the paper; "" where nothing is
     files: Sequence[str] = ()  # figures and tables, relative to the experiment's folder
-    expected: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # known only from files
+    expected: Mapping[str, Sequence[Any]] = {}  # known only from files
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """One value and its expectation, as texts; `holds` is None where they cannot be compared."""
 
     name: str
@@ -147,19 +139,19 @@ def judge(experiment: Experiment, outcome: Outcome) -> list[Result]:
     rows = {**experiment.expected, **outcome.expected}
     is_comparable = not (experiment.short_of or outcome.short_of)
     results = []
-    for name in [*outcome.values, *(name for name in rows if name not in outcome.values)]:
+    for name in dict.fromkeys([*outcome.values, *rows]):
+        ours = outcome.values.get(name)
         if name not in rows:
             results.append(Result(name, _shown(outcome.values[name])))
             continue
-        ours = outcome.values.get(name)
-        one = Expected(*rows[name])
-        tolerance = "" if one.tolerance is None else f" ± {one.tolerance:g}"
-        published = f"{_shown(one.value, exact=True)}{tolerance}"
-        holds = _holds(ours, one) if is_comparable and ours is not None else None
-        is_claim = isinstance(ours, Judged)
-        why = ours.why if isinstance(ours, Judged) else ""
-        shown = _NOT_MEASURED if ours is None else _shown(ours, one.value)
-        results.append(Result(name, shown, published, one.source, holds, why, is_claim))
+        value, source, *tolerance = rows[name]
+        published = "".join([_shown(value, exact=True), *(f" ± {one:g}" for one in tolerance)])
+        shown, holds = _NOT_MEASURED, None
+        if ours is not None:
+            shown = _shown(ours, value)
+            holds = _holds(ours, value, *tolerance) if is_comparable else None
+        is_claim, why = isinstance(ours, Judged), ours.why if isinstance(ours, Judged) else ""
+        results.append(Result(name, shown, published, source, holds, why, is_claim))
     return results
 
 
@@ -186,20 +178,19 @@ def verdict(results: Sequence[Result], label: str, short_of: str) -> str:
     return f"{word} ({label}){rest}" if label else f"{word}{rest}"
 
 
-def _holds(ours: float | int | str | Judged, expected: Expected) -> bool | None:
+def _holds(ours: Value, expected: float | str, tolerance: float | None = None) -> bool | None:
+    """Without a tolerance the digits of the expected value must agree."""
     if isinstance(ours, Judged):
         return ours.holds
-    if isinstance(ours, str) or isinstance(expected.value, str):
-        return ours == expected.value
-    if expected.tolerance is not None:
-        return bool(abs(ours - expected.value) <= expected.tolerance)  # of numpy numbers too
-    digits = _digits(expected.value)
-    return f"{ours:.{digits}f}" == f"{expected.value:.{digits}f}"
+    if isinstance(ours, str) or isinstance(expected, str):
+        return ours == expected
+    if tolerance is not None:
+        return bool(abs(ours - expected) <= tolerance)  # of numpy numbers too
+    digits = _digits(expected)
+    return f"{ours:.{digits}f}" == f"{expected:.{digits}f}"
 
 
-def _shown(
-    value: float | int | str | Judged, expected: float | int | str = "", exact: bool = False
-) -> str:
+def _shown(value: Value, expected: float | str = "", exact: bool = False) -> str:
     """A value: with one digit more than a rounded expectation has, or `exact`ly as written."""
     if isinstance(value, Judged | str):
         return value.shown if isinstance(value, Judged) else value
@@ -230,12 +221,11 @@ def find_resources(folders: Sequence[Path], resources: Mapping[str, Resource]) -
         for name, inner, files in os.walk(root):
             place = Path(name)
             inner.sort()
-            for one, (key, resource) in product([*inner, *sorted(files)], resources.items()):
-                suffixes = (".pth", ".safetensors") if resource.weights else ()
-                if one.lower() in [f"{resource.weights}{suffix}" for suffix in suffixes]:
-                    found.setdefault(key, place / one)
-                elif resource.holds and fnmatch(one, resource.holds):
-                    found.setdefault(key, place.parent if resource.is_parent else place)
+            for one, (key, (_, names, level)) in product(
+                [*inner, *sorted(files)], resources.items()
+            ):
+                if any(fnmatch(one.lower(), pattern.lower()) for pattern in names):
+                    found.setdefault(key, (place / one, place, place.parent)[level])
             # os.walk enters what is left in the list.
             is_deepest = len(place.parts) - len(root.parts) >= _MAX_DEPTH
             inner[:] = [

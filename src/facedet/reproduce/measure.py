@@ -17,13 +17,11 @@ from facedet.evaluation.contenders import (
 )
 from facedet.evaluation.diagnosis.plots import SOLVED
 from facedet.evaluation.run import evaluate
-from facedet.evaluation.wider_curves import read_wider_curves
 from facedet.files import replacing_table
 from facedet.plots import Box, draw_boxes, save_picture
 from facedet.profiling.latency import Contender, measure_sizes, noise
-from facedet.reproduce.count import PARAMETERS, TRUE, costs
-from facedet.reproduce.curves import values_of
-from facedet.reproduce.experiments import Judged, Outcome, Run
+from facedet.reproduce.arithmetic import PARAMETERS, TRUE, costs, read_curves, values_of
+from facedet.reproduce.experiments import Judged, Outcome, Run, Values
 from facedet.weights.zoo import DEFAULT
 
 _FACE = 0.5
@@ -32,7 +30,6 @@ _RUNS = 7
 # the first 501 runs. By budget: pixels between two sizes, and runs that count.
 _PROTOCOL_SIDES = range(280, 2281, 40)
 _SIZES = {"smoke": (1000, 1), "short": (200, 3), "paper": (40, 999)}
-Values = dict[str, float | int | str | Judged]
 
 
 def benchmark(
@@ -44,12 +41,8 @@ def benchmark(
 ) -> Outcome:
     """E4, E6, S2, S4 to S6: weights on a benchmark; those that are not there are left out.
 
-    Args:
-        run: with the data and weights.
-        networks: by the name in the report, the resource that their weights are.
-        protocol: of the evaluation.
-        data: the data set's config.
-        resource: the data.
+    `networks` has by the name in the report the resource that their weights are; `data` is the
+    data set's config, `resource` its folder.
     """
     values: Values = {}
     weights, files, short_of, images = [], [], "", 0
@@ -57,15 +50,8 @@ def benchmark(
         if one not in run.resources:
             values[name] = "not run: no weights"
             continue
-        place = run.folder / _limited(name, run.limit)
-        report = evaluate_weights(
-            run.resources[resource],
-            run.resources[one],
-            protocol,
-            place,
-            data=data,
-            limit=run.limit,
-        )
+        place = _limited(run, name)
+        report = evaluate_weights(run, run.resources[one], protocol, place, data, resource)
         values |= {f"{name} {key}": value for key, value in _numbers(report).items()}
         weights.append(weights_of(report))
         files += [f"{place.name}/{path.name}" for path in sorted(place.glob("*.png"))]
@@ -76,25 +62,21 @@ def benchmark(
 def points_below(run: Run, methods: Sequence[str]) -> Outcome:
     """E9: how far the released FPN-64 is below others on hard faces, in hundredths of AP."""
     # E4's evaluation: what it has found is not detected again.
-    place = run.folder.parent / "E4" / _limited("FPN-64", run.limit)
-    report = evaluate_weights(
-        run.resources["wider"], run.resources["extd_64"], "wider", place, limit=run.limit
-    )
-    problems: list[str] = []
-    curves = read_wider_curves(run.resources["curves"], problems)
+    place = _limited(run._replace(folder=run.folder.parent / "E4"), "FPN-64")
+    report = evaluate_weights(run, run.resources["extd_64"], "wider", place)
+    curves, problems = read_curves(run)
     values: Values = {
         f"points below {name} on hard": 100 * (values_of(curves[name])[-1] - report["wider/hard"])
         for name in methods
         if name in curves
     }
-    values |= {f"not read ({number})": one for number, one in enumerate(problems, start=1)}
-    return Outcome(values, report["images"], weights_of(report), missing_pictures(report))
+    shown = values | problems
+    return Outcome(shown, report["images"], weights_of(report), missing_pictures(report))
 
 
 def pyramid(run: Run) -> Outcome:
     """S9: SmallHardFace with each choice of sizes of `sweeps/shf_pyramid.yaml`."""
-    root, weights = run.resources["wider"], run.resources["smallhardface"]
-    settings = _settings(root, weights, "wider_shf", run.folder, limit=run.limit)
+    settings = _settings(run, run.resources["smallhardface"], "wider_shf", run.folder)
     reports = evaluate_sweep("shf_pyramid", settings, run.folder / "sweep")
     values: Values = {}
     for report in reports:
@@ -106,18 +88,13 @@ def pyramid(run: Run) -> Outcome:
 
 def single_images(run: Run) -> Outcome:
     """S1: the AP of single training images; EXTD-64 stands in for SSH, whose model is missing."""
-    root, place = run.resources["wider"], run.folder / _limited("evaluation", run.limit)
-    report = evaluate_weights(
-        root, run.resources["extd_64"], "wider_single", place, split="train", limit=run.limit
-    )
-    run.call("diagnose", "--run", str(place), "--data", str(root))
+    weights, place = run.resources["extd_64"], _limited(run, "evaluation")
+    report = evaluate_weights(run, weights, "wider_single", place, split="train")
+    run.call("diagnose", "--run", str(place), "--data", str(run.resources["wider"]))
     with (place / "diagnosis" / "image_ap.csv").open(newline="", encoding="utf-8") as stream:
         values = [float(row["AP"]) for row in csv.DictReader(stream) if row["AP"]]
     share = sum(value >= SOLVED for value in values) / max(1, len(values))
-    counts: Values = {
-        "share of images with AP 1": share,
-        "images with faces that count": len(values),
-    }
+    counts = {"share of images with AP 1": share, "images with faces that count": len(values)}
     figures = [f"{place.name}/diagnosis/image_ap.png"]
     return Outcome(counts, report["images"], weights_of(report), files=figures)
 
@@ -126,13 +103,10 @@ def examples(run: Run) -> Outcome:
     """E12: a free picture that shows one face, from scikit-image."""
     from skimage.data import astronaut
 
-    weights = run.resources["extd_64"]
-    picture = astronaut()
+    weights, picture = run.resources["extd_64"], astronaut()
     found = load(weights, score=_FACE).detect(picture)
-    boxes = [
-        Box(box, text=f"{score:.2f}")
-        for box, score in zip(found.boxes.tolist(), found.scores.tolist(), strict=True)
-    ]
+    scored = zip(found.boxes.tolist(), found.scores.tolist(), strict=True)
+    boxes = [Box(box, text=f"{score:.2f}") for box, score in scored]
     save_picture(run.folder / "astronaut.jpg", draw_boxes(picture, boxes))
     count = {"faces in scikit-image's astronaut": len(boxes)}
     return Outcome(count, 1, weights.name, files=["astronaut.jpg"])
@@ -143,19 +117,15 @@ def times(
 ) -> Outcome:
     """S10: costs, and times over square pictures of noise, of the first network and others.
 
-    Args:
-        run: for the table.
-        presets: by the name in the report; the first is compared with the others.
-        sides: of the pictures, px.
-        slower: names of those that are said to be slower than the first. That is so where the 10th
-            percentile of the pairs of runs is above 1, and contradicted where the 90th is below.
+    `presets` are by the name in the report. Those named in `slower` are said to be slower than
+    the first: that holds where the 10th percentile of the pairs of runs is above 1, and is
+    contradicted where the 90th is below.
     """
     contenders = [
         contender_of_preset(preset)._replace(name=name) for name, preset in presets.items()
     ]
     rows = _measured(run, contenders, [noise((side, side)) for side in sides], _RUNS)
     values: Values = dict(costs(run, presets, (PARAMETERS, TRUE)).values)
-    first = contenders[0].name
     for row in rows:
         name, side = row["network"], row["width"]
         values[f"{name} at {side} px"] = _time(row)
@@ -164,7 +134,8 @@ def times(
             text = f"{name} takes {ratio:.2f} x its time ({least:.2f} to {most:.2f})"
             holds = None if least <= 1 <= most else least > 1
             why = f"undecided: {text}" if holds is None else ""
-            values[f"{first} faster than {name} at {side} px"] = Judged(text, holds, why)
+            claim = f"{contenders[0].name} faster than {name} at {side} px"
+            values[claim] = Judged(text, holds, why)
     return Outcome(values, files=["times.csv"])
 
 
@@ -173,7 +144,8 @@ def picture_sizes(run: Run) -> Outcome:
     step, runs = _SIZES[run.budget]
     sides = _PROTOCOL_SIDES[:: step // _PROTOCOL_SIDES.step]
     weights = run.resources.get("extd_64", Path(DEFAULT))
-    path = next(iter(_pictures(run)), None)
+    images = run.resources.get("wider", Path("nowhere")) / "WIDER_val" / "images"
+    path = min(images.glob("*/*.jpg"), default=None)
     pictures = [square_picture(path, side) for side in sides]
     values: Values = {
         f"{row['width']} px": _time(row)
@@ -183,13 +155,6 @@ def picture_sizes(run: Run) -> Outcome:
     picture = "noise" if path is None else path.name
     values["measured"] = f"{made} of its 999 runs, after 3 in place of 501, on {picture}"
     return Outcome(values, 1, weights.name, files=["times.csv"])
-
-
-def _pictures(run: Run) -> list[Path]:
-    """Validation pictures of WIDER FACE, where it was found."""
-    if "wider" not in run.resources:
-        return []
-    return sorted((run.resources["wider"] / "WIDER_val" / "images").glob("*/*.jpg"))
 
 
 def _measured(
@@ -208,43 +173,43 @@ def _time(row: Mapping[str, Any]) -> str:
 
 
 def evaluate_weights(
-    root: Path,
+    run: Run,
     weights: Path,
     protocol: str,
-    folder: Path,
+    place: Path,
     data: str = "wider",
+    resource: str = "wider",
     split: str = "val",
-    limit: int | None = None,
 ) -> dict[str, Any]:
     """`facedet evaluate` on the pictures that are there, resumed where it was interrupted."""
-    settings = _settings(root, weights, protocol, folder, data, limit)
+    settings = _settings(run, weights, protocol, place, data, resource)
     return evaluate(compose("evaluate", [*settings, f"split={split}"]))
 
 
 def _settings(
-    root: Path,
+    run: Run,
     weights: Path,
     protocol: str,
-    folder: Path,
+    place: Path,
     data: str = "wider",
-    limit: int | None = None,
+    resource: str = "wider",
 ) -> list[str]:
     return [
         literal("weights", weights),
         f"data={data}",
-        literal("data.root", root),
+        literal("data.root", run.resources[resource]),
         "data.images=present",
         f"protocol={protocol}",
-        literal("paths.output", folder),
+        literal("paths.output", place),
         "resume=true",
         "engine=auto",
-        f"limit={'null' if limit is None else limit}",
+        f"limit={'null' if run.limit is None else run.limit}",
     ]
 
 
-def _limited(name: str, limit: int | None) -> str:
-    """A folder's name; detections of other pictures are no start for an evaluation."""
-    return name if limit is None else f"{name}_first_{limit}"
+def _limited(run: Run, name: str) -> Path:
+    """A folder in that of the run; detections of other pictures are no start for an evaluation."""
+    return run.folder / (name if run.limit is None else f"{name}_first_{run.limit}")
 
 
 def missing_pictures(report: Mapping[str, Any]) -> str:
@@ -262,9 +227,6 @@ def weights_of(report: Mapping[str, Any]) -> str:
 
 def _numbers(report: Mapping[str, Any]) -> dict[str, float]:
     """The benchmark's numbers, by their short names: easy, medium, hard, ap, discrete_1000."""
+    parts = ((*key.partition("/"), value) for key, value in report.items())
     benchmarks = ("wider", "fddb", "afw", "pascal")
-    return {
-        key.partition("/")[2]: value
-        for key, value in report.items()
-        if key.partition("/")[0] in benchmarks and "/" in key
-    }
+    return {name: value for group, slash, name, value in parts if slash and group in benchmarks}

@@ -3,11 +3,10 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from facedet.files import replacing
+from facedet.files import replace_json, replacing
 from facedet.reproduce.experiments import Experiment, Result, verdict
 from facedet.tables import pipe_table
 from facedet.training.estimate import duration
@@ -16,6 +15,7 @@ _HEAD = (
     "id", "experiment", "expected", "ours", "protocol", "images", "weights", "machine", "time",
     "verdict",
 )  # fmt: skip
+_WORDS = ("holds", "differs", "contradicted", "undecided", "not run")
 _SHOWN = 4  # values of an experiment in its row; all of them stand below
 _PICTURES = (".png", ".jpg")
 _SOURCES = (
@@ -26,8 +26,7 @@ _SOURCES = (
 )
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """A finished run of an experiment, as its result.json has it."""
 
     results: list[Result]
@@ -58,36 +57,32 @@ class Line(NamedTuple):
 
 def save_done(folder: Path, done: Done) -> None:
     """Writes a run's result into its folder."""
-    _write(folder / "result.json", json.dumps(asdict(done), indent=1) + "\n")
+    content = done._asdict() | {"results": [result._asdict() for result in done.results]}
+    replace_json(folder / "result.json", content)
 
 
 def read_done(folder: Path, inputs: Mapping[str, str]) -> Done | None:
     """The result that `save_done` wrote, None where there is none, or one of other inputs."""
     try:
         content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        results = [Result(**result) for result in content["results"]]
-        done = Done(**{**content, "results": results})
+        done = Done(**content | {"results": [Result(**result) for result in content["results"]]})
     # Absent, cut short or of another version: it is run again.
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return done if done.inputs == dict(inputs) else None
 
 
-def write_report(folder: Path, lines: Sequence[Line]) -> Path:
-    """Writes REPRODUCE.md into `folder`, which holds the experiments' own; returns its path."""
+def write_report(folder: Path, lines: Sequence[Line]) -> None:
+    """Writes REPRODUCE.md into `folder`, which holds the experiments' own."""
     words = [re.split(r"[:;]| \(", line.verdict())[0] for line in lines]
-    counts = [
-        f"{words.count(word)} {word}"
-        for word in ("holds", "differs", "contradicted", "undecided", "not run")
-    ]
-    text = ["# Reproduction", "", f"{len(lines)} experiments: {', '.join(counts)}.", ""]
-    text += [_SOURCES, "", *pipe_table(_HEAD, [_row(line) for line in lines])]
+    counts = ", ".join(f"{words.count(word)} {word}" for word in _WORDS)
+    text = ["# Reproduction", "", f"{len(lines)} experiments: {counts}.", "", _SOURCES, ""]
+    text += pipe_table(_HEAD, [_row(line) for line in lines])
     for line in lines:
         if line.done is not None:
             text += _section(line, line.done)
-    path = folder / "REPRODUCE.md"
-    _write(path, "\n".join(text) + "\n")
-    return path
+    with replacing(folder / "REPRODUCE.md") as aside:
+        aside.write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
 def _row(line: Line) -> list[str]:
@@ -128,8 +123,3 @@ def _section(line: Line, done: Done) -> list[str]:
         mark = "!" if name.endswith(_PICTURES) else ""
         text += ["", f"{mark}[{name}]({experiment.id}/{name})"]
     return text
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

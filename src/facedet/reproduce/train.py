@@ -11,13 +11,12 @@ import torch
 
 from facedet.config import literal
 from facedet.errors import FacedetError
-from facedet.files import new_folder
+from facedet.files import new_folder, replace_json
 from facedet.reproduce.experiments import Judged, Outcome, Run
 from facedet.reproduce.measure import evaluate_weights
-from facedet.sweeps.jobs import read_record, write_object
-from facedet.sweeps.listing import read_job
+from facedet.sweeps.jobs import read_record
 from facedet.sweeps.plan import PlannedJob, planned_jobs, read_sweep
-from facedet.sweeps.statistics import SEED, Job
+from facedet.sweeps.results import SEED, Job, read_job
 from facedet.tables import counted
 from facedet.weights.store import read_weights
 
@@ -47,16 +46,8 @@ def sweep(
 
     A budget below `paper` trains on WIDER FACE's pictures where they were found, else on the
     embedded crowds. A job that has finished in another sweep's folder is used, see `reuse_jobs`.
-
-    Args:
-        run: for the sweep's folder.
-        name: of the sweep.
-        overrides: settings of all jobs.
-        reduced: further ones, by budget.
-        claims: by their words, the arguments of `judge_claim`.
-
-    Raises:
-        FacedetError: a job has not finished, or a cell has no job.
+    All jobs get the settings `overrides`, and those that `reduced` has for the budget; `claims`
+    has by their words the arguments of `judge_claim`.
     """
     folder = run.folder / "sweep"
     crowds, pictures = _IMAGES.get(run.budget, (None, None))
@@ -88,12 +79,8 @@ def reuse_jobs(folder: Path, planned: Sequence[PlannedJob], places: Sequence[Pat
     """Copies into a sweep's folder the jobs that have finished in another one; returns how many.
 
     A job is known by the hash of all settings that decide what it computes; so one row's jobs
-    serve another row, and those of `facedet sweep` every row.
-
-    Args:
-        folder: of the sweep.
-        planned: its jobs.
-        places: folders that are a sweep's, or hold such folders one or two levels below.
+    serve another row, and those of `facedet sweep` every row. The `places` are folders of sweeps,
+    or hold such folders one or two levels below.
     """
     reused = 0
     for job in planned:
@@ -108,7 +95,7 @@ def reuse_jobs(folder: Path, planned: Sequence[PlannedJob], places: Sequence[Pat
                     source, aside, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints")
                 )
                 # In its sweep other settings may have varied.
-                write_object(aside / "job.json", read_record(aside) | {"overrides": job.settings})
+                replace_json(aside / "job.json", read_record(aside) | {"overrides": job.settings})
             reused += 1
     return reused
 
@@ -116,13 +103,8 @@ def reuse_jobs(folder: Path, planned: Sequence[PlannedJob], places: Sequence[Pat
 def shipped(run: Run, networks: Mapping[str, Sequence[str]]) -> Outcome:
     """The shipped networks, trained again; the files are the same on the same kind of machine.
 
-    Args:
-        run: with WIDER FACE.
-        networks: by name, the experiments of the training; each starts from the weights of the
-            one before.
-
-    Raises:
-        FacedetError: a training did not end well; the next run resumes it.
+    `networks` has by name the experiments of the training; each starts from the weights of the one
+    before.
     """
     root, values, expected = run.resources["wider"], {}, {}
     threads = torch.get_num_threads()
@@ -144,7 +126,7 @@ def shipped(run: Run, networks: Mapping[str, Sequence[str]]) -> Outcome:
             values[key] = read_weights(weights).info["sha256"][:12]
             expected[key] = (read_weights(name).info["sha256"][:12], "the shipped file")
             place = run.folder / name / "evaluation"
-            report = evaluate_weights(root, weights, "wider_single", place)
+            report = evaluate_weights(run._replace(limit=None), weights, "wider_single", place)
             values |= {f"{name}, {metric}": f"{report[metric]:.4f}" for metric in _SUBSETS}
     finally:
         torch.set_num_threads(threads)
@@ -212,26 +194,15 @@ def judge_claim(
 
 def _difference(cells: Sequence[Mapping[str, float]]) -> tuple[float, float, int]:
     """Of two cells, or of the differences of four: mean, half its interval, number of seeds."""
-    seeds = sorted(set.intersection(*(set(cell) for cell in cells)))
+    from scipy.stats import sem, t
+
     signs = (1, -1) if len(cells) == 2 else (1, -1, -1, 1)
     pairs = [
-        sum(sign * cell[seed] for sign, cell in zip(signs, cells, strict=True)) for seed in seeds
+        sum(sign * cell[seed] for sign, cell in zip(signs, cells, strict=True))
+        for seed in sorted(set.intersection(*map(set, cells)))
     ]
-    return *_interval(pairs), len(pairs)
-
-
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and half the width of its interval by Student's t; infinite below two values.
-
-    >>> [round(one, 3) for one in _interval([1.0, 2.0, 3.0])]  # 4.303 / sqrt(3)
-    [2.0, 2.484]
-    """
-    from scipy.stats import t
-
-    if not values:
-        return math.nan, math.inf
-    mean, number = statistics.fmean(values), len(values)
-    if number == 1:
-        return mean, math.inf
-    factor = float(t.ppf((1 + _CONFIDENCE) / 2, number - 1))
-    return mean, factor * statistics.stdev(values) / math.sqrt(number)
+    number = len(pairs)
+    if number < 2:
+        return (pairs or [math.nan])[0], math.inf, number
+    half = t.ppf((1 + _CONFIDENCE) / 2, number - 1) * sem(pairs)
+    return statistics.fmean(pairs), float(half), number

@@ -25,7 +25,7 @@ from omegaconf import DictConfig
 
 from facedet.config import CONF_DIR, plain
 from facedet.errors import FacedetError, InterruptedTrainingError
-from facedet.files import is_locked, locked, replacing
+from facedet.files import is_locked, locked, replace_json, replacing
 from facedet.sweeps.launchers import take_gpu
 from facedet.sweeps.plan import job_hash
 from facedet.training.hydra_app import JobEndError
@@ -49,14 +49,8 @@ def started_sweep(
 ) -> Iterator[None]:
     """Writes `sweep.json`, and keeps other sweeps out of the folder while the block runs.
 
-    Args:
-        folder: of the sweep.
-        name: of the sweep.
-        overrides: settings of all jobs.
-        how: what the jobs need to know: `varying`, `on_error`, `gpus`.
-
-    Raises:
-        FacedetError: another sweep is running there, or has its jobs there.
+    `how` is what the jobs need to know: `varying`, `on_error`, `gpus`. Raises `FacedetError` where
+    another sweep is running, or has its jobs there.
     """
     with locked(folder / ".lock") as is_ours:
         before = read_object(folder / "sweep.json")
@@ -66,9 +60,8 @@ def started_sweep(
             raise FacedetError(f"{folder}: {by} is running a sweep there: {remedy}")
         if (other := before.get("name", name)) != name:
             raise FacedetError(f"{folder} holds the sweep {other}: give another --dir for {name}")
-        write_object(
-            folder / "sweep.json", {"name": name, "overrides": overrides, "by": _process(), **how}
-        )
+        about = {"name": name, "overrides": overrides, "by": _process(), **how}
+        replace_json(folder / "sweep.json", about)
         (folder / ".hydra" / "stop").unlink(missing_ok=True)
         yield
 
@@ -90,8 +83,7 @@ def is_done(folder: Path, how: Mapping[str, Any]) -> bool:
 def run_job_of_sweep(config: DictConfig) -> float | None:
     """Does what is left of the job that `config` describes; returns its objective, None without.
 
-    Raises:
-        JobEndError: it was interrupted; ends the sweep, past Hydra.
+    An interruption is a `JobEndError`, which ends the sweep, past Hydra.
     """
     hydra_config = HydraConfig.get()
     sweep = Path(hydra_config.sweep.dir).parent
@@ -122,12 +114,6 @@ def read_record(folder: Path) -> dict[str, Any]:
     return read_object(folder / "job.json") or read_object(folder / "status.json")
 
 
-def write_object(path: Path, content: Mapping[str, Any]) -> None:
-    """Replaces a file by a JSON object."""
-    with replacing(path) as aside:
-        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object of a file; empty where there is none, or the file is damaged."""
     try:
@@ -139,12 +125,12 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> bool:
     """Trains in `folder`; returns whether the job has finished."""
-    record = {"overrides": settings, "objective_name": config.objective, "by": _process()}
-    record["config"] = plain(config)
+    record = {"overrides": settings, "objective_name": config.objective, "by": _process(),
+              "config": plain(config)}  # fmt: skip
     (folder / "error.txt").unlink(missing_ok=True)
     start = time.monotonic()
     try:
-        write_object(folder / "job.json", record)
+        replace_json(folder / "job.json", record)
         record["objective"] = _train(config, folder)
     except (InterruptedTrainingError, KeyboardInterrupt) as error:
         what = getattr(error, "what", "interrupted")
@@ -164,7 +150,7 @@ def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> b
     record["seconds"] = round(time.monotonic() - start, 3)
     if rows := measured(folder, config.objective):
         record["metrics"] = best_row(rows, config.objective, mode_of(config, config.objective))
-    write_object(folder / "job.json", record)
+    replace_json(folder / "job.json", record)
     return True
 
 

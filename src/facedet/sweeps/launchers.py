@@ -24,11 +24,7 @@ _own_gpu: list[FileLock] = []
 
 
 def check_launcher(word: str, config: DictConfig) -> list[str]:
-    """Refuses what cannot work, before anything is started.
-
-    Args:
-        word: of `launcher=WORD`.
-        config: of the sweep, with Hydra's node.
+    """Refuses what cannot work with `launcher=WORD`, before anything is started.
 
     Returns:
         The GPUs to hand out, one to a worker; []: the jobs find theirs by themselves.
@@ -66,12 +62,8 @@ def check_launcher(word: str, config: DictConfig) -> list[str]:
 def take_gpu(folder: Path, gpus: list[str]) -> None:
     """Lets this process see one of the GPUs only; the first call decides for all its jobs.
 
-    Args:
-        folder: for the locks, shared by all workers.
-        gpus: as `check_launcher` returned them; []: nothing is done.
-
-    Raises:
-        FacedetError: all are taken by other workers.
+    The locks are in `folder`, which all workers share. Without `gpus` nothing is done; raises
+    `FacedetError` where all are taken by other workers.
     """
     if not gpus or _own_gpu:
         return

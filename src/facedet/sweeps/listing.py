@@ -1,86 +1,101 @@
-"""The jobs of a sweep, planned or found in its folder, and what is printed of them."""
+"""What is printed of a sweep: its plan, with what the jobs will take, and its result."""
 
 import json
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from facedet.config import plain
-from facedet.errors import FacedetError
-from facedet.sweeps.effort import effort_of, expected_seconds
-from facedet.sweeps.jobs import read_object, read_record, state_of
+from omegaconf import OmegaConf
+
+from facedet.config import build, plain
+from facedet.sweeps.jobs import state_of
 from facedet.sweeps.plan import PlannedJob, Sweep, settings_text, without_places
-from facedet.sweeps.statistics import Job
+from facedet.sweeps.results import read_job
 from facedet.training.estimate import duration
 
-
-class FoundSweep(NamedTuple):
-    """A sweep as read from its folder."""
-
-    name: str
-    overrides: str  # settings of all jobs
-    jobs: list[Job]
-    problems: list[str]  # what could not be read, one line each
+_TRIED_SIDE = 320  # px: larger crops are tried at this size, and the time grows with their pixels
+_PLAN = "{:12}  {:11}  {:>12}  {:>11}  {:>12}  {}"
+_RESULT = "{:12}  {:11}  {:>12}  {}"
 
 
-def read_sweep_folder(folder: Path) -> FoundSweep:
-    """What a sweep's folder holds at this moment, also while its jobs run.
+class Effort(NamedTuple):
+    """What one job takes."""
 
-    Raises:
-        FacedetError: it is not the folder of a sweep.
-    """
-    if not (folder / "sweep.json").is_file() and not (folder / "jobs").is_dir():
-        raise FacedetError(f"{folder} is not the folder of a sweep: expected sweep.json and jobs/")
-    about, jobs, problems = read_object(folder / "sweep.json"), [], []
-    for path in sorted(one for one in folder.glob("jobs/[!.]*") if one.is_dir()):
-        if read_record(path):
-            jobs.append(read_job(path))
-        else:
-            problems.append(f"{path / 'job.json'} is missing or damaged")
-    name, overrides = about.get("name", folder.resolve().name), about.get("overrides", [])
-    return FoundSweep(name, " ".join(overrides), jobs, problems)
+    steps: int
+    batch: int  # images of a step, over all processes
+    size: tuple[int, int]  # of each image, px
+    madds: int  # multiply-adds of one image's forward pass
+
+    @property
+    def images(self) -> int:
+        """Images that pass the network, forwards and backwards."""
+        return self.steps * self.batch
 
 
-def read_job(folder: Path) -> Job:
-    """What the files of a job say; numbers of an unfinished one do not count."""
-    record, state = read_record(folder), state_of(folder)
-    settings = {key: setting_text(one) for key, one in record.get("overrides", {}).items()}
-    name = record.get("objective_name", "objective")
-    job = Job(folder, state, settings, None, name, config=record.get("config", {}))
-    if state == "failed":
-        lines = (folder / "error.txt").read_text(encoding="utf-8", errors="replace").splitlines()
-        return job._replace(error=lines[0] if lines else "")
-    if state != "finished":
-        return job
-    value = record.get("objective")
-    if value is None or not math.isfinite(value):
-        return job._replace(error=f"no objective was measured ({name} is {value})")
-    metrics = {key: one for key, one in record.get("metrics", {}).items() if math.isfinite(one)}
-    return job._replace(objective=float(value), metrics=metrics, seconds=record.get("seconds"))
+def effort_of(config: Mapping[str, Any]) -> Effort:
+    """What a job of this resolved config takes; of drawn crop sizes, the middle one at 3 : 2."""
+    trainer, augmentation = config["trainer"], config["augmentation"]
+    devices = trainer["devices"] if isinstance(trainer["devices"], int) else 1
+    batch = config.get("total_batch_size") or (
+        config["data"]["batch_size"] * trainer["accumulate_grad_batches"] * max(devices, 1)
+    )
+    if "size" in augmentation:
+        size = (int(augmentation["size"]), int(augmentation["size"]))
+    else:
+        sides = sorted(augmentation.get("scales", [640]))
+        side = int(sides[len(sides) // 2])
+        size = (side, side * 3 // 2)
+    madds = _madds(json.dumps(config["model"]["net"]), size)
+    return Effort(trainer["max_steps"], batch, size, madds)
 
 
-def setting_text(value: Any) -> str:  # noqa: ANN401
-    """A value as it is written on a command line.
+def expected_seconds(config: Mapping[str, Any], efforts: Sequence[Effort]) -> float:
+    """Time of all trainings one after the other, from a short try of the first one's network."""
+    import torch
 
-    >>> [setting_text(value) for value in (32, 1e-3, True, None, "prelu", [1, 2])]
-    ['32', '0.001', 'true', 'null', 'prelu', '[1, 2]']
-    """
-    return value if isinstance(value, str) else json.dumps(value)
+    from facedet.profiling.timing import time_calls
+    from facedet.training.trainer import precision, uses_gpu
+
+    trainer, first = OmegaConf.create(config["trainer"]), efforts[0]
+    device = "cuda" if uses_gpu(trainer) else "cpu"
+    shrunk = min(1.0, _TRIED_SIDE / min(first.size))
+    height, width = (max(64, round(side * shrunk)) for side in first.size)
+    # Of one image a small last map has one cell, which cannot be normalised.
+    images = torch.zeros(2, 3, height, width, dtype=torch.uint8, device=device)
+    net = build(OmegaConf.create(config["model"]["net"])).train().to(device)
+
+    def step() -> None:
+        with torch.autocast(device, torch.bfloat16, "bf16" in precision(trainer)):
+            predictions = net(images)
+        (predictions.logits.float().sum() + predictions.deltas.float().sum()).backward()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    madds = len(images) * first.madds * height * width / (first.size[0] * first.size[1])
+    seconds_per_madd = time_calls(step, runs=2, warmup=1).median / madds
+    return seconds_per_madd * sum(effort.images * effort.madds for effort in efforts)
+
+
+@lru_cache
+def _madds(net: str, size: tuple[int, int]) -> int:
+    import torch
+
+    from facedet.profiling.cost import measure_cost
+
+    with torch.device("meta"):
+        return measure_cost(build(OmegaConf.create(json.loads(net))), size).madds
 
 
 def print_plan(sweep: Sweep, folder: Path, jobs: Sequence[PlannedJob], with_jobs: bool) -> None:
     """Prints budget, steps and expected time, and how far the jobs are already.
 
-    Args:
-        sweep: what is started or only listed.
-        folder: of the sweep; only read.
-        jobs: of a grid; none of a search.
-        with_jobs: list each job of a grid with its state, cost and settings too.
+    `jobs` are those of a grid, which are listed `with_jobs`: state, cost and settings. A search
+    has none yet; its trials take what the file's own settings do.
     """
     configs = [job.config for job in jobs]
-    if not sweep.is_grid:  # each trial takes what the file's own settings do
+    if not sweep.is_grid:
         number = int(sweep.config.hydra.sweeper.get("n_trials", 1))
         configs = [plain(without_places(sweep.config))] * number
     efforts = [effort_of(config) for config in configs]
@@ -99,27 +114,24 @@ def print_plan(sweep: Sweep, folder: Path, jobs: Sequence[PlannedJob], with_jobs
     states = [state_of(path) for path in paths]
     print(f"{folder}: {states_text(states)}")
     if with_jobs and jobs:
-        print(f"{'job':12}  {'state':11}  {'images':>12}  {'size':>11}  {'G madds':>12}  settings")
+        print(_PLAN.format("job", "state", "images", "size", "G madds", "settings"))
         for job, state, effort in zip(jobs, states, efforts, strict=True):
-            size, madds = "{} x {}".format(*effort.size), effort.images * effort.madds / 1e9
-            print(
-                f"{job.hash}  {state:11}  {effort.images:>12,}  {size:>11}  {madds:>12,.0f}  "
-                f"{settings_text(job.settings)}"
+            size, madds = (
+                "{} x {}".format(*effort.size),
+                f"{effort.images * effort.madds / 1e9:,.0f}",
             )
+            settings = settings_text(job.settings)
+            print(_PLAN.format(job.hash, state, f"{effort.images:,}", size, madds, settings))
 
 
 def print_result(folder: Path, names: Sequence[str]) -> bool:
-    """The table of the named jobs, and why those that are not finished are not.
-
-    Returns:
-        Whether there are jobs and all are finished.
-    """
+    """The table of the named jobs; returns whether there are jobs and all are finished."""
     jobs = [read_job(folder / "jobs" / name) for name in names]
     objective = next((job.objective_name for job in jobs), "objective")
-    print(f"{'job':12}  {'state':11}  {objective:>12}  settings")
+    print(_RESULT.format("job", "state", objective, "settings"))
     for job in jobs:
         shown = "-" if job.objective is None else f"{job.objective:.4f}"
-        print(f"{job.folder.name}  {job.state:11}  {shown:>12}  {settings_text(job.overrides)}")
+        print(_RESULT.format(job.folder.name, job.state, shown, settings_text(job.overrides)))
         if job.state == "failed":
             print(f"{'':12}  {job.error}  ({job.folder / 'error.txt'})")
     states = [job.state for job in jobs]

@@ -78,15 +78,10 @@ def search_path() -> str:
 
 
 def read_sweep(name: str, overrides: Sequence[str], own: Path | None = None) -> Sweep:
-    """Composes a sweep file.
+    """Composes a sweep file, the user's `own` or the package's.
 
-    Args:
-        name: of the file.
-        overrides: KEY=VALUE of the command line; those of several values extend the grid.
-        own: the user's folder of sweeps and config groups.
-
-    Raises:
-        UsageError: there is no such sweep, key or option, or its jobs are no trainings.
+    Of the command line's KEY=VALUE those of several values extend the grid. Raises `UsageError`
+    where there is no such sweep, key or option, or its jobs are no trainings.
     """
     sweep = Sweep(name, find_sweep(name, own), OmegaConf.create(), [])
     config = sweep.composed([one for one in overrides if not _parse(one).is_sweep_override()])
@@ -138,14 +133,7 @@ def varying_keys(sweep: Sweep) -> list[str]:
 
 
 def job_hash(config: DictConfig) -> str:
-    """Twelve digits that identify what a job computes, independent of folders and launchers.
-
-    Args:
-        config: of `train`, with or without Hydra's node.
-
-    Raises:
-        UsageError: a value that must be given is missing.
-    """
+    """Twelve digits that identify what a job of `train` computes, wherever and however it runs."""
     return _digest(plain(without_places(config)))
 
 

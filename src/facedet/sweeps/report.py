@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 from facedet.errors import FacedetError
 from facedet.files import replacing, replacing_table
 from facedet.plots import Point, pareto_front, plot_trade_off
-from facedet.sweeps.listing import read_sweep_folder, setting_text, states_text
+from facedet.sweeps import results
+from facedet.sweeps.listing import states_text
 from facedet.sweeps.plan import settings_text
-from facedet.sweeps.statistics import SEED, Job, axes, effects, rows, spread
+from facedet.sweeps.results import SEED, Job, axes, setting_text, spread
 from facedet.tables import pipe_table
 from facedet.training.objective import mode_of
 
@@ -42,16 +43,12 @@ class Report(NamedTuple):
 
 
 def make_report(folder: Path, with_latency: bool = False) -> Report:
-    """Ranks the jobs of a sweep and counts, or times, their networks.
-
-    Args:
-        folder: of the sweep; only read.
-        with_latency: time a pass of each network at 640 x 640 on this machine.
+    """Ranks the jobs of a sweep and counts, or times, their networks; the folder is only read.
 
     Raises:
         FacedetError: no sweep is there, or it has no jobs yet.
     """
-    sweep = read_sweep_folder(folder)
+    sweep = results.read_sweep_folder(folder)
     if not sweep.jobs:
         raise FacedetError(f"{folder}: the sweep {sweep.name} has no jobs yet")
     objective = Counter(job.objective_name for job in sweep.jobs).most_common(1)[0][0]
@@ -127,7 +124,7 @@ def markdown(report: Report) -> str:
     cells = [[line[name] for name in names] for line in report.table]
     parts = {f"# Sweep {report.name}": _items(report.header)}
     parts["## Ranking"] = _text_table(names, cells)
-    if found := effects(report.jobs):
+    if found := results.effects(report.jobs):
         header = ["setting", "value", "n", "mean", "paired n", "paired mean"]
         cells = []
         for axis, value, *means in found:
@@ -155,7 +152,7 @@ def markdown(report: Report) -> str:
 def _table(jobs: Sequence[Job], mode: str, costs: Mapping) -> list[dict[str, Any]]:
     """The columns of each row of the ranking."""
     lines = []
-    for rank, row in enumerate(rows(jobs, mode), start=1):
+    for rank, row in enumerate(results.rows(jobs, mode), start=1):
         mean, deviation, number = row.objective or (None, None, 0)
         line: dict[str, Any] = {"rank": rank if number else None}
         line |= {name: row.settings.get(name) or None for name in axes(jobs)}

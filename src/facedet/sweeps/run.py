@@ -22,11 +22,8 @@ def run_sweep(sweep: Sweep, folder: Path, overrides: list[str], on_error: str) -
         on_error: when a job fails, `continue` with the others, `stop`, or `retry` it once.
 
     Returns:
-        Whether all its jobs are finished.
-
-    Raises:
-        FacedetError: the launcher or a signal ended it; the result so far is printed all the same.
-        UsageError: the launcher cannot work, or a setting is wrong.
+        Whether all its jobs are finished; also where the launcher or a signal ended it with a
+        `FacedetError`, the result so far is printed.
     """
     launcher = sweep.choice("launcher", "serial")
     gpus = check_launcher(launcher, sweep.config)

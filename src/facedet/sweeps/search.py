@@ -66,11 +66,7 @@ class StudySweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Runs what is left of the study's trials.
 
-        Args:
-            arguments: the command line's settings; those of several values extend the space.
-
-        Raises:
-            UsageError: the space is empty, or a value cannot be searched.
+        Of the command line's settings, `arguments`, those of several values extend the space.
         """
         from optuna.trial import TrialState
 
@@ -137,8 +133,7 @@ def register_sweeper() -> None:
 def read_space(words: Sequence[str]) -> tuple[dict[str, "BaseDistribution"], list[str]]:
     """The keys that are searched, and the settings of one value; of a key's words the last counts.
 
-    Raises:
-        UsageError: nothing is searched, or a value is of no searchable kind.
+    Raises `UsageError` where nothing is searched, or a value is of no searchable kind.
     """
     parsed = OverridesParser.create().parse_overrides(list(words))
     last = {one.get_key_element(): one for one in parsed}

@@ -33,11 +33,9 @@ class Errors(NamedTuple):
 
 
 def sort_faces(verdicts: Verdicts, subset: int, score: float) -> dict[str, Tensor]:
-    """Says what became of every face of a subset, where `score` is the operating score.
+    """What became of every face of a subset at an operating score: masks [F] that share them out.
 
-    Returns:
-        Masks [F] bool that share out the subset's faces: found, and the kinds of `KINDS`. Badly
-        localised are those that nothing matches and to which such a box is nearest.
+    Badly localised are those that nothing matches and to which such a box is nearest.
     """
     faces, matched, found = verdicts.in_subset[:, subset], verdicts.found(), verdicts.found(score)
     unmatched = faces & ~matched
@@ -54,24 +52,19 @@ def sort_faces(verdicts: Verdicts, subset: int, score: float) -> dict[str, Tenso
 
 
 def sort_boxes(verdicts: Verdicts, subset: int) -> dict[str, Tensor]:
-    """Says why detections count in a subset and recall no face, whatever their score.
-
-    Returns:
-        Masks [D] bool that share out these detections among the kinds of `KINDS`.
-    """
-    false = verdicts.proposals[:, subset] & ~verdicts.recalls[:, subset]
+    """Why detections of any score count in a subset and recall no face: masks [D], likewise."""
     near = ~verdicts.matched & (verdicts.overlap >= NEAR)
     near_own = near & _at(verdicts.in_subset[:, subset], verdicts.nearest)
     return {
         "badly localised": near_own,
-        "duplicate": false & verdicts.matched,
+        "duplicate": verdicts.false(subset) & verdicts.matched,
         "near an ignored face": near & ~near_own,
         "background": ~verdicts.matched & ~near,
     }
 
 
 def price_errors(verdicts: Verdicts, subset: int, score: float) -> list[Errors]:
-    """The errors of a subset by kind (`sort_faces`, `sort_boxes`), and the AP without each.
+    """The errors of a subset by kind, and the AP without each.
 
     An oracle fixes `missed` and `crowded out` faces by not counting them, as in TIDE, since nobody
     knows the scores of boxes that are not there. Of a `low-scored` face the best detection gets the
@@ -87,17 +80,15 @@ def price_errors(verdicts: Verdicts, subset: int, score: float) -> list[Errors]:
         false boxes`.
     """
     faces, boxes = sort_faces(verdicts, subset, score), sort_boxes(verdicts, subset)
-    shown = verdicts.scores >= score
-    # In 0 … 1 over the whole set.
-    scores = normalise_scores(verdicts.scores)
+    # Scores in 0 … 1 over the whole set.
+    shown, scores = verdicts.scores >= score, normalise_scores(verdicts.scores)
     proposals, recalls = verdicts.proposals[:, subset], verdicts.recalls[:, subset]
     total = int(verdicts.in_subset[:, subset].sum())
     # The lowest score that passes; where none does, the best there is.
     level = scores[shown].min() if shown.any() else scores.new_ones(())
     raised = torch.where(recalls & ~shown, level, scores)
-    low, loose = faces["low-scored"], boxes["badly localised"]
     # The loose boxes that are the best-scored ones near a face that nothing finds.
-    unfound = faces["badly localised"]
+    loose, unfound = boxes.pop("badly localised"), faces["badly localised"]
     target = torch.where(loose & _at(unfound, verdicts.nearest), verdicts.nearest, -1)
     leads = judge_detections(target, verdicts.scores, unfound[:, None])[1][:, 0]
     moved = proposals & ~loose | leads, recalls | leads
@@ -113,11 +104,11 @@ def price_errors(verdicts: Verdicts, subset: int, score: float) -> list[Errors]:
 
     return [
         *(of_faces(kind, faces[kind]) for kind in ("missed", "crowded out")),
-        of_faces("low-scored", low, plain_ap(raised, proposals, recalls, total)),
+        of_faces("low-scored", faces["low-scored"], plain_ap(raised, proposals, recalls, total)),
         of_boxes("badly localised", loose, plain_ap(scores, *moved, total)),
-        *(of_boxes(kind, boxes[kind]) for kind in list(boxes)[1:]),
+        *(of_boxes(kind, which) for kind, which in boxes.items()),
         of_faces("all unfound faces", faces["missed"] | faces["crowded out"] | unfound),
-        of_boxes("all false boxes", proposals & ~recalls),
+        of_boxes("all false boxes", verdicts.false(subset)),
     ]
 
 

@@ -24,7 +24,10 @@ from facedet.structures import Record
 
 
 class Verdicts(NamedTuple):
-    """What the protocol says of a set's D detections and F faces in I images, S subsets."""
+    """What the protocol says of a set's D detections and F faces in I images, S subsets.
+
+    AP, recall and precision are in [0, 1], of the detections with at least the score `lowest`.
+    """
 
     scores: Tensor  # [D] float64, as the files have them
     proposals: Tensor  # [D, S] bool: counts in the subset
@@ -39,30 +42,27 @@ class Verdicts(NamedTuple):
     sizes: Tensor  # [I] detections of each image
 
     def ap(self, subset: int, lowest: float = -np.inf) -> float:
-        """The AP of a subset as `WiderAP` has it, from the detections with at least a score.
-
-        Scores are stretched to 0 … 1 over what is left, as they would be if the files held no
-        more.
-        """
+        """As `WiderAP` has it for files of no more detections: scores are stretched over these."""
         left = self.scores >= lowest
         points = self.proposals[left, subset], self.recalls[left, subset]
         faces = int(self.in_subset[:, subset].sum())
         return plain_ap(normalise_scores(self.scores[left]), *points, faces)
 
+    def false(self, subset: int) -> Tensor:
+        """Which detections count in a subset and recall no face: [D] bool."""
+        return self.proposals[:, subset] & ~self.recalls[:, subset]
+
     def found(self, lowest: float = -np.inf) -> Tensor:
-        """Which faces a detection with at least the score `lowest` matches: [F] bool."""
+        """Which faces a detection matches: [F] bool."""
         return self.best_score.isfinite() & (self.best_score >= lowest)
 
     def recall(self, subset: int, lowest: float = -np.inf) -> float:
-        """The recall in [0, 1] of the detections with at least a score; 0 without faces.
-
-        Without `lowest` it is the ceiling that no order of the detections passes.
-        """
+        """Of all detections it is the ceiling that no order of them passes; 0 without faces."""
         faces = self.in_subset[:, subset]
         return int((faces & self.found(lowest)).sum()) / max(int(faces.sum()), 1)
 
     def precision(self, subset: int, lowest: float) -> float:
-        """The precision in [0, 1] of the detections with at least a score; 0 where none counts."""
+        """0 where no detection counts."""
         proposed = self.proposals[:, subset] & (self.scores >= lowest)
         return int(self.recalls[proposed, subset].sum()) / max(int(proposed.sum()), 1)
 
@@ -89,8 +89,8 @@ class Verdicts(NamedTuple):
         worst of the set, over which a set's scores are stretched.
 
         Returns:
-            AP [I] float64 in [0, 1], not a number where no face of an image counts, and the
-            number of faces [I] that count.
+            AP [I] float64, not a number where no face of an image counts, and the number of faces
+            [I] that count.
         """
         faces = self.image[self.in_subset[:, subset]].bincount(minlength=len(self.sizes))
         columns = (self.scores, self.proposals[:, subset], self.recalls[:, subset])
@@ -116,9 +116,8 @@ def judge_records(
     """
     parts: list[tuple[Tensor, ...]] = []
     faces_before = 0
-    for place, record in enumerate(
-        tqdm(records, desc="matching", delay=3.0, disable=None, leave=False)
-    ):
+    bar = tqdm(records, desc="matching", delay=3.0, disable=None, leave=False)
+    for place, record in enumerate(bar):
         boxes, scores = to_detections(found.get(record.name, np.zeros((0, 5))))[:2]
         faces = torch.from_numpy(record.boxes).double()
         in_subset = torch.from_numpy(record.tags["subsets"] & ~record.ignore[:, None])

@@ -14,21 +14,16 @@ _STRONG, _PALE, _LOSS = "#1f77b4", "#aec7e8", "#d62728"
 
 
 def plot_diagnosis(path: Path, tables: dict[str, Table], title: str) -> None:
-    """Writes recall by height and by attribute, AP by score and the cost of errors as a picture.
-
-    Args:
-        path: the PNG file.
-        tables: by name, those of `facedet.evaluation.diagnosis.report`.
-        title: says subset, AP, weights and image count.
-    """
+    """Writes recall by height and by attribute, AP by score and the cost of errors as a PNG."""
     with drawing(path, (13, 9.5), dpi=110) as figure:
         ((heights, errors), (attributes, scores)) = figure.subplots(2, 2)
         for axes, key in ((heights, "recall_height"), (attributes, "recall_attributes")):
             rows = [row for row in tables[key].rows if row[1]]
             labels = [f"{row[0]} ({row[1]:,})" for row in rows]
-            ceilings, recalls = ([row[column] for row in rows] for column in (3, 2))
-            _bars(axes, tables[key].title, labels, ceilings, _PALE, "boxes of any score")
-            _bars(axes, tables[key].title, labels, recalls, _STRONG, "operating score")
+            series = {"boxes of any score": (3, _PALE), "operating score": (2, _STRONG)}
+            for name, (column, colour) in series.items():
+                values = [row[column] for row in rows]
+                _bars(axes, tables[key].title, labels, values, colour, name)
             axes.set(xlim=(0, 1.02), xlabel="recall (number of faces at the labels)")
             axes.legend(loc="lower right", fontsize=8)
         rows = sorted(
@@ -40,8 +35,8 @@ def plot_diagnosis(path: Path, tables: dict[str, Table], title: str) -> None:
         errors.set_xlabel("gain in AP")
         table = tables["ap_by_score"]
         columns = np.array(table.rows, dtype=np.float64).T
-        for name, column in zip(table.header[1:-1], columns[1:-1], strict=True):
-            scores.plot(columns[0], column, "o-" if name.startswith("AP ") else "--", label=name)
+        for name, curve in zip(table.header[1:-1], columns[1:-1], strict=True):
+            scores.plot(columns[0], curve, "o-" if name.startswith("AP ") else "--", label=name)
         scores.set(xlabel="score", ylim=(0, 1.02), xlim=(-0.02, 1))
         scores.set_title(table.title, fontsize=10)
         scores.legend(fontsize=8)
@@ -50,12 +45,10 @@ def plot_diagnosis(path: Path, tables: dict[str, Table], title: str) -> None:
 
 
 def plot_image_aps(path: Path, values: np.ndarray, title: str) -> None:
-    """Writes the sorted AP of single images (arXiv 1811.11662, figure 1), and their histogram.
+    """Writes the sorted AP of single images and their histogram as a PNG.
 
-    Args:
-        path: the PNG file.
-        values: [I] in [0, 1]; those that are no number are left out.
-        title: says subset, weights and image count.
+    In the manner of arXiv 1811.11662, figure 1; of `values` [I] those that are no number are left
+    out.
     """
     values = np.sort(values[~np.isnan(values)])[::-1]
     solved = int((values >= SOLVED).sum())
@@ -72,16 +65,11 @@ def plot_image_aps(path: Path, values: np.ndarray, title: str) -> None:
 
 
 def _bars(
-    axes: Any,  # noqa: ANN401
-    title: str,
-    labels: list[str],
-    values: list,
-    colour: str,
-    name: str | None = None,
-) -> None:
+    axes: Any, title: str, labels: list[str], values: list, colour: str, name: str = ""  # noqa: ANN401
+) -> None:  # fmt: skip
     """Bars from above to below."""
     places = range(len(labels))[::-1]
-    axes.barh(places, values, color=colour, height=0.6, label=name)
+    axes.barh(places, values, color=colour, height=0.6, label=name or None)
     axes.set_yticks(places, labels, fontsize=8)
     axes.set_title(title, fontsize=10)
     axes.grid(axis="x", alpha=0.3)

@@ -14,8 +14,6 @@ from facedet.tables import pipe_table
 HEIGHTS = (10, 20, 40, 80, 160, 320)
 # Scores below which an evaluation, or whoever shows boxes, might drop them; 0 stands for none.
 DROPPED = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-# A set whose lowest score is above this was cut for pictures, not for an AP.
-_CUT = 0.1
 # What the values 0, 1, 2 of WIDER FACE's attributes mean.
 MEANINGS = {
     "blur": ("clear", "normal", "heavy"),
@@ -25,7 +23,7 @@ MEANINGS = {
     "pose": ("typical", "atypical"),
     "invalid": ("no", "yes"),
 }
-_EVENTS = 10
+_EVENTS = 10  # those with the lowest recall are on the page
 _FATES = ("low-scored", "badly localised", "crowded out", "missed")
 
 Cell = str | int | float | None
@@ -45,41 +43,48 @@ class Table(NamedTuple):
 def make_tables(
     verdicts: Verdicts, records: Sequence[Record], names: Sequence[str], subset: int, score: float
 ) -> list[Table]:
-    """All tables, in the order of the page.
+    """All tables, in the order of the page, at the operating score.
 
-    Args:
-        verdicts: of the records.
-        records: the annotated pictures.
-        names: of the subsets.
-        subset: the place of the one whose faces count, where a table is of one only.
-        score: the operating score.
+    `names` are the subsets; where a table is of one only, its faces are those of `subset`.
     """
-    ap = verdicts.ap(subset)
-    errors: list[Row] = [(*one, one.fixed - ap) for one in price_errors(verdicts, subset, score)]
-    header = ("kind", "number", "of", "at the operating score", "AP if fixed", "gain")
-    title = "Where the missing AP goes, each kind fixed alone"
-    return [
-        _subsets(verdicts, names, score),
-        Table("errors", title, header, errors, KINDS),
-        *tables_of_recall(verdicts, records, subset, score),
-        _dropping(verdicts, names, subset),
-    ]
-
-
-def _subsets(verdicts: Verdicts, names: Sequence[str], score: float) -> Table:
-    """AP of each subset, the recall that no order exceeds, and what the operating score leaves."""
-    rows: list[Row] = []
+    subsets: list[Row] = []
+    dropping: list[Row] = []
     for place, name in enumerate(names):
         precision, recall = verdicts.precision(place, score), verdicts.recall(place, score)
         f1 = 2 * recall * precision / (recall + precision) if recall + precision else 0.0
-        false = verdicts.proposals[:, place] & ~verdicts.recalls[:, place]
-        shown = int((false & (verdicts.scores >= score)).sum())
+        shown = int((verdicts.false(place) & (verdicts.scores >= score)).sum())
         faces = int(verdicts.in_subset[:, place].sum())
         known = verdicts.ap(place), verdicts.recall(place), faces
-        rows.append((name, *known, precision, recall, f1, shown))
-    header = ("subset", "AP", "ceiling recall", "faces", "precision", "recall", "F1", "false boxes")
-    title = f"Average precision; precision and recall from score {score:.4g} on"
-    return Table("subsets", title, header, rows)
+        subsets.append((name, *known, precision, recall, f1, shown))
+    for lowest in DROPPED:
+        aps = [verdicts.ap(place, lowest) for place in range(len(names))]
+        rates = verdicts.precision(subset, lowest), verdicts.recall(subset, lowest)
+        dropping.append((f"{lowest:g}", *aps, *rates, int((verdicts.scores >= lowest).sum())))
+    ap = verdicts.ap(subset)
+    errors: list[Row] = [(*one, one.fixed - ap) for one in price_errors(verdicts, subset, score)]
+    return [
+        Table(
+            "subsets",
+            f"Average precision; precision and recall from score {score:.4g} on",
+            ("subset", "AP", "ceiling recall", "faces", "precision", "recall", "F1", "false boxes"),
+            subsets,
+        ),
+        Table(
+            "errors",
+            "Where the missing AP goes, each kind fixed alone",
+            ("kind", "number", "of", "at the operating score", "AP if fixed", "gain"),
+            errors,
+            KINDS,
+        ),
+        *tables_of_recall(verdicts, records, subset, score),
+        Table(
+            "ap_by_score",
+            "What is left if detections below a score are dropped",
+            ("score from", *(f"AP {name}" for name in names), "precision", "recall", "boxes left"),
+            dropping,
+            f"Precision and recall: of the {names[subset]} faces.",
+        ),
+    ]
 
 
 def tables_of_recall(
@@ -128,27 +133,8 @@ def tables_of_recall(
     ]
 
 
-def _dropping(verdicts: Verdicts, names: Sequence[str], subset: int) -> Table:
-    """AP, and precision and recall of one subset, where detections below a score are dropped."""
-    rows: list[Row] = []
-    for lowest in DROPPED:
-        values = [verdicts.ap(place, lowest) for place in range(len(names))]
-        shown = verdicts.precision(subset, lowest), verdicts.recall(subset, lowest)
-        rows.append((f"{lowest:g}", *values, *shown, int((verdicts.scores >= lowest).sum())))
-    header = ("score from", *(f"AP {name}" for name in names), "precision", "recall", "boxes left")
-    note = f"Precision and recall: of the {names[subset]} faces."
-    title = "What is left if detections below a score are dropped"
-    return Table("ap_by_score", title, header, rows, note)
-
-
 def page(title: str, lines: Sequence[str], tables: Sequence[Table]) -> str:
-    """The report as Markdown that is also to be read as it stands.
-
-    Args:
-        title: of the page.
-        lines: what was measured with what.
-        tables: in their order; of the events, the first ten are shown.
-    """
+    """The report as Markdown to be read as it stands; `lines` say what was measured."""
     text = [f"# {title}", "", *(f"{line}  " for line in lines)]
     for table in tables:
         note, rows = "", table.rows
@@ -163,8 +149,6 @@ def page(title: str, lines: Sequence[str], tables: Sequence[Table]) -> str:
 
 
 def _text(cell: Cell) -> str:
-    if cell is None:
-        return "-"
-    if isinstance(cell, float):
-        return f"{cell:.4f}"
-    return f"{cell:,}" if isinstance(cell, int) else cell
+    if isinstance(cell, int | float):
+        return f"{cell:,}" if isinstance(cell, int) else f"{cell:.4f}"
+    return cell or "-"

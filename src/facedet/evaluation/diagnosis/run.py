@@ -82,31 +82,26 @@ def diagnose(
     if not verdicts.in_subset[:, place].any():
         raise FacedetError(f"{data}: none of the {len(records):,} pictures has a {name} face")
     rounding = "rounded as by the official toolbox" if quirk else "not rounded"
+    scores = verdicts.scores
+    if len(odd := scores[(scores < 0) | (scores > 1)]):
+        where = "; ".join([str(detections), *notes])
+        raise FacedetError(f"{where}: a score is {odd[0]:g}, expected 0 to 1")
     made_with = [
         _origin(detections, described),
-        f"{len(records):,} of {len(truth):,} pictures, {len(verdicts.scores):,} detections, "
+        f"{len(records):,} of {len(truth):,} pictures, {len(scores):,} detections, "
         f"IoU {iou:g} ({rounding}); counted are the {name} faces, others are ignored",
     ]
     if score is None:
         score = verdicts.best_f1_score(place)
         made_with.append(f"operating score {score:.4g}, of the best F1 on {name} faces")
-    made_with += _check_scores(verdicts.scores.numpy(), [str(detections), *notes])
+    if len(scores) and scores.min() > _CUT:
+        made_with.append(
+            f"no detection has a score below {scores.min():.3g}: the files were cut there, and an "
+            "AP needs scores down to 0.02 or lower"
+        )
     tables = {t.name: t for t in report.make_tables(verdicts, records, names, place, score)}
     title = f"Why the AP on {name} faces is {verdicts.ap(place):.4f}"
     return Diagnosis(records, found, place, score, verdicts, tables, title, made_with, notes)
-
-
-def _check_scores(scores: np.ndarray, where: list[str]) -> list[str]:
-    """Refuses scores that no threshold in 0 … 1 suits; notes where low ones were cut off."""
-    odd = scores[(scores < 0) | (scores > 1)]
-    if len(odd):
-        raise FacedetError(f"{'; '.join(where)}: a score is {odd[0]:g}, expected 0 to 1")
-    if not len(scores) or scores.min() <= _CUT:
-        return []
-    return [
-        f"no detection has a score below {scores.min():.3g}: the files were cut there, and an AP "
-        "needs scores down to 0.02 or lower"
-    ]
 
 
 def _read_truth(data: Path, split: str, lists: Path | None) -> list[Record]:
@@ -135,16 +130,8 @@ def _origin(detections: Path, described: Mapping[str, Any]) -> str:
 def save(output: Path, one: Diagnosis, worst: int) -> list[str]:
     """Writes the page, a CSV file of every table, the AP of every picture, and the pictures.
 
-    Args:
-        output: folder of the report.
-        one: the diagnosis.
-        worst: pictures on the sheet of those with the lowest AP.
-
-    Returns:
-        Notes on pictures that are not on the sheet.
-
-    Raises:
-        FacedetError: a file cannot be written, or a picture of the sheet cannot be read.
+    `worst` pictures, those with the lowest AP, are on the sheet. Returns notes on those that are
+    not on disk; raises `FacedetError` where a file cannot be written, or a picture not be read.
     """
     for table in one.tables.values():
         with replacing_table(output / f"{table.name}.csv") as rows:
@@ -164,20 +151,16 @@ def save(output: Path, one: Diagnosis, worst: int) -> list[str]:
     order = sorted(faces.nonzero()[0].tolist(), key=lambda place: (values[place], -faces[place]))
     there = [place for place in order if one.records[place].path.is_file()]
     if there:
-        shown = there[:worst]
-        records = [_of_subset(one.records[place], one.subset) for place in shown]
-        captions = [
-            f"AP {values[place]:.2f}, {faces[place]:,} faces  {one.records[place].name}"
-            for place in shown
-        ]
-        path = output / "worst.jpg"
-        save_sheet(path, records, one.found, one.score, captions, columns=3, cell=640)
+        records, captions = [], []
+        for place in there[:worst]:
+            record = one.records[place]
+            # Only the faces of the subset can be missed.
+            subsets = {"subsets": record.tags["subsets"][:, [one.subset]]}
+            records.append(record._replace(tags=subsets))
+            captions.append(f"AP {values[place]:.2f}, {faces[place]:,} faces  {record.name}")
+        sheet = output / "worst.jpg"
+        save_sheet(sheet, records, one.found, one.score, captions, columns=3, cell=640)
     if len(there) == len(order):
         return []
     fate = "the sheet worst.jpg is of the others" if there else "there is no sheet worst.jpg"
     return [f"{len(order) - len(there):,} of {len(order):,} pictures are not on disk: {fate}"]
-
-
-def _of_subset(record: Record, subset: int) -> Record:
-    """The record, of whose faces only those of a subset can be missed."""
-    return record._replace(tags={"subsets": record.tags["subsets"][:, [subset]]})

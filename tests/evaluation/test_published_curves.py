@@ -1,30 +1,25 @@
-"""Published curves on WIDER FACE: their files, and the values of the published table."""
+"""Published curves: their files, and the values of the published tables."""
 
-import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.io import savemat
 
 from facedet.errors import FacedetError
-from facedet.evaluation.wider_curves import read_wider_curves
+from facedet.evaluation.published_curves import read_roc_curves, read_wider_curves
 from facedet.reproduce.experiments import read_published
 
-SHARED = os.environ.get("FACEDET_SHARED", "")
 SUBSETS = ("easy", "medium", "hard")
 
 
 def write(folder, method="M", subsets=SUBSETS, **content):
     """Curves of one method, by default of two points."""
     values = {"pr_cruve": np.array([[np.nan, 0.0], [0.75, 0.5]]), "legend_name": "A method"}
+    content = {key: value for key, value in (values | content).items() if value is not None}
     (folder / method).mkdir(exist_ok=True)
     for subset in subsets:
-        path = folder / method / f"wider_pr_info_x_y_{subset}_val.mat"
-        savemat(
-            path, {key: value for key, value in (values | content).items() if value is not None}
-        )
+        savemat(folder / method / f"wider_pr_info_x_y_{subset}_val.mat", content)
 
 
 def test_one_method(tmp_path):
@@ -35,9 +30,7 @@ def test_one_method(tmp_path):
     assert list(methods["A method"]) == list(SUBSETS)
     curve = methods["A method"]["hard"]
     # Before the first detection the files have no precision.
-    assert (curve.precision.tolist(), curve.recall.tolist()) == ([0, 0.75], [0, 0.5])
-    assert curve.legend == "A method"
-    assert curve.value == 0.375
+    assert (curve.y.tolist(), curve.x.tolist(), curve.value) == ([0, 0.75], [0, 0.5], 0.375)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +59,8 @@ def test_incomplete_folders(tmp_path):
     with pytest.raises(FacedetError, match="M: 0 files wider_pr_info_NAME_medium_SPLIT.mat"):
         read_wider_curves(tmp_path)
     write(tmp_path)
-    shutil.copy(tmp_path / "M" / "wider_pr_info_x_y_hard_val.mat",
-                tmp_path / "M" / "wider_pr_info_z_hard_val.mat")  # fmt: skip
+    hard = tmp_path / "M" / "wider_pr_info_x_y_hard_val.mat"
+    shutil.copy(hard, hard.with_name("wider_pr_info_z_hard_val.mat"))
     with pytest.raises(FacedetError, match="M: 2 files wider_pr_info_NAME_hard_SPLIT.mat"):
         read_wider_curves(tmp_path)
 
@@ -86,12 +79,43 @@ def test_a_method_that_cannot_be_read_does_not_lose_the_others(tmp_path):
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set")
-def test_published_values_to_every_digit():
+def test_published_values_to_every_digit(shared):
     pytest.importorskip("h5py")
-    methods = read_wider_curves(Path(SHARED) / "reference" / "wider_curves" / "val")
+    methods = read_wider_curves(shared / "reference" / "wider_curves" / "val")
     values = {
         method: tuple(round(curves[name].value, 4) for name in SUBSETS)
         for method, curves in methods.items()
     }
     assert values == read_published()
+
+
+def test_roc_by_hand(tmp_path):
+    rows = "0.9 1200 0.1\n\n0.8 1000 0.2\n0.75 999 0.3\n0 0 1\n"
+    (tmp_path / "Some_DiscROC.txt").write_text(rows)
+    (tmp_path / "OtherDiscROC.txt").write_text("0.5 3 0.1\n")
+    (tmp_path / "OtherContROC.txt").write_text("nothing to read")
+    curves = read_roc_curves(tmp_path, (1000, 2000, 1))
+    # Below 1,000, not at it; below 1 the last point, or none.
+    assert [curve.value for curve in curves["Some"].values()] == [0.75, 0.9, 0]
+    assert [curve.value for curve in curves["Other"].values()] == [0.5, 0.5, 0]
+    assert list(curves["Some"]) == ["1,000 FP", "2,000 FP", "1 FP"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0.5\n", "0.5 three 0.1\n", "0.5 3 0.1\n0.4 2\n", "nan 3 0.1"]
+)
+def test_malformed_roc(tmp_path, text):
+    with pytest.raises(FacedetError, match="no published curves"):
+        read_roc_curves(tmp_path, (1000,))
+    (tmp_path / "aDiscROC.txt").write_text(text)
+    with pytest.raises(FacedetError, match=r"aDiscROC\.txt.* numbers"):
+        read_roc_curves(tmp_path, (1000,))
+
+
+@pytest.mark.data
+def test_stored_roc_curves(shared):
+    curves = read_roc_curves(shared / "reference/fddb/published", (1000, 2000))
+    values = {name: [round(one.value, 5) for one in both.values()] for name, both in curves.items()}
+    assert values["SmallHardFace"] == [0.98743, 0.99265]
+    assert values["PyramidBox"] == [0.98685, 0.99362]
+    assert values["SFD"] == [0.98262, 0.98428]

@@ -1,10 +1,14 @@
-"""The arithmetic of a sweep's report: means over seeds, effects of settings, Pareto fronts."""
+"""What is read of a sweep's folder, and its arithmetic: means over seeds, effects of settings."""
 
+import json
 import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from facedet.errors import FacedetError
+from facedet.sweeps.jobs import read_object, read_record, state_of
 
 SEED = "seed"
 
@@ -46,6 +50,60 @@ class Effect(NamedTuple):
     value: str
     finished: Spread | None  # objective of all finished jobs with this value
     paired: Spread | None  # over the settings of the rest at which every value has finished
+
+
+class FoundSweep(NamedTuple):
+    """A sweep as read from its folder."""
+
+    name: str
+    overrides: str  # settings of all jobs
+    jobs: list[Job]
+    problems: list[str]  # what could not be read, one line each
+
+
+def read_sweep_folder(folder: Path) -> FoundSweep:
+    """What a sweep's folder holds at this moment, also while its jobs run.
+
+    Raises:
+        FacedetError: it is not the folder of a sweep.
+    """
+    if not (folder / "sweep.json").is_file() and not (folder / "jobs").is_dir():
+        raise FacedetError(f"{folder} is not the folder of a sweep: expected sweep.json and jobs/")
+    about, jobs, problems = read_object(folder / "sweep.json"), [], []
+    for path in sorted(one for one in folder.glob("jobs/[!.]*") if one.is_dir()):
+        if read_record(path):
+            jobs.append(read_job(path))
+        else:
+            problems.append(f"{path / 'job.json'} is missing or damaged")
+    name, overrides = about.get("name", folder.resolve().name), about.get("overrides", [])
+    return FoundSweep(name, " ".join(overrides), jobs, problems)
+
+
+def read_job(folder: Path) -> Job:
+    """What the files of a job say; numbers of an unfinished one do not count."""
+    record, state = read_record(folder), state_of(folder)
+    settings = {key: setting_text(one) for key, one in record.get("overrides", {}).items()}
+    name = record.get("objective_name", "objective")
+    job = Job(folder, state, settings, None, name, config=record.get("config", {}))
+    if state == "failed":
+        text = (folder / "error.txt").read_text(encoding="utf-8", errors="replace")
+        return job._replace(error=text.partition("\n")[0])
+    if state != "finished":
+        return job
+    value = record.get("objective")
+    if value is None or not math.isfinite(value):
+        return job._replace(error=f"no objective was measured ({name} is {value})")
+    metrics = {key: one for key, one in record.get("metrics", {}).items() if math.isfinite(one)}
+    return job._replace(objective=float(value), metrics=metrics, seconds=record.get("seconds"))
+
+
+def setting_text(value: Any) -> str:  # noqa: ANN401
+    """A value as it is written on a command line.
+
+    >>> [setting_text(value) for value in (32, 1e-3, True, None, "prelu", [1, 2])]
+    ['32', '0.001', 'true', 'null', 'prelu', '[1, 2]']
+    """
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def spread(values: Sequence[float | None]) -> Spread | None:
