@@ -4,8 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from facedet.callbacks.distillation import Distillation
 from facedet.callbacks.finite_loss import FiniteLoss
 from facedet.callbacks.freeze_norm import FreezeNorm
+from facedet.callbacks.image_log import ImageLog
+from facedet.callbacks.last_checkpoint import LastCheckpoint
+from facedet.callbacks.pyramid_validation import PyramidValidation
 from facedet.errors import FacedetError, UsageError
 
 
@@ -36,6 +40,19 @@ def test_frozen_normalisation_keeps_its_statistics_but_not_its_weights():
     assert norm.weight.grad is not None
 
 
-def test_a_step_below_zero_is_refused():
-    with pytest.raises(UsageError, match="from_step=-1"):
-        FreezeNorm(-1)
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: FreezeNorm(-1), "callbacks.freeze_norm.from_step=-1"),
+        (lambda: LastCheckpoint("folder", 0), "callbacks.last.every_n_train_steps=0"),
+        (lambda: PyramidValidation(None, 0), "callbacks.pyramid_validation.every_n_steps=0"),
+        (lambda: ImageLog("folder", side=0), "image_log: pictures=8, side=0, .*at least 1"),
+        *(
+            (lambda share=share: Distillation(nn.Identity(), share, 0.5), f"share={share}: above 0")
+            for share in (0, 1.5, -1)
+        ),
+    ],
+)
+def test_settings_that_are_refused(make, said):
+    with pytest.raises(UsageError, match=said):
+        make()

@@ -11,7 +11,7 @@ from facedet.callbacks.hard_image_mining import KEY, HardImageMining
 from facedet.data.difficulty import DifficultyRule, DifficultyTable
 from facedet.data.loader import ResumableLoader
 from facedet.data.samplers import DifficultySampler, PerRankSampler
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError
 from facedet.plots import save_picture
 from facedet.structures import NO_POSITIVE, Record
 
@@ -27,23 +27,19 @@ class Entries(torch.utils.data.Dataset):
 
 
 class Panels:
-    """A logger that takes panels and keeps the tables of hardest pictures."""
+    """A logger that takes panels and keeps them."""
+
+    def __init__(self):
+        self.taken = []
 
     def log_curves(self, *_):
         raise AssertionError
 
-    log_histogram = log_curves
-
-    def __init__(self, taken, pictures=None):
-        self.taken = taken
-        self.pictures = pictures
-
     def log_pictures(self, name, pictures, step):
-        assert len(pictures) == 1
-        self.pictures.append(name)
+        self.taken.append((name, pictures))
 
-    def log_hardest(self, name, pictures, step):
-        self.taken.append(pictures)
+    def log_rows(self, name, columns, rows, step):
+        self.taken.append((name, [columns, *rows]))
 
 
 def record_of(entry):
@@ -71,15 +67,20 @@ def make_trainer(folder, rule=None, tables=1, limit=1.0, **data):
     )  # fmt: skip
 
 
+def visit(callback, trainer, scores):
+    """A step with a batch of these entries."""
+    batch = (None, [SimpleNamespace(index=entry) for entry in scores])
+    outputs = {"hardest_positive": torch.tensor(list(scores.values()))}
+    callback.on_train_batch_end(trainer, None, outputs, batch, 0)
+
+
 def run_epoch(callback, trainer, epoch, score_of):
     """One epoch with given scores; the entries drawn."""
     trainer.current_epoch = epoch
     trainer.train_dataloader.batch_sampler.sampler.set_epoch(epoch)
     drawn = []
     for entries in trainer.train_dataloader:
-        scores = torch.tensor([score_of(entry) for entry in entries.tolist()])
-        batch = (None, [SimpleNamespace(index=entry) for entry in entries.tolist()])
-        callback.on_train_batch_end(trainer, None, {"hardest_positive": scores}, batch, 0)
+        visit(callback, trainer, {entry: score_of(entry) for entry in entries.tolist()})
         drawn += entries.tolist()
     callback.on_train_epoch_end(trainer, None)
     return drawn
@@ -116,33 +117,23 @@ def test_every_epoch_leaves_a_row_whose_numbers_add_up(tmp_path):
 
 
 def test_the_visited_pictures_are_listed_hardest_first(tmp_path):
-    scores = {3: 0.25, 0: 0.5, 1: 0.125}
+    """Of an epoch that is cut short, too."""
     callback, trainer = HardImageMining(), make_trainer(tmp_path)
     trainer.datamodule.record_of = lambda e: (SimpleNamespace(path=f"/d/{e % 2}"), e > 1)
-    batch = (None, [SimpleNamespace(index=entry) for entry in scores])
-    outputs = {"hardest_positive": torch.tensor(list(scores.values()))}
-    callback.on_train_batch_end(trainer, None, outputs, batch, 0)
-    callback.on_train_epoch_end(trainer, None)
-    assert (tmp_path / "hardest.csv").read_text().splitlines() == [
-        "score,mirrored,path", "0.125000,0,/d/1", "0.250000,1,/d/1", "0.500000,0,/d/0",
-    ]  # fmt: skip
-
-
-def test_an_epoch_cut_short_counts_too(tmp_path):
-    callback, trainer = HardImageMining(), make_trainer(tmp_path)
-    batch = (None, [SimpleNamespace(index=7)])
-    callback.on_train_batch_end(trainer, None, {"hardest_positive": torch.tensor([0.9])}, batch, 0)
+    visit(callback, trainer, {3: 0.25, 0: 0.5, 1: 0.125, 7: 0.875})
     callback.on_train_epoch_end(trainer, None)
     assert trainer.datamodule.difficulties[0].easy.nonzero().flatten().tolist() == [7]
+    assert (tmp_path / "hardest.csv").read_text().splitlines() == [
+        "score,mirrored,path", "0.125000,0,/d/1", "0.250000,1,/d/1", "0.500000,0,/d/0",
+        "0.875000,1,/d/1",
+    ]  # fmt: skip
 
 
 def test_an_epoch_ends_with_the_last_batch_of_its_limit(tmp_path):
     """Otherwise a checkpoint of that batch would resume in the middle of an epoch that is over."""
     callback, trainer = HardImageMining(), make_trainer(tmp_path, limit=3)
     for count, entries in enumerate(trainer.train_dataloader):
-        batch = (None, [SimpleNamespace(index=entry) for entry in entries.tolist()])
-        outputs = {"hardest_positive": torch.ones(BATCH)}
-        callback.on_train_batch_end(trainer, None, outputs, batch, count)
+        visit(callback, trainer, dict.fromkeys(entries.tolist(), 1.0))
         assert len(callback.history) == (count == 2)
         assert trainer.train_dataloader.state_dict() == {"images": [10, 20, 0][count]}
         if count == 2:
@@ -163,7 +154,6 @@ def test_images_without_a_positive_have_a_column(tmp_path):
 
 
 def test_the_scores_of_every_epoch_are_kept_and_drawn(tmp_path):
-    pictures = []
     callback, trainer = HardImageMining(), make_trainer(tmp_path)
     run_epoch(callback, trainer, 0, lambda i: 0.75)
     content = {}
@@ -180,10 +170,11 @@ def test_the_scores_of_every_epoch_are_kept_and_drawn(tmp_path):
     assert set(scores[2][drawn]) == {0.25, NO_POSITIVE}
     # No picture has a score that could be drawn: their files do not exist.
     trainer.datamodule.difficulties[0].scores[:] = NO_POSITIVE
-    trainer.loggers = [Panels([], pictures)]
+    trainer.loggers = [Panels()]
     callback.on_train_end(trainer, None)
     assert (tmp_path / "mining.png").stat().st_size > 1000
-    assert pictures == ["mining/course"]
+    ((name, (picture,)),) = trainer.loggers[0].taken
+    assert (name, picture.name) == ("mining/course", "mining")
     trainer.loggers = []
     # Resumed after the first epoch: what followed is replaced.
     other = HardImageMining()
@@ -230,10 +221,8 @@ def test_each_process_has_a_table_of_its_own(tmp_path, monkeypatch):
 def test_table_and_visits_go_through_a_checkpoint(tmp_path):
     callback, trainer = HardImageMining(), make_trainer(tmp_path)
     run_epoch(callback, trainer, 0, lambda i: 0.9 if i < 20 else 0.1)
-    batch = (None, [SimpleNamespace(index=3), SimpleNamespace(index=40)])
-    outputs = {"hardest_positive": torch.tensor([0.25, 0.5])}
     trainer.train_dataloader.load_state_dict({"images": 0})
-    callback.on_train_batch_end(trainer, None, outputs, batch, 0)
+    visit(callback, trainer, {3: 0.25, 40: 0.5})
     content = {}
     callback.on_save_checkpoint(trainer, None, content)
     torch.save(content, tmp_path / "a.ckpt")
@@ -271,27 +260,21 @@ def test_a_score_that_is_none_names_its_image_and_spoils_nothing(tmp_path, bad):
     assert not (tmp_path / "mining.csv").exists()
 
 
-def test_without_a_table_there_is_nothing_to_mine():
-    trainer = SimpleNamespace(datamodule=SimpleNamespace(difficulties=[]))
-    with pytest.raises(UsageError, match="take mining=him instead"):
-        HardImageMining().setup(trainer, None, "fit")
-
-
 def test_the_hardest_pictures_are_drawn_and_logged_at_the_end(tmp_path):
     """Boxes of a mirrored picture of 40 px: x1' = 40 - 10 - 1 = 29 and x2' = 40 - 2 - 1 = 37."""
-    path, logged = tmp_path / "a.png", []
+    path = tmp_path / "a.png"
     save_picture(path, np.zeros((20, 40, 3), np.uint8))
     boxes = np.array([[2, 3, 10, 12]], np.float32)
     record = Record("E/a", path, boxes, np.array([False]), {})
     trainer = make_trainer(tmp_path, record_of=lambda entry: (record, entry == 1))
-    logger = Panels(logged)
-    trainer.loggers = [logger, *trainer.loggers]
+    trainer.loggers = [Panels(), *trainer.loggers]
     callback = HardImageMining()
     callback.on_train_end(trainer, None)
     assert not (tmp_path / "hardest.png").exists()  # nothing was visited
     trainer.datamodule.difficulties[0].record(torch.tensor([0, 1]), torch.tensor([0.5, 0.25]))
     callback.on_train_end(trainer, None)
     assert (tmp_path / "hardest.png").stat().st_size > 1000
-    (pictures,) = logged
-    assert [(one.name, score) for one, score in pictures] == [("E/1", 0.25), ("E/0", 0.5)]
-    assert [one.faces.tolist() for one, _ in pictures] == [[[29, 3, 37, 12]], [[2, 3, 10, 12]]]
+    ((name, (columns, *rows)),) = trainer.loggers[0].taken
+    assert (name, columns) == ("mining/hardest", ("name", "score", "faces", "picture"))
+    assert [row[:3] for row in rows] == [("E/1", 0.25, 1), ("E/0", 0.5, 1)]
+    assert [row[3].faces.tolist() for row in rows] == [[[29, 3, 37, 12]], [[2, 3, 10, 12]]]

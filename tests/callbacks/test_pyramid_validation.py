@@ -8,7 +8,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from facedet.callbacks.pyramid_validation import PyramidValidation
-from facedet.errors import UsageError
 from facedet.inference.postprocess import VoteMerge
 from facedet.inference.scales import FixedScales
 from facedet.metrics.wider import WiderAP
@@ -56,8 +55,9 @@ def run(every, steps, interval):
         partial(torch.optim.lr_scheduler.ConstantLR, factor=1.0), WiderAP(), channels_last=False,
     )  # fmt: skip
     callback = PyramidValidation(
-        FixedScales((1.0, 0.5)), VoteMerge(keep=None), find_bright, WiderAP(), every
-    )
+        WiderAP(), every, scales=FixedScales((1.0, 0.5)), merge=VoteMerge(keep=None),
+        postprocess=find_bright,
+    )  # fmt: skip
     pl.Trainer(
         accelerator="cpu", max_steps=steps, val_check_interval=interval, logger=False,
         check_val_every_n_epoch=None, enable_checkpointing=False, enable_progress_bar=False,
@@ -82,8 +82,3 @@ def test_every_so_many_steps_and_at_the_end_where_no_validation_was_due():
     assert last["pyramid/easy"] == last["pyramid/hard"] == pytest.approx(1.0)
     assert last["wider/easy"] == pytest.approx(1.0)
     assert last["val/loss"] == pytest.approx(1.5)
-
-
-def test_an_interval_below_one_is_refused():
-    with pytest.raises(UsageError, match="every_n_steps=0"):
-        PyramidValidation(None, None, None, None, 0)

@@ -55,13 +55,23 @@ def test_slurms_warning_counts_under_slurm_only(signals, monkeypatch):
     assert signals.agreed() == signal.SIGUSR1
 
 
-def test_requeue_names_the_job(monkeypatch, tmp_path):
+@pytest.fixture
+def scontrol(monkeypatch, tmp_path):
+    """Makes a program of that name, which does as the line says, on a node of job 17."""
+
+    def make(line):
+        script = tmp_path / "scontrol"
+        script.write_text(f"#!/bin/sh\n{line}\n")
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        monkeypatch.setenv("SLURM_JOB_ID", "17")
+
+    return make
+
+
+def test_requeue_names_the_job(scontrol, monkeypatch, tmp_path):
     called = tmp_path / "called"
-    script = tmp_path / "scontrol"
-    script.write_text(f'#!/bin/sh\necho "$@" > {called}\n')
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    scontrol(f'echo "$@" > {called}')
     requeue()
     assert called.read_text() == "requeue 17\n"
     called.unlink()
@@ -70,11 +80,7 @@ def test_requeue_names_the_job(monkeypatch, tmp_path):
     assert not called.exists()
 
 
-def test_a_requeue_that_fails_is_said(monkeypatch, tmp_path, caplog):
-    script = tmp_path / "scontrol"
-    script.write_text("#!/bin/sh\necho no such job >&2\nexit 1\n")
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setenv("SLURM_JOB_ID", "17")
-    stop_signals.requeue()
+def test_a_requeue_that_fails_is_said(scontrol, caplog):
+    scontrol("echo no such job >&2\nexit 1")
+    requeue()
     assert "scontrol requeue 17 failed: no such job" in caplog.text

@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from facedet.cli import main
 from facedet.data.crowds.dataset import make_crowds
 from facedet.errors import FacedetError, UsageError
-from facedet.loggers.guarded_wandb import GuardedWandbLogger, Job
+from facedet.loggers.guarded_wandb import GuardedWandbLogger
 from facedet.loggers.sent_steps import RUN_FILE, SentSteps
 from facedet.loggers.wandb import log_report, make_wandb_loggers, mode
 from facedet.modules.base import DetectionModule
@@ -165,7 +165,6 @@ def test_every_job_is_a_run_of_its_own(runs, sweep):
         assert one.project == "facedet"
         assert one.display_name.startswith(f"seed={seed} extd_ssd_32_relu augmentation.size=64 ")
         assert len(one.display_name) == 128
-        assert len(one.display_name) <= 128
         assert one.run_group == "train first"
         assert list(one.tags) == ["extd_ssd_32_relu", "crowds"]
         assert (folder / RUN_FILE).read_text().split()[0] == one.run_id
@@ -374,7 +373,6 @@ def test_a_server_that_does_not_answer_makes_the_run_offline(tmp_path, caplog, m
     run = make_logger(tmp_path, "online")
     run.log_metrics({"a": 1.0}, 0)
     run.log_metrics({"a": 2.0}, 1)
-    run.log_histogram("h", np.array([1, 2]), np.array([0.0, 0.5, 1.0]), 1)
     run.log_curves("c", {"easy": (np.zeros(3), np.zeros(3))}, 1)  # nothing was found
     run.end_run(is_failed=False)
     assert asked == ["online", "offline"]
@@ -382,7 +380,6 @@ def test_a_server_that_does_not_answer_makes_the_run_offline(tmp_path, caplog, m
     assert message.startswith("W&B cannot be reached (Timed out): the run is kept in ")
     history = Run(tmp_path).history()
     assert numbers(history) == [(0, "a", 1.0), (1, "a", 2.0)]
-    assert [row["h.values"] for row in history if "h.values" in row] == [[1, 2]]
     assert [row["c_table.nrows"] for row in history if "c_table.nrows" in row] == [0]
 
 
@@ -416,8 +413,7 @@ class Broken:
         lambda run: run.log_metrics({"a": 1.0}),
         lambda run: run.log_pictures("p", [], 0),
         lambda run: run.log_curves("c", {"easy": (np.ones(2), np.ones(2))}, 0),
-        lambda run: run.log_hardest("h", [], 0),
-        lambda run: run.log_histogram("d", [1], [0, 1], 0),
+        lambda run: run.log_rows("h", ["a"], [], 0),
         lambda run: run.end_run(is_failed=False),
         lambda run: run.log_files({"last": run.file}),
     ],
@@ -464,9 +460,7 @@ def test_a_report_is_a_run_with_a_table_and_a_drawing(tmp_path):
 def test_mode(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("NETRC", raising=False)
-    for word in ("offline", "dryrun"):
-        monkeypatch.setenv("WANDB_MODE", word)
-        assert mode() == "offline"
+    assert mode() == "offline", "the environment says so"
     monkeypatch.setenv("WANDB_MODE", "of")
     with pytest.raises(UsageError, match="WANDB_MODE=of: expected online, offline or disabled"):
         mode()
@@ -487,7 +481,7 @@ def test_mode(monkeypatch, tmp_path):
 def test_a_job_describes_what_config_and_environment_leave_open(tmp_path, monkeypatch):
     def described(**config):
         _, run = make_wandb_loggers(str(tmp_path), "p", **config)
-        run.describe(Job("n", "g", ["t"], []))
+        run.describe(name="n", group="g", tags=["t"], command=[])
         return [run._wandb_init[key] for key in ("group", "name", "tags")]
 
     assert described() == ["g", "n", ["t"]]

@@ -24,14 +24,10 @@ def test_by_hand():
     assert values[10:] == pytest.approx([0.0, 0.0], abs=1e-12)
 
 
-@pytest.mark.parametrize("total", [1, 2, 10])
-def test_short_trainings_have_a_rate(total):
-    assert all(0 < value <= 2 for value in rates(total, total))
-
-
-def test_a_share_out_of_range_is_refused():
-    with pytest.raises(UsageError, match="scheduler.warmup=1.5"):
-        rates(10, 1, warmup=1.5)
+@pytest.mark.parametrize("kind", [WarmupCosine, FlatCosine])
+@pytest.mark.parametrize("total", [1, 2, 10, 150, 500, 2000])
+def test_there_is_a_rate_at_every_step(total, kind):
+    assert all(0 < value <= 2 for value in rates(total, total, kind))
 
 
 def test_flat_cosine_by_hand():
@@ -50,11 +46,13 @@ def test_flat_cosine_without_a_fall():
     assert rates(-1, 3, FlatCosine, warmup_steps=0, decay_steps=0) == [2.0] * 3
 
 
-@pytest.mark.parametrize("total", [1, 150, 500, 2000])
-def test_flat_cosine_has_a_rate_at_every_step(total):
-    assert all(0 < value <= 2 for value in rates(total, total, FlatCosine))
-
-
-def test_flat_cosine_refuses_negative_steps():
-    with pytest.raises(UsageError, match="scheduler.decay_steps=-1"):
-        rates(10, 1, FlatCosine, decay_steps=-1)
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        (WarmupCosine, {"warmup": 1.5}, "scheduler.warmup=1.5"),
+        (FlatCosine, {"decay_steps": -1}, "scheduler.decay_steps=-1"),
+    ],
+)
+def test_what_is_refused(kind, settings, said):
+    with pytest.raises(UsageError, match=said):
+        rates(10, 1, kind, **settings)

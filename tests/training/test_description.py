@@ -34,7 +34,7 @@ def describe(monkeypatch):
 def test_what_varies_stands_first(describe):
     command = f"facedet train -m logger=wandb backbone.activation=relu,prelu {' '.join(LONG)}"
     names = [
-        describe(command, ["logger=wandb", f"backbone.activation={one}", *LONG]).name
+        describe(command, ["logger=wandb", f"backbone.activation={one}", *LONG])["name"]
         for one in ("relu", "prelu")
     ]
     assert names[0].startswith(
@@ -46,12 +46,15 @@ def test_what_varies_stands_first(describe):
 
 def test_chosen_parts_vary_too(describe):
     job = describe("facedet sweep s", ["preset=smallhardface", "a.width=1", "b.width=2"])
-    assert job.name == "preset=smallhardface a.width=1 b.width=2 extd_fpn_32_prelu"
-    assert (job.group, job.tags) == ("train first", ["extd_fpn_32_prelu", "crowds"])
-    assert job.command == ["facedet", "sweep", "s"]
+    assert job == {
+        "name": "preset=smallhardface a.width=1 b.width=2 extd_fpn_32_prelu",
+        "group": "train first",
+        "tags": ["extd_fpn_32_prelu", "crowds"],
+        "command": ["facedet", "sweep", "s"],
+    }
 
 
 def test_a_single_run_is_named_by_its_preset_and_nothing_of_the_machine(describe):
     words = ["paths.output=/o", "data.root=/d", "logger.name=x", "ckpt_path=last", "seed=2"]
     job = describe("facedet train " + " ".join(words), words, RunMode.RUN)
-    assert (job.name, job.group) == ("extd_fpn_32_prelu seed=2", None)
+    assert (job["name"], job["group"]) == ("extd_fpn_32_prelu seed=2", None)

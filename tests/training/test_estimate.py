@@ -18,28 +18,25 @@ SMALL = ("preset=extd_ssd_32_relu", "data=wider", "augmentation.size=64", "data.
 def test_what_would_fit():
     # 1 GB and 0.5 GB a crop: 16 crops need 9 GB; of 4 GB 3 are left for 6 crops, or for 16 crops
     # with 3/8 of the pixels, whose side is 640 * sqrt(3/8) = 391.9, 384 in steps of 32.
-    found = Estimate(GB, GB / 2, 4 * GB, 16, 1, 640, 640, 60.0)
-    assert found.needed == 9 * GB
-    assert (found.fitting_batch(), found.fitting_side()) == (6, 384)
-    # Two processes have 2 GB each, of which one crop takes a half.
-    shared = found._replace(processes=2)
-    assert (shared.needed, shared.fitting_batch()) == (18 * GB, 2)
-    none = found._replace(available=GB / 2)
-    assert (none.fitting_batch(), none.fitting_side()) == (0, 0)
+    found = Estimate(GB, GB / 2, 4 * GB, 16, 640, 640, 60.0)
+    assert (found.needed, found.fitting()) == (9 * GB, (6, 384))
+    assert found._replace(available=GB / 2).fitting() == (0, 0)
 
 
 def test_the_limits_of_control_groups(tmp_path):
     own, root = tmp_path / "cgroup", tmp_path / "fs"
-    inner = root / "a" / "b"
-    inner.mkdir(parents=True)
-    own.write_text("0::/a/b\n")
-    for folder, limit, used in ((root / "a", "1000", "300"), (inner, "max", "10")):
-        (folder / "memory.max").write_text(limit)
-        (folder / "memory.current").write_text(used)
-        (folder / "memory.stat").write_text("anon 200\ninactive_file 50\n")
-    # 1000 - 300, and the 50 of the file cache that can be given back.
-    assert estimation._cgroup_free(root, own) == [750]
-    assert estimation._cgroup_free(root, tmp_path / "none") == []
+    own.write_text("8:cpu:/a\n4:memory:/c/d\n0::/a/b\n")
+    for folder, most, used in (
+        ("a", ("max", "1000"), ("current", "300")),
+        ("a/b", ("max", "max"), ("current", "10")),
+        ("memory/c", ("limit_in_bytes", "5000"), ("usage_in_bytes", "500")),
+    ):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for name, content in (most, used, ("stat", "anon 200\ninactive_file 50\n")):
+            (root / folder / f"memory.{name}").write_text(content)
+    # Less what is used, and with the 50 of the file cache that can be given back.
+    assert set(estimation._cgroup_free(root, own)) == {4550, 750}
+    assert list(estimation._cgroup_free(root, tmp_path / "none")) == []
 
 
 def test_a_measured_step_changes_nothing(wider, tmp_path):
@@ -61,7 +58,7 @@ def test_a_measured_step_changes_nothing(wider, tmp_path):
 
 
 def test_what_does_not_fit_is_refused_before_the_first_step(cli, wider, tmp_path, monkeypatch):
-    monkeypatch.setattr(estimation, "available_memory", lambda _: 0.7 * GB)
+    monkeypatch.setattr(estimation, "free_memory", lambda _: (0.7 * GB, 0.6 * GB))
     words = (*SMALL, f"data.root={wider}", f"paths.output={tmp_path / 'out'}", "data.batch_size=4")
     result = cli("train", *words, "augmentation.size=256")
     said = result.err.splitlines()[-1]

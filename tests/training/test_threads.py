@@ -82,7 +82,6 @@ def test_the_cores_of_four_that_are_left(tmp_path, monkeypatch, idle, limit, cor
     monkeypatch.setattr(module, "_PROC_STAT", stat)
     monkeypatch.setattr(module, "_CGROUP_LIMIT", cgroup)
     monkeypatch.setattr(module.os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: range(4), raising=False)
 
     def sleep(seconds):
         stat.write_text(f"cpu  {5 + 100 - idle} 5 5 {5 + idle} 5 5 5 5 0 0\n")

@@ -55,12 +55,15 @@ def test_the_checkpoint_is_the_best_of_what_is_named_too(run, tmp_path):
     assert step_of_best(tmp_path / "out") == 4
 
 
-def test_of_a_loss_the_lowest(run, tmp_path):
-    value = run(3, "objective=train/loss")
+@pytest.mark.parametrize(("name", "count"), [("train/loss", 4), ("val/loss", 2)])
+def test_of_a_loss_the_lowest(run, tmp_path, name, count):
+    value = run(4, f"objective={name}")
     with (tmp_path / "out" / "logs" / "metrics.csv").open(encoding="utf-8") as stream:
-        losses = [float(row["train/loss"]) for row in csv.DictReader(stream) if row["train/loss"]]
-    assert len(losses) == 3
+        losses = [float(row[name]) for row in csv.DictReader(stream) if row[name]]
+    assert len(losses) == count
     assert value == min(losses) < max(losses)
+    if name == "val/loss":
+        assert step_of_best(tmp_path / "out") == (2 if losses[0] == value else 4)
 
 
 def test_without_a_history_the_last(run, tmp_path):
@@ -75,15 +78,6 @@ def test_the_last_weights_are_validated_where_no_validation_is_due(run, tmp_path
     assert len(run.validations) == 2
     assert step_of_best(tmp_path / "out") == 3
     assert (tmp_path / "out" / "checkpoints" / "last.ckpt").is_file()
-
-
-def test_the_lowest_validation_loss(run, tmp_path):
-    value = run(4, "objective=val/loss")
-    with (tmp_path / "out" / "logs" / "metrics.csv").open(encoding="utf-8") as stream:
-        losses = [float(row["val/loss"]) for row in csv.DictReader(stream) if row["val/loss"]]
-    assert len(losses) == 2
-    assert value == min(losses)
-    assert step_of_best(tmp_path / "out") == (2 if losses[0] == value else 4)
 
 
 @pytest.mark.parametrize(("export", "step"), [("best", 2), ("last", 4)])

@@ -5,9 +5,7 @@ collects it, and the sampler draws the next epoch by it. None of them knows the 
 """
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -26,7 +24,8 @@ from facedet.callbacks.mining_files import (
 from facedet.data.difficulty import DifficultyTable, is_score, merged
 from facedet.data.images import read_rgb
 from facedet.data.samplers import DifficultySampler, PerRankSampler
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError
+from facedet.modules.base import Batch
 
 # Under this key a checkpoint carries the tables, the visits since the epoch's start, and history.
 KEY = "facedet_mining"
@@ -52,12 +51,7 @@ class HardImageMining(pl.Callback):
         self.history: list[dict[str, float]] = []
         self._visits: list[tuple[Tensor, Tensor]] = []  # entries and scores [B] of each batch
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuses a training whose sampler has no table."""
-        if stage == "fit" and not self._tables(trainer):
-            raise UsageError("callbacks=hard_image_mining needs a table: take mining=him instead")
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, *_: object) -> None:
         """Sets the epoch of a resumed run; the trainer asked for its length too early."""
         loop = trainer.fit_loop
         _sampler(trainer).set_epoch(loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
@@ -67,27 +61,16 @@ class HardImageMining(pl.Callback):
             # Otherwise the epoch that has ended counts as half done.
             loop.max_batches = progress.current.ready
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: pl.Trainer, *_: object) -> None:
         """Gives the trainer this epoch's length: it asks for the first one's only."""
         _update_length(trainer)
 
-    def on_train_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
         """Gives it again: a run resumed in the middle of an epoch has no epoch start."""
         trainer.fit_loop.max_batches = trainer.train_dataloader.epoch_length  # type: ignore[union-attr]
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: pl.Trainer, _: object, outputs: dict[str, Tensor], batch: Batch, *__: int
     ) -> None:
         """Keeps the batch's scores; on the device, for reading them would wait for it."""
         entries = torch.tensor([target.index for target in batch[1]])
@@ -97,16 +80,16 @@ class HardImageMining(pl.Callback):
         if trainer.train_dataloader.is_exhausted:  # type: ignore[union-attr]
             self._end_epoch(trainer)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Ends an epoch that was cut short."""
         if self._visits:
             self._end_epoch(trainer)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Draws the course and the hardest pictures; loggers that take pictures get both."""
         if not trainer.is_global_zero:
             return
-        loggers, tables = panel_loggers(trainer), self._tables(trainer)
+        loggers, tables = panel_loggers(trainer.loggers), self._tables(trainer)
         folder, step = Path(trainer.default_root_dir), trainer.global_step
         if self.history:
             course = folder / "mining.png"
@@ -120,12 +103,11 @@ class HardImageMining(pl.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         pictures = [(picture_of(data, entry), score) for entry, score in hardest]
         draw_sheet(folder / "hardest.png", *zip(*pictures[:_NUM_SHEET], strict=True))
+        rows = [(one.name, score, len(one.faces), one) for one, score in pictures]
         for logger in loggers:
-            logger.log_hardest("mining/hardest", pictures, step)
+            logger.log_rows("mining/hardest", ("name", "score", "faces", "picture"), rows, step)
 
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: object, checkpoint: dict) -> None:
         """Adds the tables as of the epoch's start, and the visits since, by table."""
         checkpoint[KEY] = {
             "tables": [table.state_dict() for table in self._tables(trainer)],
@@ -133,9 +115,7 @@ class HardImageMining(pl.Callback):
             "history": list(self.history),
         }
 
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: object, checkpoint: dict) -> None:
         """Restores tables and visits; every process its own part of the visits.
 
         Raises:
@@ -173,10 +153,6 @@ class HardImageMining(pl.Callback):
             if rows := difficulties(data, merged(tables)):
                 write_csv(folder / "hardest.csv", rows)
             append_scores(folder / "mining.npy", len(self.history) - 1, drawn.numpy())
-            counts = np.array([row[bin_name(k)] for k in range(BINS)])
-            for panels in panel_loggers(trainer):
-                edges = np.linspace(0, 1, BINS + 1)
-                panels.log_histogram("mining/difficulty", counts, edges, step)
 
     @staticmethod
     def _tables(trainer: pl.Trainer) -> list[DifficultyTable]:

@@ -1,25 +1,29 @@
 """Shows, with every validation, what the detector finds in a few pictures that stay the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from facedet.errors import UsageError
-from facedet.plots import draw_boxes, judge_boxes, plot_precision_recall, save_picture, sheet
+from facedet.modules.base import Batch
+from facedet.plots import (
+    draw_boxes,
+    fitted,
+    judge_boxes,
+    plot_precision_recall,
+    save_picture,
+    sheet,
+)
 from facedet.structures import Detections, Target
 
 NOTHING = Detections(torch.zeros(0, 4), torch.zeros(0))
 # Of a picture, best first: an early detector finds hundreds.
 _NUM_BOXES = 30
-
-
-Batch = tuple[Tensor, list[Target]]
 
 
 class Picture(NamedTuple):
@@ -29,25 +33,6 @@ class Picture(NamedTuple):
     rgb: np.ndarray  # uint8 [H, W, 3]
     faces: Tensor  # [G, 4] xyxy pixels of `rgb`
     found: Detections  # in pixels of `rgb`
-
-
-@runtime_checkable
-class PanelLogger(Protocol):
-    """A logger that takes more than numbers."""
-
-    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
-        """Takes pictures with found and true faces."""
-
-    def log_curves(
-        self, name: str, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], step: int
-    ) -> None:
-        """Takes precision [T] and recall [T] by subset."""
-
-    def log_hardest(self, name: str, pictures: Sequence[tuple[Picture, float]], step: int) -> None:
-        """Takes training pictures and their difficulty scores, hardest first."""
-
-    def log_histogram(self, name: str, counts: np.ndarray, edges: np.ndarray, step: int) -> None:
-        """Takes numbers [N] of what lies between edges [N + 1]."""
 
 
 class ImageLog(pl.Callback):
@@ -98,7 +83,7 @@ class ImageLog(pl.Callback):
         self.validations = state_dict["validations"]
 
     def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+        self, trainer: pl.Trainer, _: object, batch: Batch, batch_idx: int
     ) -> None:
         """Shows the crops of a run's first batch with their faces."""
         if trainer.global_step > 0 or batch_idx > 0 or not trainer.is_global_zero:
@@ -108,10 +93,10 @@ class ImageLog(pl.Callback):
             for place, (image, target) in enumerate(zip(*batch, strict=True))
         ][: self.pictures]
         draw_sheet(self.folder / "training.jpg", crops)
-        for logger in panel_loggers(trainer):
+        for logger in panel_loggers(trainer.loggers):
             logger.log_pictures("train/crops", crops, trainer.global_step)
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_start(self, trainer: pl.Trainer, *_: object) -> None:
         """Chooses the batches to show: none in another process or in the check before training."""
         self._shown, self._curves, self._places = [], {}, set()
         is_due = self.validations % self.every_n_validations == 0
@@ -120,14 +105,8 @@ class ImageLog(pl.Callback):
             places = np.linspace(0, last, min(self.pictures, last + 1))
             self._places = set(places.round().astype(int).tolist())
 
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,  # noqa: ANN401
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def on_validation_batch_end(  # type: ignore[override]
+        self, trainer: pl.Trainer, _: object, outputs: dict, batch: Batch, batch_idx: int, *__: int
     ) -> None:
         """Keeps what the validation step found in a batch that is to be shown."""
         if batch_idx not in self._places:
@@ -153,37 +132,33 @@ class ImageLog(pl.Callback):
         if metric is None or trainer.sanity_checking:
             return
         values = metric.compute()  # in all processes: they exchange their parts
+        if not trainer.is_global_zero:
+            return
         self._curves = {
             name: (curve.precision.cpu().numpy(), curve.recall.cpu().numpy())
             for name, curve in metric.curves().items()
         }
-        if trainer.is_global_zero:
-            plot_precision_recall(
-                self.folder / "precision_recall.png",
-                self._curves,
-                {name.rpartition("/")[2]: float(value) for name, value in values.items()},
-                f"validation at step {trainer.global_step:,}",
-            )
+        aps = {name.rpartition("/")[2]: float(value) for name, value in values.items()}
+        title = f"validation at step {trainer.global_step:,}"
+        plot_precision_recall(self.folder / "precision_recall.png", self._curves, aps, title)
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Writes the sheet, and passes pictures and curves to the loggers."""
         if trainer.sanity_checking:
             return
         self.validations += 1
         if self._shown:
             draw_sheet(self.folder / f"step_{trainer.global_step:07d}.jpg", self._shown)
-        for logger in panel_loggers(trainer):
+        for logger in panel_loggers(trainer.loggers):
             if self._shown:
                 logger.log_pictures("validation/pictures", self._shown, trainer.global_step)
             if self._curves:
                 logger.log_curves("validation/curves", self._curves, trainer.global_step)
 
 
-def panel_loggers(trainer: pl.Trainer) -> list[PanelLogger]:
-    """The loggers that take pictures and curves; in the first process only."""
-    if not trainer.is_global_zero:
-        return []
-    return [logger for logger in trainer.loggers if isinstance(logger, PanelLogger)]
+def panel_loggers(loggers: Sequence[Any]) -> list[Any]:
+    """Those that take pictures, curves and tables too, as `GuardedWandbLogger` does."""
+    return [logger for logger in loggers if hasattr(logger, "log_pictures")]
 
 
 def shrunk(picture: Picture, side: int) -> Picture:
@@ -191,12 +166,10 @@ def shrunk(picture: Picture, side: int) -> Picture:
     height, width = picture.rgb.shape[:2]
     if max(height, width) <= side:
         return picture
-    scale = side / max(height, width)
-    # The shorter side of a panorama would round to nothing.
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    factors = torch.tensor([size[0] / width, size[1] / height]).repeat(2)
+    rgb, _ = fitted(picture.rgb, side)
+    factors = torch.tensor([rgb.shape[1] / width, rgb.shape[0] / height]).repeat(2)
     return picture._replace(
-        rgb=cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA),
+        rgb=rgb,
         faces=picture.faces * factors,
         found=picture.found._replace(boxes=picture.found.boxes * factors),
     )

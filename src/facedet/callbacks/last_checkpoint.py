@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
@@ -45,20 +44,13 @@ class LastCheckpoint(Checkpoint):
         self._ends_epoch = False
         self._is_extra_validation = False  # due only because the training ends
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, *_: object) -> None:
         """Takes over the signals; Lightning has set its own before."""
         self._seen_step = trainer.global_step
         _count_begun_epoch(trainer)
         self.signals.install()
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Writes the checkpoint where it is due; raises `FacedetError` where it cannot."""
         stop, step = self.signals.agreed(), trainer.global_step
         # While gradients are being accumulated nothing can resume: their sum is in no checkpoint.
@@ -76,7 +68,7 @@ class LastCheckpoint(Checkpoint):
             trainer._logger_connector.update_train_step_metrics()
             self._write(trainer, stop)
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Writes the checkpoint that waited for the validation."""
         if trainer.sanity_checking:
             return
@@ -92,14 +84,12 @@ class LastCheckpoint(Checkpoint):
         """Writes the checkpoint, and ends the training where a signal asked for it."""
         for logger in trainer.loggers:
             logger.save()
-        if trainer.is_global_zero:
-            _keep_one_before(self.path)
+        if trainer.is_global_zero and self.path.exists():
+            _link(self.path, self.path.with_name("previous.ckpt"))
         with _before_validation(trainer) if self._is_extra_validation else nullcontext():
             trainer.save_checkpoint(self.path, weights_only=False)
         if self._ends_epoch and trainer.is_global_zero:
-            kept = self.path.with_name(f"epoch_{trainer.current_epoch:03d}.ckpt")
-            kept.unlink(missing_ok=True)
-            _link(self.path, kept)
+            _link(self.path, self.path.with_name(f"epoch_{trainer.current_epoch:03d}.ckpt"))
         if stop:
             self._end(trainer, stop)
 
@@ -130,20 +120,9 @@ def _count_begun_epoch(trainer: pl.Trainer) -> None:
         progress.increment_started()
 
 
-def _keep_one_before(path: Path) -> None:
-    """Gives the file a second name, `previous.ckpt`, without a moment in which it has none."""
-    if not path.exists():
-        return
-    aside, previous = path.with_name(f".{os.getpid()}.previous"), path.with_name("previous.ckpt")
-    aside.unlink(missing_ok=True)
-    _link(path, aside)
-    aside.replace(previous)
-    # Where both were names of one file already, the system leaves both.
-    aside.unlink(missing_ok=True)
-
-
 def _link(path: Path, name: Path) -> None:
     """Gives a file another name, which stays where the first is replaced."""
+    name.unlink(missing_ok=True)
     try:
         os.link(path, name)
     except OSError:  # a file system without links

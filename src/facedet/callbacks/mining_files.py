@@ -27,12 +27,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def difficulties(data: Any, table: DifficultyTable) -> list[dict[str, Any]]:  # noqa: ANN401
-    """Score and path of every entry with a score, hardest first.
-
-    Args:
-        data: the `FaceDataModule`.
-        table: of its entries.
-    """
+    """Score and path of every entry of the `FaceDataModule` with a score, hardest first."""
     rows = []
     for entry, score in table.hardest(len(table)):
         record, is_mirrored = data.record_of(entry)
@@ -41,14 +36,9 @@ def difficulties(data: Any, table: DifficultyTable) -> list[dict[str, Any]]:  # 
 
 
 def append_scores(path: Path, epoch: int, scores: np.ndarray) -> None:
-    """Writes an epoch's scores as row `epoch` of an array float16 [epochs, N]; later rows go.
+    """Writes an epoch's scores [N] as row `epoch` of a .npy file, float16 [epochs, N].
 
-    Rows that are not in the file, as after a move without it, are NaN.
-
-    Args:
-        path: the .npy file.
-        epoch: from 0 on.
-        scores: [N] of the epoch's visits; NaN where an entry was not drawn.
+    Later rows go; rows that are not in the file, as after a move without it, are NaN.
     """
     rows = np.full((epoch + 1, len(scores)), np.nan, np.float16)
     if path.is_file():
@@ -62,13 +52,7 @@ def append_scores(path: Path, epoch: int, scores: np.ndarray) -> None:
 
 
 def draw_course(path: Path, history: Sequence[Mapping[str, float]], entries: int) -> None:
-    """Writes the histogram of scores over the epochs, and the shares of images, as a picture.
-
-    Args:
-        path: the PNG file.
-        history: rows of `mining.csv`.
-        entries: images of the training set, of all tables together.
-    """
+    """Draws the rows of `mining.csv`: histograms of scores, and shares of the `entries`."""
     counts = np.array([[row[bin_name(k)] for row in history] for k in range(BINS)])
     epochs = np.arange(1, len(history) + 1)
     with drawing(path, (8, 6)) as figure:

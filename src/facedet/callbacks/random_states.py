@@ -22,19 +22,15 @@ class RandomStates(pl.Callback):
     def __init__(self) -> None:
         self._loaded: list[dict[str, Any]] = []
 
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: object, checkpoint: dict) -> None:
         """Adds the states of all processes, in the order of their ranks."""
         checkpoint[_KEY] = all_gather(trainer, _read())
 
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_load_checkpoint(self, trainer: object, pl_module: object, checkpoint: dict) -> None:
         """Remembers the states until the training starts: before that, others draw."""
         self._loaded = checkpoint.get(_KEY, [])
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, *_: object) -> None:
         """Sets the state of this process; with another number of processes there is none."""
         if len(self._loaded) == trainer.world_size:
             _write(self._loaded[trainer.global_rank])

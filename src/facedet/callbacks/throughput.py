@@ -26,17 +26,12 @@ class Throughput(pl.Callback):
             for logger in trainer.loggers:
                 logger.log_hyperparams({"cost": found})
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_end(self, *_: object) -> None:
         """Starts the clock anew."""
         self._ends.clear()
 
     def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: object,
-        batch: tuple,
-        *_: object,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, _: object, batch: tuple, *__: int
     ) -> None:
         """Logs the speed, from the second step on."""
         images = len(batch[1]) * trainer.world_size

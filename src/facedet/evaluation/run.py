@@ -108,7 +108,7 @@ def log_report(
     config: DictConfig, scored: Scored, records: Sequence[Record], found: Mapping[str, np.ndarray]
 ) -> None:
     """Sends the numbers, the curves and what was found in some pictures to the config's loggers."""
-    from facedet.callbacks.image_log import PanelLogger, Picture
+    from facedet.callbacks.image_log import Picture, panel_loggers
     from facedet.training.description import describe_job
     from facedet.training.trainer import build_loggers
 
@@ -116,10 +116,10 @@ def log_report(
     built = build_loggers(config.logger)
     for logger in built if isinstance(built, list) else [built]:
         if hasattr(logger, "describe"):
-            logger.describe(describe_job(Path(str(config.paths.output))))
+            logger.describe(**describe_job(Path(str(config.paths.output))))
         logger.log_hyperparams(plain(config))
         logger.log_metrics(numbers, step=0)
-        if isinstance(logger, PanelLogger):
+        if panel_loggers([logger]):
             pictures = [
                 Picture(
                     record.name,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from pytorch_lightning.loggers import WandbLogger
@@ -15,20 +15,11 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from facedet.callbacks.image_log import Picture
 from facedet.loggers.sent_steps import RUN_FILE, SentSteps
-from facedet.loggers.wandb_panels import to_chart, to_histogram, to_image, to_table
+from facedet.loggers.wandb_panels import to_chart, to_image
 
 log = logging.getLogger(__name__)
 
 _STEP = "trainer/global_step"  # Lightning's name of the x axis
-
-
-class Job(NamedTuple):
-    """What a run is called where its config does not say so, and the command that started it."""
-
-    name: str
-    group: str | None
-    tags: list[str]
-    command: list[str]  # as typed; []: unknown
 
 
 class GuardedWandbLogger(WandbLogger):
@@ -79,12 +70,11 @@ class GuardedWandbLogger(WandbLogger):
                 self._lose(error)
         return DummyExperiment() if self._is_off else self._experiment
 
-    def describe(self, job: Job) -> None:
-        """Names the run where its config does not."""
-        for key in ("name", "group", "tags"):
-            if self._wandb_init.get(key) is None:
-                self._wandb_init[key] = getattr(job, key)
-        self._command = job.command
+    def describe(self, command: list[str], **described: Any) -> None:  # noqa: ANN401
+        """Says the command as typed; name, group and tags where the config leaves them open."""
+        given = {key: value for key, value in self._wandb_init.items() if value is not None}
+        self._wandb_init |= described | given
+        self._command = command
 
     def resume(self, step: int) -> None:
         """Continues the folder's run; of what it has sent, nothing is sent again."""
@@ -108,20 +98,18 @@ class GuardedWandbLogger(WandbLogger):
         """Sends precision [T] over recall [T] by subset as a chart of lines."""
         self._send(lambda run: self._log(run, {name: to_chart(curves)}, step))
 
-    def log_hardest(self, name: str, pictures: Sequence[tuple[Picture, float]], step: int) -> None:
-        """Sends a table of training pictures and their difficulty scores, hardest first."""
-        rows = [(one.name, score, len(one.faces), one) for one, score in pictures]
-        self.log_rows(name, ("name", "score", "faces", "picture"), rows, step)
-
-    def log_histogram(self, name: str, counts: np.ndarray, edges: np.ndarray, step: int) -> None:
-        """Sends a histogram: numbers [N] of what lies between edges [N + 1]."""
-        self._send(lambda run: self._log(run, {name: to_histogram(counts, edges)}, step))
-
     def log_rows(
         self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int
     ) -> None:
         """Sends a table; a cell may be a `Picture`."""
-        self._send(lambda run: self._log(run, {name: to_table(columns, rows)}, step))
+
+        def send(run: Any) -> None:  # noqa: ANN401
+            import wandb
+
+            cells = [[to_image(c) if isinstance(c, Picture) else c for c in row] for row in rows]
+            self._log(run, {name: wandb.Table(columns=list(columns), data=cells)}, step)
+
+        self._send(send)
 
     def log_files(self, files: Mapping[str, Path]) -> None:
         """Keeps files as versions of one artifact, each under its alias.

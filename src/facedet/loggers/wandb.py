@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
     from pytorch_lightning.loggers import Logger
 
-_OLD_MODES = {"dryrun": "offline", "run": "online", "shared": "online"}  # still W&B's words
 _HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # names of the public server
 
 
@@ -44,7 +43,7 @@ def make_wandb_loggers(
         save_dir: folder for the run's files.
         project: W&B project.
         entity: W&B team or user; None: the account's own, or WANDB_ENTITY.
-        name: of the run; None: that of the `Job`, as of group (or WANDB_RUN_GROUP) and tags.
+        name: of the run; None: see `describe_job`, as of group (or WANDB_RUN_GROUP) and tags.
         group: of runs.
         tags: of the run.
         log_model: keep `best.ckpt` and `last.ckpt` as artifacts when the training has ended.
@@ -97,10 +96,9 @@ def log_report(folder: Path, name: str, table: Path, drawing: Path | None) -> No
 def mode() -> str:
     """How W&B is to run: online, offline or disabled; refuses another WANDB_MODE."""
     word = os.environ.get("WANDB_MODE", "online")
-    if word not in ("online", "offline", "disabled", *_OLD_MODES):
+    if word not in ("online", "offline", "disabled"):
         raise UsageError(f"WANDB_MODE={word}: expected online, offline or disabled")
-    meant = _OLD_MODES.get(word, word)
-    return "offline" if meant == "online" and not _has_key() else meant
+    return "offline" if word == "online" and not _has_key() else word
 
 
 def _has_key() -> bool:

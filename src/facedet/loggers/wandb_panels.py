@@ -1,4 +1,4 @@
-"""Pictures, curves and tables as W&B shows them."""
+"""Pictures and curves as W&B shows them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,43 +25,21 @@ def to_chart(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Any:  # noq
     return wandb.plot.line_series(xs=xs, ys=ys, keys=keys, title=title, xname="recall")
 
 
-def to_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:  # noqa: ANN401
-    """A `wandb.Table`; a cell that is a `Picture` is shown."""
-    import wandb
-
-    table = wandb.Table(columns=list(columns))
-    for row in rows:
-        table.add_data(*(to_image(one) if isinstance(one, Picture) else one for one in row))
-    return table
-
-
-def to_histogram(counts: np.ndarray, edges: np.ndarray) -> Any:  # noqa: ANN401
-    """A `wandb.Histogram` of numbers [N] between edges [N + 1]."""
-    import wandb
-
-    return wandb.Histogram(np_histogram=(counts, edges))
-
-
 def to_image(picture: Picture) -> Any:  # noqa: ANN401
     """A `wandb.Image` with the layers "truth" and "found", whose scores its slider cuts."""
     import wandb
 
     def layer(boxes: Sequence[Sequence[float]], notes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        corners = ("minX", "minY", "maxX", "maxY")
         drawn = [
-            {
-                "position": dict(zip(("minX", "minY", "maxX", "maxY"), box, strict=True)),
-                "domain": "pixel",
-                "class_id": 0,
-                **note,
-            }
-            for box, note in zip(boxes, notes, strict=True)
+            {"position": dict(zip(corners, box, strict=True)), "domain": "pixel", "class_id": 0}
+            for box in boxes
         ]
-        return {"box_data": drawn, "class_labels": {0: "face"}}
+        data = [one | note for one, note in zip(drawn, notes, strict=True)]
+        return {"box_data": data, "class_labels": {0: "face"}}
 
     faces, scores = picture.faces.tolist(), picture.found.scores.tolist()
     notes = [{"box_caption": f"{score:.2f}", "scores": {"score": score}} for score in scores]
-    layers = {
-        "truth": layer(faces, [{}] * len(faces)),
-        "found": layer(picture.found.boxes.tolist(), notes),
-    }
+    truth = layer(faces, [{}] * len(faces))
+    layers = {"truth": truth, "found": layer(picture.found.boxes.tolist(), notes)}
     return wandb.Image(picture.rgb, caption=picture.name, boxes=layers, file_type="jpg")

@@ -67,15 +67,10 @@ class DetectionModule(pl.LightningModule):
         # What makes the mean over the processes the sum over their images, divided by the total.
         share = summed / total.clamp(min=1) * _num_processes()
         self.log("loss", loss.detach() * share, prog_bar=True, logger=False)
-        self.log_dict(
-            {
-                "train/loss": loss.detach() * share,
-                "train/classification": losses.classification.detach() * share,
-                "train/box": losses.box.detach() * share,
-            },
-            batch_size=len(targets),
-            sync_dist=True,  # the mean over the processes
-        )
+        parts = {"loss": loss, "classification": losses.classification, "box": losses.box}
+        logged = {f"train/{name}": value.detach() * share for name, value in parts.items()}
+        # The mean over the processes.
+        self.log_dict(logged, batch_size=len(targets), sync_dist=True)
         # The totals of the batches to come are not known: all are divided by the first one's, and
         # the gradient is put right before the update.
         weight = share * total.clamp(min=1) / self._totals[0].clamp(min=1)
@@ -102,12 +97,8 @@ class DetectionModule(pl.LightningModule):
         images, targets = batch
         predictions = self(images)
         losses = self.criterion(predictions, targets)
-        self.log(
-            "val/loss",
-            losses.classification + losses.box,
-            batch_size=len(targets),
-            sync_dist=True,
-        )
+        loss = losses.classification + losses.box
+        self.log("val/loss", loss, batch_size=len(targets), sync_dist=True)
         detections = self.postprocess(predictions)
         if self.metric is not None:
             self.metric.update(detections, targets)
@@ -120,10 +111,6 @@ class DetectionModule(pl.LightningModule):
             values = self.metric.compute()
             self.log_dict(values, prog_bar=True, sync_dist=False)
             self.metric.reset()
-
-    def predict_step(self, batch: Batch, batch_index: int) -> list[Detections]:
-        """Detections of a batch, in pixels of the images given."""
-        return self.postprocess(self(batch[0]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the config and the data's fingerprint, so that a file describes itself.

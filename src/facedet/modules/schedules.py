@@ -1,6 +1,7 @@
 """Learning-rate schedules by steps that the library lacks."""
 
 import math
+from collections.abc import Callable
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -30,14 +31,7 @@ class WarmupCosine(LambdaLR):
         if not 0 <= warmup < 1:
             raise UsageError(f"scheduler.warmup={warmup} does not lie in 0 … 1")
         rising = warmup * total_steps
-
-        def factor(step: int) -> float:
-            if step < rising:
-                return start + (1 - start) * step / rising
-            share = min(1.0, (step - rising) / max(1.0, total_steps - rising))
-            return end + (1 - end) * (1 + math.cos(math.pi * share)) / 2
-
-        super().__init__(optimizer, factor)
+        super().__init__(optimizer, _factor(start, rising, rising, total_steps, end))
 
 
 class FlatCosine(LambdaLR):
@@ -70,14 +64,21 @@ class FlatCosine(LambdaLR):
                 f"scheduler.warmup_steps={warmup_steps}, scheduler.decay_steps={decay_steps}: "
                 "negative numbers of steps"
             )
-        falling = max(warmup_steps, total_steps - decay_steps)
+        falling = max(warmup_steps, total_steps - decay_steps) if decay_steps else math.inf
+        super().__init__(optimizer, _factor(start, warmup_steps, falling, total_steps, end))
 
-        def factor(step: int) -> float:
-            if step < warmup_steps:
-                return start + (1 - start) * step / warmup_steps
-            if decay_steps == 0:
-                return 1.0
-            share = min(1.0, max(0, step - falling) / max(1, total_steps - falling))
-            return end + (1 - end) * (1 + math.cos(math.pi * share)) / 2
 
-        super().__init__(optimizer, factor)
+def _factor(
+    start: float, rising: float, falling: float, total: int, end: float
+) -> Callable[[int], float]:
+    """Step to factor: `start` to 1 at step `rising`, 1 up to `falling`, `end` from `total` on."""
+
+    def factor(step: int) -> float:
+        if step < rising:
+            return start + (1 - start) * step / rising
+        if step < falling:
+            return 1.0
+        share = min(1.0, (step - falling) / max(1.0, total - falling))
+        return end + (1 - end) * (1 + math.cos(math.pi * share)) / 2
+
+    return factor

@@ -15,10 +15,7 @@ def share_total_batch(config: DictConfig) -> None:
 
     `data.batch_size` is what a process holds at the most; where the total leaves it fewer images,
     it holds those. With `lr_batch_size` the learning rate is scaled to the total, in proportion.
-    Without a total all stays as it is.
-
-    Args:
-        config: of the training; changed in place.
+    Without a total all stays as it is. The config is changed in place.
 
     Raises:
         UsageError: the total does not divide; says what would.
@@ -30,15 +27,14 @@ def share_total_batch(config: DictConfig) -> None:
     if total < 1 or total % world:
         raise UsageError(
             f"total_batch_size={total}: does not divide into equal parts for {world} processes "
-            f"(trainer.devices x trainer.num_nodes); {_listed(_divisors(total))} processes would do"
+            f"(trainer.devices x trainer.num_nodes); {_divisors(total)} processes would do"
         )
     share = total // world
     size = min(data.batch_size, share)
     if size < 1 or share % size:
         raise UsageError(
             f"total_batch_size={total}: the {share} images of each of {world} processes do not "
-            f"divide into batches of data.batch_size={data.batch_size}; "
-            f"{_listed(_divisors(share))} would do"
+            f"divide into batches of data.batch_size={data.batch_size}; {_divisors(share)} would do"
         )
     accumulated = share // size
     if trainer.accumulate_grad_batches not in (1, accumulated):
@@ -61,24 +57,16 @@ def share_total_batch(config: DictConfig) -> None:
 def num_processes(trainer: DictConfig) -> int:
     """Training processes of a trainer's config, over all machines."""
     devices = trainer.devices
-    if isinstance(devices, int) and devices > 0:
-        own = devices
-    elif isinstance(devices, str) and devices.isdecimal():
-        own = int(devices)
-    elif uses_gpu(trainer) and devices in ("auto", -1, "-1"):
+    if devices in ("auto", -1, "-1"):
         import torch
 
-        own = torch.cuda.device_count()
-    elif devices in ("auto", -1, "-1"):
-        own = 1
+        own = torch.cuda.device_count() if uses_gpu(trainer) else 1
+    elif str(devices).isdecimal():
+        own = int(devices)
     else:  # [0, 1] or "0,1": which devices
         own = len(devices.split(",") if isinstance(devices, str) else devices)
     return own * int(trainer.num_nodes)
 
 
-def _divisors(number: int) -> list[int]:
-    return [one for one in range(1, number + 1) if number % one == 0]
-
-
-def _listed(numbers: list[int]) -> str:
-    return " or ".join(map(str, numbers)) or "none"
+def _divisors(number: int) -> str:
+    return " or ".join(str(one) for one in range(1, number + 1) if number % one == 0) or "none"

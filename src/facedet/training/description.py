@@ -3,12 +3,12 @@
 import os
 import shlex
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from facedet.config import quote
-from facedet.loggers.guarded_wandb import Job
 from facedet.training import COMMAND
 
 # Where things lie, and how a run is started, is no part of its name.
@@ -17,14 +17,14 @@ _UNNAMED = ("paths", "logger", "ckpt_path", "overwrite", "hydra", "preset", "exp
 _NAME_LENGTH, _TAG_LENGTH = 128, 64  # letters that W&B takes
 
 
-def describe_job(folder: Path) -> Job:
-    """Name, group, tags and command of the run in `folder`.
+def describe_job(folder: Path) -> dict[str, Any]:
+    """`name`, `group`, `tags`, and `command` as typed ([]: unknown) of the run in `folder`.
 
     Without a running Hydra application the folder's name is the run's.
     """
     command = shlex.split(os.environ.get(COMMAND, ""))
     if not HydraConfig.initialized():
-        return Job(folder.name, None, [], command)
+        return {"name": folder.name, "command": command}
     hydra = HydraConfig.get()
     chosen = [hydra.runtime.choices.get(group) for group in ("experiment", "preset", "data")]
     words = list(dict.fromkeys(str(one) for one in chosen if one))
@@ -39,7 +39,8 @@ def describe_job(folder: Path) -> Job:
         group = " ".join(dict.fromkeys([str(hydra.job.config_name), place.name]))
     rest = [one for one in hydra.overrides.task if not (_is_unnamed(one) or one in varying)]
     name = " ".join([*varying, *words[:1], *rest])[:_NAME_LENGTH] or folder.name
-    return Job(name, group, [word[:_TAG_LENGTH] for word in words], command)
+    tags = [word[:_TAG_LENGTH] for word in words]
+    return {"name": name, "group": group, "tags": tags, "command": command}
 
 
 def _is_unnamed(override: str) -> bool:

@@ -38,10 +38,7 @@ _SILENCED = (
 
 
 def train(config: DictConfig) -> float | None:
-    """Trains what `config` describes and exports the best weights.
-
-    Args:
-        config: composed.
+    """Trains what a composed config describes and exports the best weights.
 
     Returns:
         The number that the config's objective names, at its best of the run's history; of a run
@@ -97,7 +94,7 @@ def _train(
         check_fit(config, trainer, module, datamodule, step)
     for logger in trainer.loggers:
         if hasattr(logger, "describe"):
-            logger.describe(describe_job(output))
+            logger.describe(**describe_job(output))
         if resume is not None and hasattr(logger, "resume") and output in Path(resume).parents:
             logger.resume(step)
         logger.log_hyperparams(values)
@@ -121,10 +118,7 @@ def load_weights(
     datamodule: Any,  # noqa: ANN401
     resume: str | None,
 ) -> int:
-    """Loads what the config starts from, and checks the checkpoint `resume`.
-
-    Returns:
-        Steps that the checkpoint has done, 0 without one.
+    """Loads what the config starts from; checks the checkpoint `resume`, and returns its steps.
 
     Raises:
         FacedetError: a file does not fit the network, the data or the settings.
@@ -210,14 +204,7 @@ def _signals_restored() -> Iterator[None]:
 
 
 def report(trainer: Any, module: Any, output: Path, export: str) -> None:  # noqa: ANN401
-    """Exports the weights of the best checkpoint or of the last, and says where they lie.
-
-    Args:
-        trainer: after the training.
-        module: that it has trained.
-        output: the run's folder.
-        export: `best`, the last where there is no best one; or `last`.
-    """
+    """Exports the weights of the `best` checkpoint, or of the last, to the run's folder."""
     from facedet.weights.store import Weights, model_config, read_weights, save_weights
 
     best = getattr(trainer.checkpoint_callback, "best_model_path", "") if export == "best" else ""

@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from facedet.config import CONF_DIR, check_paths, compose, explain, plain, quote
@@ -23,11 +23,11 @@ from facedet.errors import FacedetError, InterruptedTrainingError, UsageError
 
 log = logging.getLogger(__name__)
 
-_SWITCHES = ("run", "multirun", "hydra_help", "shell_completion", "resolve")
-_VALUES = ("cfg", "info", "package", "config_name", "config_path", "config_dir")
+_FLAGS = ("run", "multirun", "hydra_help", "shell_completion", "resolve", "cfg", "info", "package",
+          "config_name", "config_path", "config_dir")  # fmt: skip
 # Of the keys without a schema the value in the YAML file says the type.
 _EXPECTED: dict[type, str] = {
-    bool: "true or false", int: "a whole number", float: "a number", list: "a list in [ ]"
+    bool: "true or false", int: "a whole number", float: "a number", ListConfig: "a list in [ ]"
 }  # fmt: skip
 
 
@@ -81,12 +81,12 @@ def run_app(application: Callable[[], Any], name: str, args: argparse.Namespace)
     if not (args.multirun or args.cfg or args.info or args.hydra_help or args.shell_completion):
         # Before Hydra makes the output folder.
         check_values(primary, overrides, folder)
-    flags = [f"--{key.replace('_', '-')}" for key in _SWITCHES if getattr(args, key)]
-    for key in _VALUES:
-        value = getattr(args, key)
-        if key in ("config_path", "config_dir") and value is not None:
-            value = Path(value).resolve()
-        flags += [] if value is None else [f"--{key.replace('_', '-')}", str(value)]
+    flags = []
+    for key in _FLAGS:
+        if value := getattr(args, key):
+            flags.append(f"--{key.replace('_', '-')}")
+            is_folder = key in ("config_path", "config_dir")
+            flags += [] if value is True else [str(Path(value).resolve() if is_folder else value)]
     # Completion reads its words itself; they are no settings.
     words = args.overrides if args.shell_completion else overrides
     return run_hydra(application, primary, words, flags, f"{name}.py")
@@ -183,13 +183,12 @@ def check_values(name: str, overrides: Sequence[str], folder: Path | None = None
     Raises:
         UsageError: naming the override and what is expected.
     """
-    parts = [one for one in overrides if not is_setting(one)]
+    own = compose(name, [one for one in overrides if not is_setting(one)], folder)
     try:
-        own = compose(name, parts, folder)
         config = with_settings(own, overrides)
-    except (UsageError, HydraException, OmegaConfBaseException, AttributeError):
+    except (HydraException, OmegaConfBaseException, AttributeError):
         # Hydra stops at the same place, with an error that can be explained.
-        config, own = compose(name, overrides, folder), compose(name, parts, folder)
+        config = compose(name, overrides, folder)
     plain(config)
     check_kinds(own, config, overrides)
 
@@ -217,12 +216,7 @@ def check_kinds(own: DictConfig, given: DictConfig, overrides: Sequence[str]) ->
     """
     for one in filter(is_setting, overrides):
         key = one.partition("=")[0]
-        default, value = (
-            OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
-            for found in (
-                OmegaConf.select(node, key, throw_on_missing=False) for node in (own, given)
-            )
-        )
+        default, value = (OmegaConf.select(node, key) for node in (own, given))
         kind = type(default)
         fits = type(value) in (kind, int) if kind is float else type(value) is kind
         # The trainer's schema knows its keys, some of which take several types.

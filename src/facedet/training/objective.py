@@ -13,14 +13,9 @@ DIRECTIONS = {"max": "maximize", "min": "minimize"}
 
 
 def mode_of(config: Mapping[str, Any], objective: str) -> str:
-    """Which values of the objective are better: the highest ("max") or the lowest ("min").
+    """Which values of a logged number are better: the highest ("max") or the lowest ("min").
 
-    The callback that watches it says so. Of the numbers that none watches the training's own are
-    losses, which are better low; what a metric measures is better high.
-
-    Args:
-        config: of the training; only its `callbacks` are looked at.
-        objective: name of a logged number.
+    The callback of the config that watches it says so, else `usual_mode`.
     """
     for node in (config.get("callbacks") or {}).values():
         is_its = isinstance(node, Mapping) and node.get("monitor") == objective
@@ -30,11 +25,9 @@ def mode_of(config: Mapping[str, Any], objective: str) -> str:
 
 
 def measured(output: Path, objective: str) -> list[dict[str, float]]:
-    """The rows of a run's history that hold the objective: the numbers of its group, and step.
+    """The rows of a run's logs/metrics.csv with the objective: the numbers of its group, and step.
 
-    Args:
-        output: the run's folder, with logs/metrics.csv; without that there are no rows.
-        objective: name of a logged number.
+    Without the file there are none.
     """
     path = output / "logs" / "metrics.csv"
     if not path.is_file():

@@ -22,12 +22,9 @@ _FREE = ("paths", "data.root", "data.prepare", "ckpt_path", "weights", "backbone
 
 
 def find_checkpoint(given: str | None, output: Path) -> str | None:
-    """The file that `ckpt_path` means.
+    """The file that `ckpt_path` means: `last` or `best` of the run's folder `output`, or a path.
 
-    Args:
-        given: None; `last` or `best` of `output`; `auto`, the `last` of `output` if there is one;
-            or a path.
-        output: folder of this run.
+    `auto` is its `last` if there is one.
 
     Raises:
         FacedetError: there is no such file, or it is damaged.
@@ -39,8 +36,7 @@ def find_checkpoint(given: str | None, output: Path) -> str | None:
             expected = "expected last, best, auto or a file"
             raise FacedetError(f"ckpt_path={given}: no such file; {expected}")
         if given.endswith(".safetensors"):
-            remedy = "weights=FILE starts from them"
-            raise FacedetError(f"ckpt_path={given}: holds weights only; {remedy}")
+            raise FacedetError(f"{given}: holds weights only; weights=FILE starts from them")
         return _whole(Path(given))
     name = "best" if given == "best" else "last"
     own = output / "checkpoints" / f"{name}.ckpt"

@@ -18,9 +18,7 @@ _RANK_WORDS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
 @contextmanager
 def own_folder(folder: Path) -> Iterator[None]:
-    """Keeps other runs out of `folder` while the block runs; a killed run's lock is free.
-
-    Of several processes of one run the first holds the lock.
+    """Keeps other runs out of `folder` while the block runs; the first process holds the lock.
 
     Raises:
         FacedetError: another run is writing there.
@@ -31,8 +29,7 @@ def own_folder(folder: Path) -> Iterator[None]:
     with locked(folder / ".lock") as is_ours:
         if not is_ours:
             raise FacedetError(
-                f"{folder}: another process is training there: wait for it, or give another "
-                "paths.output"
+                f"{folder}: another process is training there: wait, or give another paths.output"
             )
         yield
 

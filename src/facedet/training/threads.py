@@ -1,8 +1,6 @@
 """How many threads a training on the CPU takes: as many as cores are idle when it starts.
 
-The threads of one operation wait for each other. Where another program has one of their cores,
-all of them wait until the system lets the last one run, at each of the thousands of operations of
-a step: two threads on two busy cores are several times slower than one.
+The threads of an operation wait for each other: two on two busy cores are slower than one.
 """
 
 import logging
@@ -28,13 +26,9 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 def set_threads(config: DictConfig, resume: str | None) -> int | str:
     """Sets torch's number of threads as `threads` says.
 
-    `auto` takes the number of the run that is resumed, for another one rounds sums differently;
-    else OMP_NUM_THREADS; else the number of idle cores. On a GPU, and with several processes,
-    which Lightning gives their threads, it changes nothing.
-
-    Args:
-        config: of the training.
-        resume: the checkpoint, None for a new run.
+    `auto` takes the number of the run whose checkpoint `resume` is, for another one rounds sums
+    differently; else OMP_NUM_THREADS; else the number of idle cores. On a GPU, and with several
+    processes, which Lightning gives their threads, it changes nothing.
 
     Returns:
         What the checkpoints of this run are to say: a number, or `auto` where nothing was changed.
@@ -72,18 +66,17 @@ def set_threads(config: DictConfig, resume: str | None) -> int | str:
 
 
 def idle_cores() -> int:
-    """Cores that this process may use and that nobody else uses now, at least 1."""
-    allowed = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1 << 16)
+    """Cores that nobody else uses now, within the container's limit, at least 1."""
+    limit = idle = 1.0 * (os.cpu_count() or 1)
     with suppress(OSError, ValueError):  # no such file, or "max": no limit
         quota, period = _CGROUP_LIMIT.read_text(encoding="utf-8").split()
-        allowed = min(allowed, float(quota) / float(period))
-    idle = 1.0
+        limit = float(quota) / float(period)
     with suppress(OSError, ValueError):
         before = _times()
         time.sleep(_PROBE_SECONDS)
         passed = [after - earlier for after, earlier in zip(_times(), before, strict=True)]
-        idle = (passed[3] + passed[4]) / max(1, sum(passed))
-    return max(1, min(int(allowed), round((os.cpu_count() or 1) * idle)))
+        idle *= (passed[3] + passed[4]) / max(1, sum(passed))
+    return max(1, min(int(limit), round(idle)))
 
 
 def _times() -> list[int]:

@@ -62,13 +62,7 @@ def build_loggers(node: DictConfig | None) -> Any:  # noqa: ANN401
     """The logger or loggers of a config; False for none."""
     if not node:
         return False
-    if "_target_" in node:
-        return build(node)
-    try:
-        return list(build(node).values())
-    except UsageError as error:
-        hint = "; pip install tensorboard" if "tensorboard" in str(error) else ""
-        raise UsageError(f"{error}{hint}") from error
+    return build(node) if "_target_" in node else list(build(node).values())
 
 
 def precision(trainer: DictConfig) -> str:
