@@ -52,6 +52,7 @@ def test_one_file_says_when_and_how_it_was_measured(cli, tmp_path):
 
 
 def test_engines_next_to_each_other(cli, weights, wider, tmp_path):
+    """Takes 5 s: three engines, each of which compiles the detector, is timed and has an AP."""
     words = ("--weights", weights, "--image", tmp_path / "a.png", "--runs", 1, "--threads", 1)
     words += ("--unfolded",)
     save_picture(tmp_path / "a.png")

@@ -67,7 +67,7 @@ def test_complaints(train, words, code, said):
 def test_faces_in_no_lists_are_refused_before_training(train, wider, tmp_path):
     copied = shutil.copytree(wider, tmp_path / "copied")
     shutil.rmtree(copied / "ground_truth")
-    result = train(f"data.root={copied}")
+    result = train(f"data.root={copied}", "trainer.max_steps=1")
     assert result.code == 1
     assert result.err == (
         f"facedet train: {copied}: its faces are in no lists, expected "
