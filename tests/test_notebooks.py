@@ -60,10 +60,6 @@ def figures():
     return [plt.figure(number) for number in plt.get_fignums()]
 
 
-def test_there_are_five():
-    assert [path.stem[:3] for path in NOTEBOOKS] == [f"{number:02}_" for number in range(1, 6)]
-
-
 @every_notebook
 def test_is_stored_with_its_output_and_thin(path):
     cells = code_cells(path)

@@ -141,7 +141,6 @@ def test_cases_by_hand(images, expected):
     assert unrounded == (1.0 if images == QUIRK else expected)
 
 
-
 def test_ignored_faces_count_in_no_subset():
     metric = WiderAP(subsets=("all",))
     truth = target([(0, 0, 9, 9), (50, 50, 9, 9)], [[1], [1]], 0, ignore=[False, True])

@@ -101,20 +101,6 @@ def test_labels(cli, weights, photos, tmp_path):
     assert numbers == [0, 0, 64, 48, SCORE]
 
 
-def test_output_holds_the_table_and_the_pictures(cli, weights, photos, tmp_path):
-    out = tmp_path / "new" / "out ö"
-    result = cli("predict", photos, "--weights", weights, "--output", out, "--json")
-    assert result.code == 0
-    assert stored(out) == result.json["images"]
-    assert sorted(path.name for path in out.iterdir()) == [
-        "a b_faces.jpg",
-        "c_faces.jpg",
-        "predictions.json",
-    ]
-    assert Image.open(out / "c_faces.jpg").size == (64, 48)
-    assert result.err == f"2 pictures: {out / 'predictions.json'}\n"
-
-
 def test_scales_and_mirroring_reach_the_detector(cli, weights, photos, monkeypatch):
     one = photos / "a b.jpg"
     half = cli("predict", one, "--weights", weights, "--json", "--scales", 2, "--no-clip").json
