@@ -20,6 +20,9 @@ DEFAULTS = {
     *(("callbacks", name) for name in compose("train").callbacks),
 }
 FILES = sorted({(file.parent.name, file.stem) for file in CONF_DIR.glob("*/*.yaml")} - DEFAULTS)
+# Callbacks add up: all in one config, for joining its files takes 0.3 s.
+CALLBACKS = ",".join(name for group, name in FILES if group == "callbacks")
+FILES = [one for one in FILES if one[0] != "callbacks"] + [("callbacks", CALLBACKS)]
 SWEEPS = sorted(file.stem for file in SWEEPS_DIR.glob("*.yaml"))
 # Parts that fit no EXTD preset, which `train` takes by default.
 SMALLHARDFACE = {"backbone": {"vgg16"}, "neck": {"fuse"}, "anchors": {"three_scales"}}
