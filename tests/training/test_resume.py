@@ -7,7 +7,7 @@ import torch
 from facedet.callbacks.hard_image_mining import KEY as MINING
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import CHECKPOINT_KEY
-from facedet.training.resume import check_data, check_resume, find_checkpoint, read_checkpoint
+from facedet.training.resume import check_resume, find_checkpoint, read_checkpoint
 
 CONFIG = {
     "seed": 0,
@@ -72,36 +72,27 @@ def test_weights_and_other_files_are_no_checkpoints(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("now", "said"),
+    ("now", "data", "said"),
     [
-        (changed(model__net__backbone__width=48), r"model\.net\.backbone\.width 32 -> 48"),
-        (changed(box_coder__centre_variance=0.2), r"box_coder\.centre_variance 0\.1 -> 0\.2"),
-        (changed(optimizer___target_="torch.optim.AdamW"), r"_target_ torch\.optim\.SGD -> torch"),
-        (changed(mining={"threshold": 0.5}), "holds no difficulty table"),
+        (changed(model__net__backbone__width=48), "a", r"model\.net\.backbone\.width 32 -> 48"),
+        (changed(box_coder__centre_variance=0.2), "a", r"box_coder\.centre_variance 0\.1 -> 0\.2"),
+        (changed(optimizer___target_="torch.optim.AdamW"), "a", r"_target_ torch\.optim\.SGD -> t"),
+        (changed(mining={"threshold": 0.5}), "a", "holds no difficulty table"),
+        (CONFIG, "b", r"trained on other pictures than /a holds \(fingerprint a, now b\)"),
     ],
 )
-def test_another_network_optimiser_or_mining_is_refused(now, said):
+def test_another_network_optimiser_mining_or_data_set_is_refused(now, data, said):
     with pytest.raises(UsageError, match=said):
-        check_resume("last.ckpt", {CHECKPOINT_KEY: {"config": CONFIG}}, now)
+        check_resume("last.ckpt", {CHECKPOINT_KEY: {"config": CONFIG, "data": "a"}}, now, data)
 
 
 def test_what_may_change_is_told_but_where_things_lie(caplog):
     now = changed(optimizer__lr=0.01, data__root="/b", paths__output="y", data__num_workers=2)
-    check_resume("last.ckpt", {CHECKPOINT_KEY: {"config": CONFIG}}, now)
+    # A checkpoint of an earlier version does not say its data.
+    check_resume("last.ckpt", {CHECKPOINT_KEY: {"config": CONFIG}}, now, "new")
     assert caplog.messages == ["other settings than before: optimizer.lr 0.001 -> 0.01"]
     caplog.clear()
     mined = changed(mining={"threshold": 0.5})
-    check_resume("last.ckpt", {CHECKPOINT_KEY: {"config": mined}, MINING: {}}, mined)
+    content = {CHECKPOINT_KEY: {"config": mined, "data": "a"}, MINING: {}}
+    check_resume("last.ckpt", content, mined, "a")
     assert caplog.messages == []
-
-
-def test_other_pictures_are_refused(tmp_path):
-    content = {CHECKPOINT_KEY: {"config": CONFIG, "data": "abc"}}
-    check_data("last.ckpt", content, "abc", tmp_path)
-    check_data(
-        "last.ckpt", {CHECKPOINT_KEY: {"config": CONFIG}}, "new", tmp_path
-    )  # of an earlier version
-    with pytest.raises(
-        UsageError, match=r"trained on other pictures than .* \(fingerprint abc, now d"
-    ):
-        check_data("last.ckpt", content, "def", tmp_path)

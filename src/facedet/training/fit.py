@@ -123,15 +123,14 @@ def load_weights(
     Raises:
         FacedetError: a file does not fit the network, the data or the settings.
     """
-    from facedet.training.resume import check_data, check_resume, read_checkpoint
+    from facedet.training.resume import check_resume, read_checkpoint
     from facedet.weights.store import load_state, read_weights
     from facedet.weights.widening import widen
 
     if resume is not None:
         content = read_checkpoint(resume)
-        check_resume(resume, content, values)
         datamodule.prepare_data()
-        check_data(resume, content, datamodule.fingerprint(), datamodule.root)
+        check_resume(resume, content, values, datamodule.fingerprint())
         # Lightning reads it again; here it is said in one line if it does not fit.
         load_state(module.net, read_weights(resume).state, resume)
         return int(content["global_step"])

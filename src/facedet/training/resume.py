@@ -77,16 +77,19 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     return content
 
 
-def check_resume(path: str, content: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Refuses to resume with another network or optimiser; logs what else has changed.
+def check_resume(
+    path: str, content: Mapping[str, Any], config: Mapping[str, Any], fingerprint: str
+) -> None:
+    """Refuses to resume with another network, optimiser or data set; logs what else has changed.
 
     Args:
         path: of the checkpoint, for the message.
         content: from `read_checkpoint`.
         config: of this run, resolved.
+        fingerprint: of the training pictures: order, position and difficulties mean those.
 
     Raises:
-        UsageError: names the keys that differ, with both values.
+        UsageError: names what differs, with both values.
     """
     then, now = flat(content[CHECKPOINT_KEY]["config"]), flat(config)
     changed = {
@@ -105,24 +108,16 @@ def check_resume(path: str, content: Mapping[str, Any], config: Mapping[str, Any
             f"{path} holds no difficulty table, it was trained with mining=none: resume with that, "
             "or start a new run with weights=FILE mining=him"
         )
-    tied = (*_FREE, "model", "preset")  # the model's node repeats the parts' own
-    if others := [text for key, text in changed.items() if not _is_in(key, tied)]:
-        log.warning("other settings than before: %s", "; ".join(others))
-
-
-def check_data(path: str, content: Mapping[str, Any], fingerprint: str, root: Path) -> None:
-    """Refuses to resume with another data set: order, position and difficulties mean that one.
-
-    Raises:
-        UsageError: the training pictures in `root` have another `fingerprint` than those of the
-            checkpoint.
-    """
     before = content[CHECKPOINT_KEY].get("data")
     if before not in (None, fingerprint):
         raise UsageError(
-            f"{path} was trained on other pictures than {root} holds (fingerprint {before[:12]}, "
-            f"now {fingerprint[:12]}): give the same data, or start a new run with weights=FILE"
+            f"{path} was trained on other pictures than {config['data']['root']} holds "
+            f"(fingerprint {before[:12]}, now {fingerprint[:12]}): give the same data, or start a "
+            "new run with weights=FILE"
         )
+    tied = (*_FREE, "model", "preset")  # the model's node repeats the parts' own
+    if others := [text for key, text in changed.items() if not _is_in(key, tied)]:
+        log.warning("other settings than before: %s", "; ".join(others))
 
 
 def _is_in(key: str, roots: tuple[str, ...]) -> bool:
