@@ -190,6 +190,11 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401
     return found
 
 
+def is_under(key: str, roots: Sequence[str]) -> bool:
+    """Whether a dotted key is one of the roots, or lies below one."""
+    return any(key == root or key.startswith(f"{root}.") for root in roots)
+
+
 def nearest(word: str, known: Sequence[str]) -> str:
     """`; the nearest is …`, of the known words; "" where none is alike."""
     matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)

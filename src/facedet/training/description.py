@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from facedet.config import quote
+from facedet.config import is_under, quote
 from facedet.training import COMMAND
 
 # Where things lie, and how a run is started, is no part of its name.
@@ -37,12 +37,8 @@ def describe_job(folder: Path) -> dict[str, Any]:
         place = Path(hydra.sweep.dir)
         place = place.parent if place.name == ".hydra" else place
         group = " ".join(dict.fromkeys([str(hydra.job.config_name), place.name]))
-    rest = [one for one in hydra.overrides.task if not (_is_unnamed(one) or one in varying)]
+    rest = [one for one in hydra.overrides.task if one not in varying]
+    rest = [one for one in rest if not is_under(one.partition("=")[0].lstrip("+~"), _UNNAMED)]
     name = " ".join([*varying, *words[:1], *rest])[:_NAME_LENGTH] or folder.name
     tags = [word[:_TAG_LENGTH] for word in words]
     return {"name": name, "group": group, "tags": tags, "command": command}
-
-
-def _is_unnamed(override: str) -> bool:
-    key = override.partition("=")[0].lstrip("+~")
-    return any(key == one or key.startswith(f"{one}.") for one in _UNNAMED)

@@ -7,7 +7,7 @@ from typing import Any
 
 from facedet.callbacks.checkpoint_io import is_whole
 from facedet.callbacks.hard_image_mining import KEY as MINING
-from facedet.config import flat
+from facedet.config import flat, is_under
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import CHECKPOINT_KEY
 
@@ -98,7 +98,7 @@ def check_resume(
         if then.get(key) != now.get(key)
     }
     # A key that an older version did not know had its default then.
-    if fixed := [text for key, text in changed.items() if _is_in(key, _FIXED) and key in then]:
+    if fixed := [text for key, text in changed.items() if is_under(key, _FIXED) and key in then]:
         raise UsageError(
             f"{path} belongs to another training: {'; '.join(fixed[:6])}; take its settings, or "
             "start a new one with weights=FILE"
@@ -116,9 +116,5 @@ def check_resume(
             "new run with weights=FILE"
         )
     tied = (*_FREE, "model", "preset")  # the model's node repeats the parts' own
-    if others := [text for key, text in changed.items() if not _is_in(key, tied)]:
+    if others := [text for key, text in changed.items() if not is_under(key, tied)]:
         log.warning("other settings than before: %s", "; ".join(others))
-
-
-def _is_in(key: str, roots: tuple[str, ...]) -> bool:
-    return any(key == root or key.startswith(f"{root}.") for root in roots)
