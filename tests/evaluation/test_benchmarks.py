@@ -152,19 +152,12 @@ def test_rounds_of_the_refinement(cli, faces, tmp_path):
     assert scored(cli, "afw", tmp_path, faces, "--json").json["afw/ap"] == 1.0
 
 
-@pytest.mark.parametrize(
-    ("name", "words", "message"),
-    [
-        ("fddb", ["--no-integer-quirk"], "--no-integer-quirk has no meaning for --protocol fddb"),
-        ("afw", ["--ellipses", "boxes"], "--ellipses has no meaning for --protocol afw"),
-        ("wider", ["--rounds", "2"], "--rounds has no meaning for --protocol wider"),
-    ],
-)
-def test_options_of_another_protocol(cli, tmp_path, name, words, message):
-    scored(cli, name, tmp_path, tmp_path, *words).check_error(2, message)
-
-
 def test_complaints(cli, weights, fddb, faces, tmp_path):
+    for name, *words in (
+        ("fddb", "--no-integer-quirk"), ("afw", "--ellipses", "boxes"), ("wider", "--rounds", "2"),
+    ):  # fmt: skip
+        message = f"{words[0]} has no meaning for --protocol {name}"
+        scored(cli, name, tmp_path, tmp_path, *words).check_error(2, message)
     scored(cli, "afw", tmp_path, faces).check_error(1, "holds no .txt of detections")
     (tmp_path / "found.txt").write_text("2002/big/img_9\n0\n")
     result = scored(cli, "fddb", tmp_path / "found.txt", fddb)

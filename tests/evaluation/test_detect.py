@@ -107,9 +107,6 @@ def test_judge_tells_found_missed_and_false_alarm(tmp_path):
         (FALSE_ALARM, "0.70"),
         (FALSE_ALARM, "0.50"),
     ]
-
-
-def test_judge_without_detections_or_faces(tmp_path):
     assert colours([], record(tmp_path, "e/a")) == [(MISSED, "")]
     assert colours([[0, 0, 5, 5, 0.9]], record(tmp_path, "e/a", [])) == [(FALSE_ALARM, "0.90")]
 

@@ -83,45 +83,6 @@ def test_names_with_dots_keep_them(tmp_path):
     assert found["event/c"].shape == (0, 5)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "expected the image's name, a count, and a line per box"),
-        ("0_Parade_1\n", "line 2: '' is no number of boxes"),
-        ("0_Parade_2\n0\n", "line 1: '0_Parade_2' names another image"),
-        ("0_Parade_1\n-1\n", "line 2: '-1' is no number"),
-        ("0_Parade_1\n2\n1 2 3 4 .5\n", "line 2 promises 2 boxes, but 1 lines follow"),
-        ("0_Parade_1\n0\n1 2 3 4 .5\n", "line 3: '1 2 3 4 .5' names another image"),
-        ("0_Parade_1\n2\n1 2 3 4 .5\n1 2 3 4\n", "line 4: '1 2 3 4' is not 5 finite numbers"),
-        ("0_Parade_1\n1\n1 2 3 4 .5 6\n", "line 3: '1 2 3 4 .5 6' is not 5"),
-        ("0_Parade_1\n2\n1 2 3 4 1\n1 2 nan 4 1\n", "line 4: '1 2 nan 4 1' is not"),
-        ("0_Parade_1\n1\n1 2 x 4 1\n", "line 3: '1 2 x 4 1' is not"),
-        (b"\xff\xfe\n0\n", "cannot be read"),
-    ],
-)
-def test_malformed_text_names_file_and_line(tmp_path, text, message):
-    write(tmp_path / "0--Parade" / "0_Parade_1.txt", text)
-    with pytest.raises(FacedetError, match="0_Parade_1.txt") as caught:
-        read_detections(tmp_path)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        ([], "holds no EVENT/IMAGE.txt and 0 .npz"),
-        (["0--Parade/0_Parade_1.txt", "a/b/0_Parade_1.txt"], "b/0_Parade_1.txt is not EVENT/IMAGE"),
-        (["0--Parade/0_Parade_1.txt", "0--Parade/0_Parade_1.jpg.txt"], "has a second file"),
-    ],
-)
-def test_folders_of_another_layout(tmp_path, names, message):
-    for name in names:
-        write(tmp_path / name)
-    with pytest.raises(FacedetError, match=message):
-        read_detections(tmp_path)
-
-
 def test_zips_and_files_that_are_refused(tmp_path):
     path = tmp_path / "d.zip"
     for name in ("../0_Parade_1.txt", "a/b/c/0_Parade_1.txt", "0_Parade_1.txt"):
@@ -211,38 +172,69 @@ def test_scored_lines(tmp_path):
     assert read_scored_lines(write(tmp_path / "none.txt", "\n")) == {}
 
 
-@pytest.mark.parametrize(
-    ("read", "text", "message"),
-    [
-        (read_fddb_detections, "a/1\n1\n1 2 3 4\n", "line 3: '1 2 3 4' is not 5 finite numbers"),
-        (
-            read_fddb_detections,
-            RECTANGLES + "a/3\n1\n5 4 0.5 9 8 0.9\n",
-            "line 9: '5 4 0.5 9 8 0.9' is not 5",
-        ),
-        (
-            read_fddb_detections,
-            "a/1\n1\n5 -4 0.5 9 8 0.9\n",
-            "out.txt, line 1: ellipse 1 has a half axis below 0",
-        ),
-        (read_scored_lines, "b 0.5 1 2 4 8\na 0.5 1 2 3\n", "out.txt, line 2: "),
-        (read_scored_lines, "a 0.5 1 2 3 4 5\n", "is not 5 finite numbers"),
-        (read_scored_lines, "a nan 1 2 3 4\n", "is not 5 finite numbers"),
-        (read_scored_lines, "a\n", "is not 5 finite numbers"),
-    ],
-)
-def test_malformed_lists(tmp_path, read, text, message):
+REFUSED = [
+    *(
+        (read_detections, {"0--Parade/0_Parade_1.txt": text}, f"0_Parade_1.txt{message}")
+        for text, message in (
+            ("", ": expected the image's name, a count, and a line per box"),
+            ("0_Parade_1\n", ", line 2: '' is no number of boxes"),
+            ("0_Parade_2\n0\n", ", line 1: '0_Parade_2' names another image"),
+            ("0_Parade_1\n-1\n", ", line 2: '-1' is no number"),
+            ("0_Parade_1\n2\n1 2 3 4 .5\n", ": line 2 promises 2 boxes, but 1 lines follow"),
+            ("0_Parade_1\n0\n1 2 3 4 .5\n", ", line 3: '1 2 3 4 .5' names another image"),
+            ("0_Parade_1\n2\n1 2 3 4 .5\n1 2 3 4\n", ", line 4: '1 2 3 4' is not 5 finite"),
+            ("0_Parade_1\n1\n1 2 3 4 .5 6\n", ", line 3: '1 2 3 4 .5 6' is not 5"),
+            ("0_Parade_1\n2\n1 2 3 4 1\n1 2 nan 4 1\n", ", line 4: '1 2 nan 4 1' is not"),
+            ("0_Parade_1\n1\n1 2 x 4 1\n", ", line 3: '1 2 x 4 1' is not"),
+            (b"\xff\xfe\n0\n", " cannot be read"),
+        )
+    ),
+    (read_detections, {"readme.md": ""}, "holds no EVENT/IMAGE.txt and 0 .npz"),
+    (
+        read_detections,
+        {"0--Parade/0_Parade_1.txt": TEXT, "a/b/0_Parade_1.txt": TEXT},
+        "b/0_Parade_1.txt is not EVENT/IMAGE",
+    ),
+    (
+        read_detections,
+        {"0--Parade/0_Parade_1.txt": TEXT, "0--Parade/0_Parade_1.jpg.txt": TEXT},
+        "has a second file",
+    ),
+    *(
+        (read_fddb_detections, {"out.txt": text}, message)
+        for text, message in (
+            ("a/1\n1\n1 2 3 4\n", "line 3: '1 2 3 4' is not 5 finite numbers"),
+            (RECTANGLES + "a/3\n1\n5 4 0.5 9 8 0.9\n", "line 9: '5 4 0.5 9 8 0.9' is not 5"),
+            ("a/1\n1\n5 -4 0.5 9 8 0.9\n", "line 1: ellipse 1 has a half axis below 0"),
+        )
+    ),
+    *(
+        (read_scored_lines, {"out.txt": text}, message)
+        for text, message in (
+            ("b 0.5 1 2 4 8\na 0.5 1 2 3\n", "out.txt, line 2: "),
+            ("a 0.5 1 2 3 4 5\n", "is not 5 finite numbers"),
+            ("a nan 1 2 3 4\n", "is not 5 finite numbers"),
+            ("a\n", "is not 5 finite numbers"),
+        )
+    ),
+    *(
+        (read, {"readme.md": ""}, "holds no .txt of detections")
+        for read in (read_fddb_detections, read_scored_lines)
+    ),
+]
+
+
+@pytest.mark.parametrize(("read", "files", "message"), REFUSED)
+def test_complaints(tmp_path, read, files, message):
+    for name, text in files.items():
+        write(tmp_path / name, text)
     with pytest.raises(FacedetError) as caught:
-        read(write(tmp_path / "out.txt", text))
-    assert message in str(caught.value)
-
-
-@pytest.mark.parametrize("read", [read_fddb_detections, read_scored_lines])
-def test_no_detection_lists(tmp_path, read):
-    with pytest.raises(FacedetError, match="holds no .txt of detections"):
         read(tmp_path)
-    with pytest.raises(FacedetError, match="nowhere cannot be read"):
-        read(tmp_path / "nowhere")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    if read is not read_detections:
+        with pytest.raises(FacedetError, match="nowhere cannot be read"):
+            read(tmp_path / "nowhere")
 
 
 @pytest.mark.data

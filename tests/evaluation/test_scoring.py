@@ -93,14 +93,10 @@ def test_a_hint_where_columns_are_swapped(columns):
     assert (hint is None) == (columns == "score x1 y1 x2 y2")
 
 
-def test_a_hint_where_boxes_are_parts_of_the_sides():
-    rows = {"e/1": np.array([[0.4, 0.2, 0.1, 0.1, 0.9]])}
-    hint = column_hint(RECORDS[:1], rows, "x y w h score")
+def test_other_hints_and_none():
+    parts = {"e/1": np.array([[0.4, 0.2, 0.1, 0.1, 0.9]])}
+    hint = column_hint(RECORDS[:1], parts, "x y w h score")
     assert hint.startswith("all numbers are below 1, expected x y w h score in pixels")
-
-
-def test_no_hint_for_detections_that_are_merely_bad():
-    assert column_hint(RECORDS[:1], {"e/1": np.array([[0, 0, 9, 9, 0.4]])}, "x y w h score") is None
-    assert column_hint(RECORDS[:1], {"e/1": np.zeros((0, 5))}, "x y w h score") is None
-    ellipse = {"e/1": np.array([[5, 5, 0, 45, 25, 0.4]])}
-    assert column_hint(RECORDS[:1], ellipse, "x y w h score") is None
+    # Merely bad detections, none, and an ellipse.
+    for rows in ([[0, 0, 9, 9, 0.4]], np.zeros((0, 5)), [[5, 5, 0, 45, 25, 0.4]]):
+        assert column_hint(RECORDS[:1], {"e/1": np.array(rows)}, "x y w h score") is None

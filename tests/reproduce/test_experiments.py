@@ -85,7 +85,7 @@ def test_a_value_and_its_expectation(ours, expected, holds, shown):
     assert judged(ours, *expected, short_of="on 2 of 3 pictures").holds is None
 
 
-def test_expectations_are_shown_with_their_tolerance_also_if_nothing_was_measured():
+def test_what_was_not_measured_is_shown_too():
     experiment = Experiment("X", "x", "x", "x", expected={"it": [0.921, "listing", 0.005]})
     expected = Result("it", "not measured", "0.921 ± 0.005", "listing")
     assert judge(experiment, Outcome({})) == [expected]

@@ -54,19 +54,18 @@ def test_all_pictures_are_held_to_the_published_value(judged):
     assert (outcome.images, outcome.weights) == (3226, "w.pth (0123456789ab)")
 
 
-def test_some_of_the_pictures_are_not_compared(judged):
-    resources = {"wider": ROOT, "extd_64": WEIGHTS}
-    found, outcome, _ = judged("E4", {"FPN-64": report(wider(0.9219), 2983)}, resources)
-    assert found["FPN-64 easy"].holds is None
-    assert outcome.short_of == "on 243 of 3,226 pictures only"
-
-
-def test_the_first_pictures_have_a_folder_of_their_own(judged):
-    resources = {"wider": ROOT, "extd_64": WEIGHTS}
-    reports = {"FPN-64_first_20": report(wider(0.9219), 3206)}
-    found, outcome, _ = judged("E4", reports, resources, limit=20)
-    assert found["FPN-64 easy"].holds is None
-    assert outcome.short_of == "on the first 20 pictures only"
+@pytest.mark.parametrize(
+    ("folder", "missing", "limit", "short_of"),
+    [
+        ("FPN-64", 2983, None, "on 243 of 3,226 pictures only"),
+        # They have a folder of their own.
+        ("FPN-64_first_20", 3206, 20, "on the first 20 pictures only"),
+    ],
+)
+def test_some_of_the_pictures_are_not_compared(judged, folder, missing, limit, short_of):
+    reports = {folder: report(wider(0.9219), missing)}
+    found, outcome, _ = judged("E4", reports, {"wider": ROOT, "extd_64": WEIGHTS}, limit=limit)
+    assert (found["FPN-64 easy"].holds, outcome.short_of) == (None, short_of)
 
 
 def timed(network, ratios, side):

@@ -34,12 +34,7 @@ def config_of(word, **trainer):
 @pytest.mark.parametrize(
     ("word", "gpus", "trainer", "said"),
     [
-        (
-            "joblib",
-            "",
-            {"devices": 2},
-            "launcher=joblib trainer.devices=2 .* use trainer.devices=1",
-        ),
+        ("joblib", "", {"devices": 2}, "=joblib trainer.devices=2 .* use trainer.devices=1"),
         ("ray", "", {"devices": 4, "strategy": "ddp"}, "launcher=ray trainer.devices=4 "),
         ("ray", "", {"devices": "auto"}, "use trainer.devices=1, or launcher=serial"),
         ("joblib_gpus", "4", {}, "trainer.accelerator=cpu: no GPU to hand out"),
@@ -72,27 +67,19 @@ def test_what_works(monkeypatch):
         assert check_launcher(word, config_of(word, accelerator="auto")) == []
 
 
-@pytest.mark.parametrize(
-    ("word", "extra"), [("joblib", "joblib"), ("submitit", "slurm"), ("ray", "ray")]
-)
-def test_a_missing_plugin_names_its_extra(monkeypatch, word, extra):
+def test_a_missing_plugin_names_its_extra(monkeypatch):
     monkeypatch.setattr(sweep_launchers, "find_spec", lambda name: None)
-    said = rf"is not installed: pip install '{DISTRIBUTION}\[{extra}\]'"
-    with pytest.raises(UsageError, match=said):
-        check_launcher(word, config_of(word))
+    for word, extra in {"joblib": "joblib", "submitit": "slurm", "ray": "ray"}.items():
+        said = rf"is not installed: pip install '{DISTRIBUTION}\[{extra}\]'"
+        with pytest.raises(UsageError, match=said):
+            check_launcher(word, config_of(word))
 
 
-@pytest.mark.parametrize(
-    ("word", "name"),
-    [
-        ("joblib_gpus", "JoblibLauncher"),
-        ("ray", "RayLauncher"),
-        ("submitit_local", "LocalLauncher"),
-    ],
-)
-def test_one_word_chooses(word, name):
-    sweep = read_sweep("seeds", [f"launcher={word}"])
-    assert sweep.config.hydra.launcher._target_.endswith(f".{name}")
+def test_one_word_chooses():
+    launchers = {"joblib_gpus": "Joblib", "ray": "Ray", "submitit_local": "Local"}
+    for word, name in launchers.items():
+        sweep = read_sweep("seeds", [f"launcher={word}"])
+        assert sweep.config.hydra.launcher._target_.endswith(f".{name}Launcher")
 
 
 def test_what_slurm_would_get(tmp_path, monkeypatch):

@@ -119,11 +119,7 @@ def test_own_sweeps_win(own, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
-        (
-            "sed",
-            [],
-            "sed: there is no such sweep; the nearest is seeds; there are design, extd_act",
-        ),
+        ("sed", [], "sed: there is no such sweep; the nearest is seeds; there are design, extd"),
         ("shf_pyramid", [], "shf_pyramid trains nothing; it is run by: facedet evaluate -m -cn"),
         ("seeds", ["sead=1,2"], "sead: there is no such key"),
         ("seeds", ["optimizer.lrr=1,2"], "optimizer.lrr: there is no such key"),

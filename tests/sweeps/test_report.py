@@ -103,11 +103,13 @@ def read_table(folder):
     return list(csv.DictReader((folder / "report.csv").open(encoding="utf-8")))
 
 
-def test_ranking_on_the_terminal(sweep, capsys):
-    folder = grid(sweep)
-    assert call(folder) == 0
+def test_ranking_on_the_terminal_and_in_files(sweep, tmp_path, capsys):
+    folder, output = grid(sweep), tmp_path / "out"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert call(folder, "--output", output) == 0
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     out = capsys.readouterr().out
-    assert out.startswith((folder / "report.md").read_text(encoding="utf-8"))
+    assert out.startswith((output / "report.md").read_text(encoding="utf-8"))
     lines = out.splitlines()
     assert lines[:6] == [
         "# Sweep widths",
@@ -134,13 +136,6 @@ def test_ranking_on_the_terminal(sweep, capsys):
         ["backbone.width", "64", "1", "0.5000", "1", "0.5000"],
     ]
     assert "- parameters: 1, 2\n" in out
-
-
-def test_files(sweep, tmp_path):
-    folder, output = grid(sweep), tmp_path / "out"
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    call(folder, "--output", output)
-    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     first, second = read_table(output)
     assert (first["rank"], first["backbone.width"], first["n"]) == ("1", "64", "1")
     assert (first["objective"], first["mode"]) == ("wider/medium", "max")

@@ -154,14 +154,6 @@ def test_effects_of_what_has_no_pair():
     assert found["width", "32"][2:] == (Spread(0.2, None, 1), None)
 
 
-def test_pareto_front():
-    # (2, 0.4) costs more than (1, 0.5) and is worse; (3, 0.6) twice is as good as itself.
-    assert pareto_front([1, 2, 3, 3], [0.5, 0.4, 0.6, 0.6]) == [True, False, True, True]
-    assert pareto_front([1, 1], [0.5, 0.6]) == [False, True]
-    assert pareto_front([1, 2], [0.5, 0.5]) == [True, False]
-    assert pareto_front([], []) == []
-
-
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))
 def test_whoever_is_not_on_the_front_is_beaten_by_one_who_is(points):
     costs, values = zip(*points, strict=True)

@@ -87,9 +87,6 @@ def compare_engines(
     Returns:
         A row each: "detector", "engine", what `measure_calls` measures, "file_kb", "peak_mb" if
         asked for, and with data "wider/easy" and so on.
-
-    Raises:
-        FacedetError: a file cannot be read, or a process fails.
     """
     detectors = [
         load(one.source, engine=one.engine, threads=threads, folded=one.folded) for one in chosen

@@ -114,13 +114,22 @@ def planned_jobs(sweep: Sweep) -> list[PlannedJob]:
     if not (varying and grid):
         raise UsageError(f"{sweep.name}: nothing varies; give KEY=VALUE,VALUE")
     jobs: dict[str, PlannedJob] = {}
-    bases: dict[tuple[str, ...], DictConfig] = {}
+    bases: dict[tuple[str, ...], DictConfig] = {}  # by the config groups that were chosen
     for given in grid:
-        values = _values(sweep, given, bases)
-        settings = dict(one.split("=", 1) for one in given)
-        chosen = {key: value for key, value in settings.items() if key in varying}
+        groups = tuple(one for one in given if not is_setting(one))
+        if groups not in bases:
+            bases[groups] = without_places(sweep.composed(groups))
+        try:
+            # A setting of `paths` is no part of the job either.
+            config = without_places(with_settings(bases[groups], given))
+        except (OmegaConfBaseException, AttributeError):
+            # Hydra stops at the same place, with an error that can be explained.
+            config = without_places(sweep.composed(given))
+        check_kinds(bases[groups], config, given)
+        values, words = plain(config), (one.partition("=") for one in given)
+        settings = {key: value for key, _, value in words if key in varying}
         name = _digest(values)
-        jobs.setdefault(name, PlannedJob(name, chosen, values))
+        jobs.setdefault(name, PlannedJob(name, settings, values))
     return list(jobs.values())
 
 
@@ -140,23 +149,6 @@ def job_hash(config: DictConfig) -> str:
 def settings_text(settings: Mapping[str, str]) -> str:
     """`key=value` of each setting."""
     return " ".join(f"{key}={value}" for key, value in settings.items())
-
-
-def _values(
-    sweep: Sweep, given: Sequence[str], bases: dict[tuple[str, ...], DictConfig]
-) -> dict[str, Any]:
-    """The resolved config of one cell; `bases` keeps what was composed for its config groups."""
-    groups = tuple(one for one in given if not is_setting(one))
-    if groups not in bases:
-        bases[groups] = without_places(sweep.composed(groups))
-    try:
-        # A setting of `paths` is no part of the job either.
-        config = without_places(with_settings(bases[groups], given))
-    except (OmegaConfBaseException, AttributeError):
-        # Hydra stops at the same place, with an error that can be explained.
-        config = without_places(sweep.composed(given))
-    check_kinds(bases[groups], config, given)
-    return plain(config)
 
 
 def _digest(values: Mapping[str, Any]) -> str:

@@ -54,8 +54,8 @@ def make_report(folder: Path, with_latency: bool = False) -> Report:
     objective = Counter(job.objective_name for job in sweep.jobs).most_common(1)[0][0]
     jobs, problems = _comparable(sweep.jobs, objective), list(sweep.problems)
     configs = [job.config for job in jobs if job.config]
-    judged = [job.config for job in jobs if job.config and job.objective_name == objective]
-    mode = mode_of(judged[0] if judged else {}, objective)
+    judged = (job.config for job in jobs if job.config and job.objective_name == objective)
+    mode = mode_of(next(judged, {}), objective)
     values = {
         key: sorted({setting_text(_get(config, key)) for config in configs} - {"null"})
         for key in (*_VALIDATION, *_TRAINING)

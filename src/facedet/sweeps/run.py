@@ -34,7 +34,13 @@ def run_sweep(sweep: Sweep, folder: Path, overrides: list[str], on_error: str) -
         try:
             # Workers and cluster jobs are not started for nothing.
             if not jobs or not all(is_done(folder / "jobs" / job.hash, how) for job in jobs):
-                _launch(sweep, folder, gpus)
+                register_sweeper()
+                place = literal("hydra.sweep.dir", folder / ".hydra")
+                workers = [f"hydra.launcher.n_jobs={len(gpus)}"] if gpus else []
+                words = [search_path(), place, *workers, *sweep.overrides]
+                flags = ["--config-path", str(sweep.folder), "--config-name", sweep.name]
+                # Hydra's sweeper makes the jobs, its launcher runs them.
+                run_hydra(main, "train", words, [*flags, "--multirun"])
         except FacedetError:
             raise
         except Exception as error:  # of a launcher whose worker was killed, or cannot be reached
@@ -47,13 +53,3 @@ def run_sweep(sweep: Sweep, folder: Path, overrides: list[str], on_error: str) -
             found = [path.name for path in sorted(folder.glob("jobs/*"))]
             is_complete = print_result(folder, [job.hash for job in jobs] or found)
     return is_complete
-
-
-def _launch(sweep: Sweep, folder: Path, gpus: list[str]) -> None:
-    """Hands over to Hydra: its sweeper makes the jobs, its launcher runs them."""
-    register_sweeper()
-    place = literal("hydra.sweep.dir", folder / ".hydra")
-    workers = [f"hydra.launcher.n_jobs={len(gpus)}"] if gpus else []
-    words = [search_path(), place, *workers, *sweep.overrides]
-    flags = ["--config-path", str(sweep.folder), "--config-name", sweep.name, "--multirun"]
-    run_hydra(main, "train", words, flags)

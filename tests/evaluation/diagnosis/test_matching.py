@@ -61,7 +61,7 @@ def verdicts(request):
     return judge_records(RECORDS, FOUND, integer_quirk=request.param)
 
 
-def test_every_face_has_one_fate(verdicts):
+def test_every_face_has_one_fate_and_every_false_box_one_kind(verdicts):
     fates = sort_faces(verdicts, 0, OPERATION)
     # The face of the first picture comes before A.
     places = {fate: (which.nonzero()[:, 0] - 1).tolist() for fate, which in fates.items()}
@@ -72,9 +72,6 @@ def test_every_face_has_one_fate(verdicts):
         "crowded out": [G],
         "missed": [D],
     }
-
-
-def test_every_false_box_has_one_kind(verdicts):
     kinds = sort_boxes(verdicts, 0)
     assert {kind: which.nonzero()[:, 0].tolist() for kind, which in kinds.items()} == {
         "badly localised": [4, 6, 8],
@@ -84,7 +81,7 @@ def test_every_false_box_has_one_kind(verdicts):
     }
 
 
-def test_ap_and_recall_by_hand(verdicts):
+def test_ap_recall_and_f1_by_hand(verdicts):
     # Six faces; A and F at precision 1, B as the third of nine boxes.
     assert verdicts.ap(0) == pytest.approx((1 + 1 + 3 / 9) / 6)
     assert verdicts.recall(0) == 3 / 6
@@ -94,6 +91,11 @@ def test_ap_and_recall_by_hand(verdicts):
     assert verdicts.recall(0, OPERATION) == 2 / 6
     assert verdicts.precision(0, OPERATION) == 2 / 4
     assert verdicts.precision(0, 0.96) == 0
+    # 2 TP / (boxes + 6): 2/7 at 0.9, 4/8 at 0.85, 6/15 at 0.3.
+    assert verdicts.best_f1_score(0) == 0.85
+    values, faces = verdicts.image_aps(0)
+    np.testing.assert_allclose(values, [np.nan, (2 + 3 / 9) / 6, np.nan])
+    assert faces.tolist() == [0, 6, 0]
 
 
 def test_what_errors_cost_by_hand(verdicts):
@@ -127,11 +129,6 @@ def test_what_errors_cost_by_hand(verdicts):
     )
 
 
-def test_best_f1_by_hand(verdicts):
-    # 2 TP / (boxes + 6): 2/7 at 0.9, 4/8 at 0.85, 6/15 at 0.3.
-    assert verdicts.best_f1_score(0) == 0.85
-
-
 def test_equal_scores_are_chosen_together():
     two = record("e/a", [[0, 0, 9, 9], [50, 0, 9, 9]], [1, 1])
     wrong = [[200 + 20 * i, 0, 9, 9, 0.5] for i in range(4)]
@@ -141,19 +138,13 @@ def test_equal_scores_are_chosen_together():
     assert judge_records([two], {"e/a": rows[::-1].copy()}).best_f1_score(0) == 0.9
 
 
-def test_ap_of_single_images(verdicts):
-    values, faces = verdicts.image_aps(0)
-    np.testing.assert_allclose(values, [np.nan, (2 + 3 / 9) / 6, np.nan])
-    assert faces.tolist() == [0, 6, 0]
-    assert judge_records([FACES], {}).image_aps(0)[0].tolist() == [0.0]
-
-
 def test_nothing_detected_at_all():
     verdicts = judge_records(RECORDS, {})
     assert (verdicts.ap(0), verdicts.recall(0), verdicts.best_f1_score(0)) == (0, 0, 0)
     errors = {one.kind: one for one in price_errors(verdicts, 0, 0.5)}
     assert errors["missed"].number == 6
     assert all(one.fixed == 0 for one in errors.values())
+    assert verdicts.image_aps(0)[0][1] == 0
 
 
 def random_set(seed):
