@@ -24,7 +24,13 @@ _COSTS = ("parameters", "madds", "latency_seconds")
 # What an AP depends on: how it was measured, and after what training.
 _VALIDATION = ("metric", "data.root", "data.prepare.val_images", "trainer.limit_val_batches",
                "postprocess.score")  # fmt: skip
-_TRAINING = ("trainer.max_steps", "total_batch_size", "data.batch_size", "augmentation.size")
+_TRAINING = (
+    "trainer.max_steps",
+    "trainer.max_time",
+    "total_batch_size",
+    "data.batch_size",
+    "augmentation.size",
+)
 # The shorter of the papers' schedules, SmallHardFace's; EXTD's has 480,000 steps.
 _FULL_STEPS = 60_000
 
