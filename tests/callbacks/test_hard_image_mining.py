@@ -11,7 +11,7 @@ from facedet.callbacks.hard_image_mining import KEY, HardImageMining
 from facedet.data.difficulty import DifficultyRule, DifficultyTable
 from facedet.data.loader import ResumableLoader
 from facedet.data.samplers import DifficultySampler, PerRankSampler
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, UsageError
 from facedet.plots import save_picture
 from facedet.structures import NO_POSITIVE, Record
 
@@ -186,6 +186,13 @@ def test_the_scores_of_every_epoch_are_kept_and_drawn(tmp_path):
     (tmp_path / "mining.npy").unlink()
     run_epoch(other, trainer, 2, lambda i: 0.5)
     assert np.isnan(np.load(tmp_path / "mining.npy")).all(axis=1).tolist() == [True, True, False]
+
+
+def test_a_training_without_a_table_is_refused():
+    trainer = SimpleNamespace(datamodule=SimpleNamespace(difficulties=[]))
+    HardImageMining().setup(trainer, None, "validate")
+    with pytest.raises(UsageError, match="needs a table: take mining=him"):
+        HardImageMining().setup(trainer, None, "fit")
 
 
 def test_each_process_has_a_table_of_its_own(tmp_path, monkeypatch):

@@ -43,3 +43,13 @@ def test_validation_feeds_the_metric_and_clears_it(module):
     module.on_validation_epoch_end()
     assert set(logged) == {"wider/easy", "wider/medium", "wider/hard"}
     assert module.metric.images == 0
+
+
+def test_prediction_gives_detections_in_pixels(module):
+    images, targets = batch(2, 96)
+    module.eval()
+    with torch.no_grad():
+        found, expected = module.predict_step((images, targets), 0), module.net(images)
+    for one, other in zip(found, module.postprocess(expected), strict=True):
+        assert one.boxes.equal(other.boxes)
+        assert len(one.boxes)

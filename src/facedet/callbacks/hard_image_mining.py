@@ -24,7 +24,7 @@ from facedet.callbacks.mining_files import (
 from facedet.data.difficulty import DifficultyTable, is_score, merged
 from facedet.data.images import read_rgb
 from facedet.data.samplers import DifficultySampler, PerRankSampler
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, UsageError
 from facedet.modules.base import Batch
 
 # Under this key a checkpoint carries the tables, the visits since the epoch's start, and history.
@@ -50,6 +50,11 @@ class HardImageMining(pl.Callback):
     def __init__(self) -> None:
         self.history: list[dict[str, float]] = []
         self._visits: list[tuple[Tensor, Tensor]] = []  # entries and scores [B] of each batch
+
+    def setup(self, trainer: pl.Trainer, _: object, stage: str) -> None:
+        """Refuses a training whose sampler has no table."""
+        if stage == "fit" and not self._tables(trainer):
+            raise UsageError("callbacks=hard_image_mining needs a table: take mining=him instead")
 
     def on_train_start(self, trainer: pl.Trainer, *_: object) -> None:
         """Sets the epoch of a resumed run; the trainer asked for its length too early."""

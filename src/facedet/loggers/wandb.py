@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
     from pytorch_lightning.loggers import Logger
 
+_OLD_MODES = {"dryrun": "offline", "run": "online", "shared": "online"}  # still W&B's words
 _HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # names of the public server
 
 
@@ -96,9 +97,10 @@ def log_report(folder: Path, name: str, table: Path, drawing: Path | None) -> No
 def mode() -> str:
     """How W&B is to run: online, offline or disabled; refuses another WANDB_MODE."""
     word = os.environ.get("WANDB_MODE", "online")
-    if word not in ("online", "offline", "disabled"):
+    meant = _OLD_MODES.get(word, word)
+    if meant not in ("online", "offline", "disabled"):
         raise UsageError(f"WANDB_MODE={word}: expected online, offline or disabled")
-    return "offline" if word == "online" and not _has_key() else word
+    return "offline" if meant == "online" and not _has_key() else meant
 
 
 def _has_key() -> bool:

@@ -112,6 +112,10 @@ class DetectionModule(pl.LightningModule):
             self.log_dict(values, prog_bar=True, sync_dist=False)
             self.metric.reset()
 
+    def predict_step(self, batch: Batch, batch_index: int) -> list[Detections]:
+        """Detections of a batch, in pixels of the images given."""
+        return self.postprocess(self(batch[0]))
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the config and the data's fingerprint, so that a file describes itself.
 
