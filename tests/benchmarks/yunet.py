@@ -41,6 +41,8 @@ class YuNet:
     def __init__(self, path, threads):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # As in facedet's engine: the idle threads of one detector would take the next one's cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(path, options)
 
     def __call__(self, images):

@@ -35,6 +35,8 @@ class OnnxRuntimeNetwork(ExportedNetwork):
     ) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or torch.get_num_threads()
+        # Threads that spin while they wait gain little alone, and take the cores of other work.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = _SILENT
         # malloc keeps the memory already (`allocator`), and gives it back where it is too much.
         options.enable_cpu_mem_arena = False
