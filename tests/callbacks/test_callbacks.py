@@ -45,7 +45,10 @@ def test_frozen_normalisation_keeps_its_statistics_but_not_its_weights():
     [
         (lambda: FreezeNorm(-1), "callbacks.freeze_norm.from_step=-1"),
         (lambda: LastCheckpoint("folder", 0), "callbacks.last.every_n_train_steps=0"),
-        (lambda: PyramidValidation(None, 0), "callbacks.pyramid_validation.every_n_steps=0"),
+        (
+            lambda: PyramidValidation(None, None, None, None, 0),
+            "callbacks.pyramid_validation.every_n_steps=0",
+        ),
         (lambda: ImageLog("folder", side=0), "image_log: pictures=8, side=0, .*at least 1"),
         *(
             (lambda share=share: Distillation(nn.Identity(), share, 0.5), f"share={share}: above 0")

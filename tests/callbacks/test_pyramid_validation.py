@@ -55,9 +55,8 @@ def run(every, steps, interval):
         partial(torch.optim.lr_scheduler.ConstantLR, factor=1.0), WiderAP(), channels_last=False,
     )  # fmt: skip
     callback = PyramidValidation(
-        WiderAP(), every, scales=FixedScales((1.0, 0.5)), merge=VoteMerge(keep=None),
-        postprocess=find_bright,
-    )  # fmt: skip
+        FixedScales((1.0, 0.5)), VoteMerge(keep=None), find_bright, WiderAP(), every
+    )
     pl.Trainer(
         accelerator="cpu", max_steps=steps, val_check_interval=interval, logger=False,
         check_val_every_n_epoch=None, enable_checkpointing=False, enable_progress_bar=False,

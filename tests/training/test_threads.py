@@ -66,15 +66,16 @@ def test_what_is_no_number_is_refused(wrong):
 
 
 @pytest.mark.parametrize(
-    ("idle", "limit", "cores"),
+    ("idle", "limit", "allowed", "cores"),
     [
-        (80, "max 100000", 3),
-        (0, "max 100000", 1),
-        (100, "200000 100000", 2),
-        (100, "50000 100000", 1),
+        (80, "max 100000", 4, 3),
+        (0, "max 100000", 4, 1),
+        (100, "200000 100000", 4, 2),
+        (100, "50000 100000", 4, 1),
+        (100, "max 100000", 2, 2),  # as taskset and SLURM leave a process
     ],
 )
-def test_the_cores_of_four_that_are_left(tmp_path, monkeypatch, idle, limit, cores):
+def test_the_cores_of_four_that_are_left(tmp_path, monkeypatch, idle, limit, allowed, cores):
     """`idle` of 100 ticks pass without work."""
     stat, cgroup = tmp_path / "stat", tmp_path / "cpu.max"
     stat.write_text("cpu  5 5 5 5 5 5 5 5 0 0\ncpu0 1\n")
@@ -82,6 +83,7 @@ def test_the_cores_of_four_that_are_left(tmp_path, monkeypatch, idle, limit, cor
     monkeypatch.setattr(module, "_PROC_STAT", stat)
     monkeypatch.setattr(module, "_CGROUP_LIMIT", cgroup)
     monkeypatch.setattr(module.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: range(allowed), raising=False)
 
     def sleep(seconds):
         stat.write_text(f"cpu  {5 + 100 - idle} 5 5 {5 + idle} 5 5 5 5 0 0\n")

@@ -36,7 +36,8 @@ def find_checkpoint(given: str | None, output: Path) -> str | None:
             expected = "expected last, best, auto or a file"
             raise FacedetError(f"ckpt_path={given}: no such file; {expected}")
         if given.endswith(".safetensors"):
-            raise FacedetError(f"{given}: holds weights only; weights=FILE starts from them")
+            remedy = "weights=FILE starts from them"
+            raise FacedetError(f"ckpt_path={given}: holds weights only; {remedy}")
         return _whole(Path(given))
     name = "best" if given == "best" else "last"
     own = output / "checkpoints" / f"{name}.ckpt"

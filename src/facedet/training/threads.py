@@ -66,17 +66,19 @@ def set_threads(config: DictConfig, resume: str | None) -> int | str:
 
 
 def idle_cores() -> int:
-    """Cores that nobody else uses now, within the container's limit, at least 1."""
-    limit = idle = 1.0 * (os.cpu_count() or 1)
+    """Cores that this process may use and that nobody else uses now, at least 1."""
+    cores = os.cpu_count() or 1
+    limit = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores)
     with suppress(OSError, ValueError):  # no such file, or "max": no limit
         quota, period = _CGROUP_LIMIT.read_text(encoding="utf-8").split()
-        limit = float(quota) / float(period)
+        limit = min(limit, float(quota) / float(period))
+    idle = 1.0
     with suppress(OSError, ValueError):
         before = _times()
         time.sleep(_PROBE_SECONDS)
         passed = [after - earlier for after, earlier in zip(_times(), before, strict=True)]
-        idle *= (passed[3] + passed[4]) / max(1, sum(passed))
-    return max(1, min(int(limit), round(idle)))
+        idle = (passed[3] + passed[4]) / max(1, sum(passed))
+    return max(1, min(int(limit), round(cores * idle)))
 
 
 def _times() -> list[int]:
