@@ -3,14 +3,16 @@ from types import SimpleNamespace
 import pytest
 
 from facedet.callbacks.last_checkpoint import LastCheckpoint
-from facedet.errors import InterruptedTrainingError
+from facedet.errors import FacedetError, InterruptedTrainingError
 
 
-def run(tmp_path, every, max_steps, steps, validate=(), stop_at=None):
+def run(tmp_path, every, max_steps, steps, validate=(), stop_at=None, error=None):
     """Sends a callback through optimiser steps, one per batch; the steps at which it saved."""
     saved, sent = [], []
 
     def save(path, weights_only):
+        if error:
+            raise error
         saved.append(trainer.global_step)
         path.parent.mkdir(exist_ok=True)
         aside = path.with_name("aside")
@@ -52,8 +54,10 @@ def test_where_a_validation_is_due_it_comes_first(tmp_path):
 def test_the_one_before_is_kept(tmp_path):
     run(tmp_path, 1, 9, [1, 2, 3])
     folder = tmp_path / "checkpoints"
-    texts = {path.name: path.read_text() for path in folder.iterdir()}
-    assert texts == {"last.ckpt": "3", "previous.ckpt": "2"}
+    assert {p.name: p.read_text() for p in folder.iterdir()} == {
+        "last.ckpt": "3",
+        "previous.ckpt": "2",
+    }
 
 
 def test_a_kill_between_the_two_names_leaves_nothing_behind(tmp_path):
@@ -65,9 +69,11 @@ def test_a_kill_between_the_two_names_leaves_nothing_behind(tmp_path):
 
 
 def test_a_signal_ends_after_a_step_with_a_checkpoint(tmp_path):
-    with pytest.raises(InterruptedTrainingError, match="SIGTERM at step 2: everything is") as end:
+    with pytest.raises(
+        InterruptedTrainingError, match="SIGTERM at step 2: everything is saved"
+    ) as e:
         run(tmp_path, 100, 200, [1, 2, 3], stop_at=2)
-    assert end.value.exit_code == 143
+    assert e.value.exit_code == 143
     assert (tmp_path / "checkpoints" / "last.ckpt").read_text() == "2"
 
 
@@ -75,3 +81,8 @@ def test_a_signal_amid_accumulation_waits_for_the_step(tmp_path):
     # Steps 0, 0, 1: two batches are summed up before the first step; the signal comes at once.
     with pytest.raises(InterruptedTrainingError, match="at step 1"):
         run(tmp_path, 100, 200, [0, 0, 1], stop_at=1)
+
+
+def test_an_error_of_the_disk_comes_through(tmp_path):
+    with pytest.raises(FacedetError, match="disk full"):
+        run(tmp_path, 1, 2, [1], error=FacedetError("disk full"))

@@ -211,6 +211,15 @@ def test_a_job_that_has_finished_elsewhere_is_not_trained_again(tmp_path):
     assert train.reuse_jobs(folder, planned, places) == 0
 
 
+def test_mining_has_nothing_to_hold_against(results_of):
+    results, word = results_of(
+        "S12", job(0.25, mining__threshold="0.85", mining__probability="0.7")
+    )
+    assert results[0].name == "mining.probability=0.7, mining.threshold=0.85"
+    assert results[0].ours == "0.250 / 0.250 / 0.250"
+    assert word.startswith("not run")
+
+
 class Trainings:
     """In place of `facedet train`: composes its words, and leaves a weights file."""
 
