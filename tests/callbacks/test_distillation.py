@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from facedet.callbacks.distillation import Distillation
 from facedet.criteria.distillation import distillation_losses
 from facedet.errors import UsageError
+from facedet.models.anchors import AnchorGenerator
 from facedet.modules.base import DetectionModule
 from facedet.structures import Losses, Predictions
 
@@ -20,15 +21,18 @@ ANCHORS = torch.tensor([[0.0, 0.0, 8.0, 8.0], [8.0, 0.0, 16.0, 8.0]])
 class Net(nn.Module):
     """Two anchors whose answers are a bias and the image's mean."""
 
-    def __init__(self, bias, anchors=ANCHORS):
+    def __init__(self, bias, anchors=ANCHORS, levels=(2,)):
         super().__init__()
         self.bias = nn.Parameter(torch.tensor(bias))
         self.anchors = anchors
+        self.levels = levels
 
     def forward(self, images):
         zeros = images.mean(dim=(1, 2, 3))[:, None] * torch.zeros(1, len(self.anchors))
         logits = torch.stack([zeros, zeros + self.bias], dim=2)
-        return Predictions(logits, zeros[..., None].repeat(1, 1, 4) + self.bias, self.anchors)
+        return Predictions(
+            logits, zeros[..., None].repeat(1, 1, 4) + self.bias, self.anchors, self.levels
+        )
 
 
 def annotated(predictions, targets):
@@ -79,7 +83,21 @@ def test_a_student_becomes_as_its_teacher(tmp_path):
     assert given[-1]["loss"] < 0.01 < given[0]["loss"]
 
 
-def test_other_anchors_are_refused(tmp_path):
-    more = torch.cat([ANCHORS, ANCHORS])
-    with pytest.raises(UsageError, match="teacher has 4 anchors, the model 2"):
-        trained(tmp_path, Distillation(Net(2.0, more), share=1.0, confident=0.5))
+def test_a_teacher_may_have_maps_twice_as_fine(tmp_path):
+    finer = AnchorGenerator([4], 2.0)([(2, 4)], torch.device("cpu"))
+    teacher = Net(2.0, finer, levels=(8,))
+    module, _ = trained(tmp_path, Distillation(teacher, share=1.0, confident=0.5), steps=60)
+    assert module.net.bias.item() == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("anchors", "levels"),
+    [
+        (torch.cat([ANCHORS, ANCHORS]), (4,)),
+        (AnchorGenerator([4], 4.0)([(2, 4)], torch.device("cpu")), (8,)),  # twice as fine and large
+    ],
+)
+def test_other_anchors_are_refused(tmp_path, anchors, levels):
+    wanted = f"its {len(anchors)} anchors are neither the model's 2"
+    with pytest.raises(UsageError, match=wanted):
+        trained(tmp_path, Distillation(Net(2.0, anchors, levels), share=1.0, confident=0.5))

@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
-from facedet.criteria.distillation import distillation_losses
+from facedet.box_coder import SsdBoxCoder
+from facedet.criteria.distillation import coarser, distillation_losses
+from facedet.models.anchors import AnchorGenerator
 from facedet.structures import Predictions
 
 ANCHORS = torch.zeros(3, 4)
@@ -65,3 +67,21 @@ def test_half_precision_is_compared_in_full():
     half = [one._replace(logits=one.logits.bfloat16(), deltas=one.deltas.bfloat16())
             for one in (student, teacher)]  # fmt: skip
     assert distillation_losses(*half).classification.dtype == torch.float32
+
+
+def test_four_cells_of_a_finer_teacher_are_one_of_the_student():
+    sizes = [(4, 6), (2, 3)]  # of an image of 16 x 24 px; the second level is left out
+    anchors = AnchorGenerator([4, 8], 4.0)(sizes, torch.device("cpu"))
+    coder = SsdBoxCoder(0.1, 0.2)
+    box = torch.tensor([3.0, 2.0, 20.0, 15.0])
+    code = coder.encode(box.expand(len(anchors), 4), anchors)
+    numbers = torch.arange(30.0)
+    logits = torch.stack([numbers, -numbers], dim=1)
+    taught = coarser(Predictions(logits[None], code[None], anchors, (24, 6)), 1)
+    # Cells 0, 1, 6 and 7 of rows of six are the first.
+    assert taught.logits[0, :, 0].tolist() == [3.5, 5.5, 7.5, 15.5, 17.5, 19.5]
+    assert (taught.logits[..., 1] == -taught.logits[..., 0]).all()
+    wanted = AnchorGenerator([8], 2.0)([(2, 3)], torch.device("cpu"))
+    assert torch.equal(taught.anchors, wanted)
+    # All four see the same box, and so does their mean.
+    torch.testing.assert_close(coder.decode(taught.deltas[0], wanted), box.expand(6, 4))

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from facedet.criteria.distillation import distillation_losses
+from facedet.criteria.distillation import coarser, distillation_losses
 from facedet.errors import UsageError
 from facedet.modules.base import Batch, DetectionModule
 from facedet.structures import Losses, Predictions, Target
@@ -18,7 +18,8 @@ class Distillation(pl.Callback):
     The teacher belongs to no checkpoint: a resumed run names it again.
 
     Args:
-        teacher: images [B, 3, H, W] in 0 … 255 to predictions, with the student's own anchors.
+        teacher: images [B, 3, H, W] in 0 … 255 to predictions, with the student's own anchors, or
+            with anchors of these sides on maps twice as fine: then `coarser` ones of its answers.
         share: of the loss, in (0, 1]; the rest is that of the annotations.
         confident: the teacher's face score from which an anchor's box is learnt.
     """
@@ -59,10 +60,13 @@ class Distillation(pl.Callback):
         losses, taught = self.criterion(predictions, targets), self._taught
         if taught is None:
             return losses
+        number, finer = len(taught.anchors), zip(predictions.levels, taught.levels, strict=False)
+        if all(4 * own == theirs for own, theirs in finer):
+            taught = coarser(taught, len(predictions.levels))
         if not torch.equal(predictions.anchors, taught.anchors):
             raise UsageError(
-                f"callbacks.distillation.teacher has {len(taught.anchors):,} anchors, the model "
-                f"{len(predictions.anchors):,}: the same ones are expected"
+                f"callbacks.distillation.teacher: its {number:,} anchors are neither the model's "
+                f"{len(predictions.anchors):,} nor those of maps twice as fine, of the same sides"
             )
         distilled = distillation_losses(predictions, taught, self.confident)
         rest = 1 - self.share

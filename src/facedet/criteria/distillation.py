@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -43,3 +44,28 @@ def distillation_losses(
         predictions.deltas[chosen].float(), taught.deltas[chosen].float(), reduction="sum"
     )
     return Distilled((distance * divergence).sum() / divisor, box / divisor, total)
+
+
+def coarser(taught: Predictions, number: int) -> Predictions:
+    """The first `number` levels of a teacher as maps of twice the stride: means over 2 x 2 cells.
+
+    The anchors keep their sides, and lie where those of a network with half as fine maps and
+    anchors of the same sides do: `backbone.first_stride=8 anchors.scale=2` instead of 4 and 4. The
+    mean of four codes is the code of their mean box relative to the mean anchor.
+
+    Args:
+        taught: with `levels` of one anchor per cell and even numbers of rows and columns.
+        number: levels of the student.
+    """
+    levels = taught.levels[:number]
+    tops = taught.anchors[: sum(levels), 1].split(levels)
+    rows = [len(level.unique_consecutive()) for level in tops]
+
+    def means(values: Tensor) -> Tensor:
+        """[B, A, K] → [B, A / 4, K], of the levels that are used."""
+        parts = values[:, : sum(levels)].split(levels, dim=1)
+        maps = [x.unflatten(1, (n, -1)).movedim(3, 1) for x, n in zip(parts, rows, strict=True)]
+        return torch.cat([F.avg_pool2d(x, 2).flatten(2) for x in maps], dim=2).mT
+
+    logits, deltas = means(taught.logits), means(taught.deltas)
+    return taught._replace(logits=logits, deltas=deltas, anchors=means(taught.anchors[None])[0])
