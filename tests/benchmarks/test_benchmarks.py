@@ -72,12 +72,15 @@ def test_the_scripts_run(wider, weights, capsys, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.data
-def test_the_peer_finds_the_faces(shared, capsys):
+def test_the_peer_finds_the_faces(shared, tmp_path, capsys):
     peer = shared / "reference" / "rivals" / "yunet_n_dynamic.onnx"
     given = ["--data", str(shared / "data" / "wider"), "--limit", "6", "--runs", "1"]
-    yunet.main([str(peer), "--weights", "extd-plain-32", *given])
+    picture = tmp_path / "trade_off.png"
+    yunet.main([str(peer), "--weights", "extd-plain-32", *given, "--picture", str(picture)])
     report = json.loads(capsys.readouterr().out)
     first, own = report["rows"]
+    assert (first["parameters"], own["parameters"]) == (73_848, 50_534)
+    assert Image.open(picture).size == (1200, 552)
     assert (report["pictures"], own["detector"]) == (6, "extd-plain-32")
     # Boxes a stride off leave nothing of it.
     assert first["wider/medium"] > 0.6

@@ -6,16 +6,20 @@ preparation (BGR, padding to multiples of 32) and decoding count as network. The
 timed is an embedded crowd of VGA size.
 
     python tests/benchmarks/yunet.py yunet_n_dynamic.onnx --data WIDER --threads 1
+
+`--picture FILE.png` draws the AP over the time and over the parameters.
 """
 
 import argparse
 import json
+import statistics
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 
@@ -27,12 +31,16 @@ from facedet.evaluation.detect import detect_records
 from facedet.evaluation.scoring import build_benchmark, find_protocol, score_records
 from facedet.export.pictures import embedded_pictures
 from facedet.inference.pyramid import Pyramid
+from facedet.plots import Point, pareto_front, plot_trade_off
 from facedet.profiling.calls import measure_calls
 from facedet.profiling.timing import describe_machine
 from facedet.structures import Predictions
+from facedet.weights.store import load_network
 
 STRIDES = (8, 16, 32)
 SCORE = 0.6
+SUBSETS = ("easy", "medium", "hard")
+COSTS = {"whole call on a VGA picture, ms": "whole_ms", "parameters": "parameters"}
 
 
 class YuNet:
@@ -43,6 +51,10 @@ class YuNet:
         options.intra_op_num_threads = threads
         # As in facedet's engine: the idle threads of one detector would take the next one's cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        weights = onnx.load(path).graph.initializer
+        self.parameters = sum(
+            int(np.prod(one.dims)) for one in weights if one.data_type == onnx.TensorProto.FLOAT
+        )
         self.session = onnxruntime.InferenceSession(path, options)
 
     def __call__(self, images):
@@ -89,6 +101,7 @@ def main(given=None):
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--limit", type=int, help="pictures for the AP (all; 0: no AP)")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png")
     options = parser.parse_args(given)
     torch.set_num_threads(options.threads)
     protocol = find_protocol("wider_single")
@@ -102,13 +115,44 @@ def main(given=None):
     ours = [load(one, engine="onnxruntime", threads=options.threads) for one in options.weights]
     times = measure_calls([timed, *(one.pyramid for one in ours)], rgb, options.runs)
     judged = [peer, *(_judged(one.pyramid, protocol) for one in ours)]
+    sizes = [peer.net.parameters, *map(_parameters, options.weights)]
     rows = []
-    for name, time, detect in zip(["yunet_n", *options.weights], times, judged, strict=True):
-        rows.append({"detector": name, **time})
+    for name, time, detect, size in zip(
+        ["yunet_n", *options.weights], times, judged, sizes, strict=True
+    ):
+        rows.append({"detector": name, "parameters": size, **time})
         if options.limit != 0:
             rows[-1] |= measure_ap(detect, records[: options.limit], protocol)
     pictures = len(records[: options.limit])
-    print(json.dumps({"machine": describe_machine(), "pictures": pictures, "rows": rows}, indent=1))
+    machine = describe_machine()
+    print(json.dumps({"machine": machine, "pictures": pictures, "rows": rows}, indent=1))
+    if options.picture:
+        _draw(
+            options.picture,
+            rows,
+            f"{pictures} pictures of WIDER val; {machine['cpu']}, threads: {options.threads}",
+        )
+
+
+def _parameters(name):
+    """Of the network with its normalisations folded in, as YuNet's file has it."""
+    return sum(one.numel() for one in load_network(name).parameters())
+
+
+def _draw(path, rows, how):
+    values = [statistics.mean(row[f"wider/{one}"] for one in SUBSETS) for row in rows]
+    panels = {}
+    for label, key in COSTS.items():
+        costs = [row[key] for row in rows]
+        front = pareto_front(costs, values)
+        panels[label] = [
+            Point(cost, value, None, row["detector"], best)
+            for cost, value, row, best in zip(costs, values, rows, front, strict=True)
+        ]
+    title = (
+        f"AP by wider_single and whole calls in ONNX Runtime; steps join the best trade-offs\n{how}"
+    )
+    plot_trade_off(path, panels, "mean of easy, medium and hard AP", title)
 
 
 def _judged(own, protocol):
