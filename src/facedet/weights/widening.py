@@ -1,4 +1,7 @@
-"""A narrow network's weights as the start of a wider one (Net2Net, arXiv 1511.05641)."""
+"""A narrower or finer network's weights as the start of another."""
+
+import re
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +18,9 @@ _TOLERANCE = 1e-2
 def widen(weights: Weights, net: nn.Module, source: str, seed: int = 0) -> dict[str, Tensor]:
     """Weights for `net`, with which it computes what the narrower network of `weights` does.
 
-    Channel c of the wide network is a copy of channel c mod n of the narrow one, which has n; what
-    reads the copies divides its weights among them. Noise of opposite sign on two copies keeps
-    their sum and lets them learn different things.
+    That is Net2Net's wider student (arXiv 1511.05641). Channel c of the wide network is a copy of
+    channel c mod n of the narrow one, which has n; what reads the copies divides its weights among
+    them. Noise of opposite sign on two copies keeps their sum and lets them learn different things.
 
     Args:
         weights: of the narrower network.
@@ -36,6 +39,21 @@ def widen(weights: Weights, net: nn.Module, source: str, seed: int = 0) -> dict[
     state = {key: _widened(own[key], value.shape, generator) for key, value in wide.items()}
     _check_equal(narrow, net, state, source)
     return state
+
+
+def coarsen(state: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
+    """Weights for `net` from those of a network that has one finer map and is else the same.
+
+    Heads move up by one level, as their strides do; only the finest level's scores stay, with their
+    max-out background and their size of faces. The outputs are others: a training has to follow.
+    """
+    found = {}
+    for key in net.state_dict():
+        level = re.match(r"head\.levels\.(?!0\.score)(\d+)(.+)", key)
+        origin = f"head.levels.{int(level[1]) + 1}{level[2]}" if level else key
+        if origin in state:
+            found[key] = state[origin]
+    return found
 
 
 def _widened(value: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:
