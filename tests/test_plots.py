@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from facedet.plots import (
@@ -161,3 +163,20 @@ def test_trade_offs_are_drawn_side_by_side(tmp_path, costs):
     plot_trade_off(path, {"parameters": points, "ms": points[:1]}, "wider/hard", "title")
     # (0.8 + 2 * 4.6) inches x 4.6 inches at 120 dots per inch.
     assert Image.open(path).size == (1200, 552)
+
+
+def test_names_of_trade_offs_lie_inside_and_not_over_each_other(tmp_path, monkeypatch):
+    saved = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda *given: saved.append(given[0]) or save(*given))
+    crowd = [Point(5.0, 0.5, None, f"beaten {i}", False) for i in range(6)]
+    best = [Point(1.0, 0.5, None, "left", True), Point(9.0, 1.0, None, "a long name", True)]
+    plot_trade_off(tmp_path / "a.png", {"ms": [*crowd, *best]}, "AP", "title")
+    (axes,) = saved[0].axes
+    boxes = [text.get_window_extent() for text in axes.texts]
+    # Four corners of the point that six share.
+    assert sorted(text.get_text() for text in axes.texts) == [
+        "a long name", "beaten 0", "beaten 1", "beaten 2", "beaten 3", "left",
+    ]  # fmt: skip
+    assert all(axes.bbox.contains(*corner) for box in boxes for corner in (box.min, box.max))
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))

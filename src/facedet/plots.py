@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from facedet.files import replacing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
     from torch import Tensor
 
 FOUND = (46, 204, 64)  # RGB
@@ -22,6 +24,7 @@ FALSE_ALARM = (255, 200, 0)
 # Stands in the header of every JPEG drawn here, so that nobody takes it for a photo.
 _MARK = b"drawn by facedet"
 _Corner = Literal["best", "lower left", "lower right"]
+_BEST, _BEATEN = "tab:orange", "tab:blue"  # trade-offs
 
 
 class Point(NamedTuple):
@@ -225,36 +228,53 @@ def plot_trade_off(
 ) -> None:
     """Writes values over one or several costs as a PNG file, the best trade-offs joined by steps.
 
-    `panels` has points by the label of their cost, with its unit: one drawing each, side by side.
-    `label` is that of the value.
+    `panels`: by the label of their cost, with its unit, the points. `label`: of the value.
     """
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     with drawing(path, (0.8 + 4.6 * len(panels), 4.6)) as figure:
         drawings = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (cost, points) in zip(drawings, panels.items(), strict=True):
             front = sorted(point[:2] for point in points if point.is_on_front)
             # Between two of its points a front offers what the cheaper one does.
-            axes.plot(
-                *zip(*front, strict=True), drawstyle="steps-post", color="tab:orange", zorder=1
-            )
+            axes.plot(*zip(*front, strict=True), drawstyle="steps-post", color=_BEST, zorder=1)
             for point in points:
-                colour = "tab:orange" if point.is_on_front else "tab:blue"
                 axes.errorbar(
-                    point.cost, point.value, point.deviation,
-                    fmt="o", color=colour, markersize=5, capsize=3, elinewidth=1,
-                )  # fmt: skip
-                axes.annotate(
-                    point.name, point[:2], (5, 4), textcoords="offset points",
-                    fontsize=8, color=colour,
+                    point.cost, point.value, point.deviation, fmt="o", markersize=5, capsize=3,
+                    color=_BEST if point.is_on_front else _BEATEN, elinewidth=1,
                 )  # fmt: skip
             costs = [point.cost for point in points]
             if max(costs) > 10 * min(costs) > 0:
                 axes.set_xscale("log")
                 axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
             axes.set_xlabel(cost)
             axes.margins(0.08)
             axes.grid(alpha=0.3)
         drawings[0].set_ylabel(label)
         figure.suptitle(title, fontsize=9)
+        figure.tight_layout()  # names are placed where the points are in the end
+        for axes, points in zip(drawings, panels.values(), strict=True):
+            _name_points(axes, points)
+
+
+def _name_points(axes: "Axes", points: Sequence[Point]) -> None:
+    """Writes the names next to their points, the best trade-offs first; none over another.
+
+    A name that finds no room is left out.
+    """
+    taken: list[Bbox] = []
+    for point in sorted(points, key=lambda point: not point.is_on_front):
+        for right, up in product((True, False), repeat=2):
+            name = axes.annotate(
+                point.name, point[:2], (5 if right else -5, 4 if up else -4), fontsize=8,
+                textcoords="offset points", ha="left" if right else "right",
+                va="bottom" if up else "top", color=_BEST if point.is_on_front else _BEATEN,
+            )  # fmt: skip
+            box = name.get_window_extent()
+            is_inside = all(axes.bbox.contains(*corner) for corner in (box.min, box.max))
+            if is_inside and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            name.remove()
