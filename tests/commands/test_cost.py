@@ -25,6 +25,8 @@ def test_table_has_a_line_per_preset(cli):
     # 148.05 G at 640 x 640, a hundredth of it here; the paper does not count.
     assert lines[2].split() == ["smallhardface", "18,077,010", "1.4805", "-"]
     assert len(lines) == 4
+    words = ("smallhardface", "--size", 64, 64, "--json")
+    assert cli("cost", *words).json[0]["madds_paper"] is None
 
 
 def test_complaints(cli):

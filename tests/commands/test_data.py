@@ -57,7 +57,7 @@ def test_counts_of_data_that_is_not_divided(cli, tmp_path):
         ("count --root TMP/nowhere", 1, "TMP/nowhere"),
         ("count a b", 2, "count takes ROOT (or --root ROOT), not a b"),
         ("count a --to coco", 2, "--to belongs to convert"),
-        ("crowds --root WIDER", 1, "something else than crowds"),
+        ("crowds --root WIDER", 1, "WIDER: holds something else than crowds"),
         ("crowds --root TMP/taken", 1, "TMP/taken"),
         ("banana --root WIDER", 2, "banana"),
         ("check a --copy", 2, "--copy belongs to convert"),

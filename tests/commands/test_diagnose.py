@@ -182,7 +182,7 @@ def test_another_iou_is_not_rounded(cli, data, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ("--data DATA", 2, "--detections"),
+        ("--data DATA", 2, "one of the arguments --detections --run is required"),
         ("--data DATA --detections a --run b", 2, "not allowed with"),
         ("--data DATA --detections OTHER --iou 0.3", 2, "--iou 0.3: expected above 0.3"),
         ("--data OTHER --detections OTHER", 1, "wider_face_split"),

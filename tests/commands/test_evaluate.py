@@ -170,6 +170,7 @@ def test_test_pictures_become_a_submission(cli, weights, wider, tmp_path):
         (["protocol.postprocess.score=low"], 2, "expected a number; the default is 0.05"),
         (["device=banana"], 2, "device=banana: expected auto, cpu"),
         (["paths.output=/proc/nowhere"], 1, "/proc/nowhere"),
+        (["paths.output=taken"], 1, "taken: File exists"),
         (["paths.output=taken/out"], 1, "taken/out"),
     ],
 )

@@ -37,6 +37,7 @@ def test_show_prints_the_config_and_trains_nothing(cli):
     assert shown["model"]["net"]["backbone"]["width"] == 48
     assert shown["model"]["net"]["neck"]["_target_"].endswith("Passthrough")
     assert "${" not in result.out
+    cli("train", "data=wider").check_error(2, "data.root is not given: add data.root=VALUE")
     assert os.listdir() == []
 
 
@@ -44,20 +45,24 @@ def test_show_prints_the_config_and_trains_nothing(cli):
     ("words", "code", "said"),
     [
         (["backbone.widht=48"], 2, "the nearest is backbone.width"),
-        (["data.root=???"], 2, "data.root is not given: add data.root=VALUE"),
         (["data.root=/nowhere"], 1, "/nowhere"),
         (["ckpt_path=nowhere.ckpt"], 1, "ckpt_path=nowhere.ckpt: no such file; expected last"),
         (["ckpt_path=last"], 1, "checkpoints/last.ckpt"),
         (["ckpt_path=best"], 1, "checkpoints/best.ckpt"),
         (["weights=/nowhere.pth"], 1, "/nowhere.pth: no such weights file"),
+        (["weights=extd-plain-32", "preset=extd_ssd_48_relu"], 1, "weights of another network: "),
         (["data.batch_size=0"], 1, "data.batch_size=0"),
         (["export=bset"], 2, "export=bset: expected best or last"),
         (["total_batch_size=3"], 2, "batches of data.batch_size=2; 1 or 3 would do"),
         (["trainer.precision=x"], 2, "Trainer: Precision 'x' is invalid"),
         (["trainer.devices=abc"], 2, "Trainer: `devices`"),
         (["trainer.sync_batchnorm=true"], 2, "normalising over all processes works on GPUs only"),
+        pytest.param(
+            ["trainer=gpu"], 2, "Trainer: No supported gpu backend found",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU"),
+        ),
     ],
-)
+)  # fmt: skip
 def test_complaints(train, words, code, said):
     result = train(*words)
     result.check_error(code, said)

@@ -43,9 +43,10 @@ def png_header(width, height):
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(head)) + chunk + crc + b"\0\0\0\0IDAT"
 
 
-def test_png_is_read_exactly(tmp_path):
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.ppm", "a.tif"])
+def test_files_without_loss_are_read_exactly(tmp_path, name):
     image = photo()
-    path = saved(tmp_path, image, "a.png")
+    path = saved(tmp_path, image, name)
     loaded = read_image(path)
     assert loaded.note == ""
     assert loaded.rgb.dtype == np.uint8

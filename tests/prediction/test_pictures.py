@@ -203,7 +203,7 @@ def test_bad_pictures_are_listed_after_the_rest_is_done(cli, weights, photos, tm
     Image.new("L", (2000, 1100)).save(large)
     (tmp_path / "empty").mkdir()
     words = (large, tmp_path / "no.jpg", tmp_path / "empty", photos)
-    out = tmp_path / "out"
+    out = tmp_path / "new" / "out ö"
     words += ("--scales", 10, "--weights", weights, "--output", out, "--json")
     result = cli("predict", *words)
     assert result.code == 1
@@ -213,6 +213,7 @@ def test_bad_pictures_are_listed_after_the_rest_is_done(cli, weights, photos, tm
     assert len(list(out.glob("*_faces.jpg"))) == 2
     lines = result.err.splitlines()
     assert lines[-1] == "facedet predict: 6 failed, 2 done"
+    assert f"2 pictures: {out / 'predictions.json'}" in lines
     said = {photos / name: word for name, word in bad.items()} | {
         tmp_path / "no.jpg": "no such file or folder",
         tmp_path / "empty": "no pictures or videos in this folder",
