@@ -64,7 +64,7 @@ def test_show_prints_the_config_and_trains_nothing(cli):
     ],
 )  # fmt: skip
 def test_complaints(train, words, code, said):
-    result = train(*words)
+    result = train("trainer.max_steps=1", *words)
     result.check_error(code, said)
     assert result.err.startswith("facedet train: ")
 
