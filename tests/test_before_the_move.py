@@ -56,10 +56,13 @@ def _rows(path):
 
 def test_the_folder_scores_and_compares(cli, crowds):
     detections = OLD / "evaluation" / "detections"
-    result = cli("score", "--detections", detections, "--ground-truth", crowds, "--json")
+    words = ("--detections", detections, "--ground-truth", crowds, "--only-present", "--json")
+    result = cli("score", *words)
     assert result.code == 0, result.err
     method = read_run(WIDER, f"old={OLD / 'evaluation'}", False)
     metrics = json.loads((OLD / "evaluation" / "metrics.json").read_text())
+    for key in ("wider/easy", "wider/medium", "wider/hard", "images", "detections"):
+        assert result.json[key] == metrics[key], key
     assert (method.name, method.curves["hard"].value) == ("old", metrics["wider/hard"])
 
 

@@ -40,6 +40,7 @@ def test_the_papers_models():
         ("backbone.widht=3", "backbone.widht: there is no such key; the nearest is backbone.width"),
         ("trainer.max_step=5", "the nearest is trainer.max_steps"),
         ("bakbone=iterative", "the nearest is backbone"),
+        ("sede=3", "the nearest is seed"),
         ("qqqq=3", "qqqq: there is no such key"),
         (
             "preset=extd_fpn_65_prelu",
@@ -50,6 +51,7 @@ def test_the_papers_models():
         ("callbacks=[progres]", "progres: there is no such choice; the nearest is progress"),
         ("backbone", "backbone: settings are written KEY=VALUE"),
         ("backbone=3", "backbone=3: Config group override must be a string or a list. Got int"),
+        ("trainer=null", "trainer=null: Config group override must be a string or a list"),
         ("data=", "data=: there is no such choice; there are afw, "),
         ("backbone.width=32,48", "backbone.width=32,48: several values are for --multirun"),
         ("data=wider", "data.root is not given: add data.root=VALUE"),
@@ -57,6 +59,7 @@ def test_the_papers_models():
         ("seed=[1", "[1"),
         ("seed=abc", "seed=abc: Value 'abc' of type 'str' could not be converted to Integer"),
         ("overwrite=flase", "overwrite=flase: Value 'flase' is not a valid bool"),
+        ("data.batch_size=true", "data.batch_size=true: Value 'True' of type 'bool'"),
         ("trainer.max_steps=null", "field 'trainer.max_steps' is not Optional"),
         ("~callbacks.progres", "the nearest is callbacks.progress"),
     ],

@@ -62,6 +62,7 @@ def figures():
 
 @every_notebook
 def test_is_stored_with_its_output_and_thin(path):
+    assert len(NOTEBOOKS) == 5, "another one has to run below too"
     cells = code_cells(path)
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     kinds = {output["output_type"] for cell in cells for output in cell["outputs"]}

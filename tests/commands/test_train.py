@@ -87,7 +87,7 @@ def test_resuming_from_a_file_of_another_run(train, tmp_path):
     result.check_error(2, last, "belongs to another training", "neck")
     result = train(f"ckpt_path={last}", "trainer.max_steps=3")
     assert result.code == 0
-    assert "trained 3 steps" in result.out
+    assert "trained 3 steps; last validation: wider/easy 0." in result.out
     assert read_weights(tmp_path / "out" / "weights.safetensors").info["steps"] == 3
 
 

@@ -205,7 +205,7 @@ REFUSED = [
         for text, message in (
             ("a/1\n1\n1 2 3 4\n", "line 3: '1 2 3 4' is not 5 finite numbers"),
             (RECTANGLES + "a/3\n1\n5 4 0.5 9 8 0.9\n", "line 9: '5 4 0.5 9 8 0.9' is not 5"),
-            ("a/1\n1\n5 -4 0.5 9 8 0.9\n", "line 1: ellipse 1 has a half axis below 0"),
+            ("a/1\n1\n5 -4 0.5 9 8 0.9\n", "out.txt, line 1: ellipse 1 has a half axis below 0"),
         )
     ),
     *(

@@ -33,6 +33,23 @@ def test_the_experiment_differs_from_extds_in_the_backbone_only(preset, weights)
     assert ours == extd
 
 
+@pytest.mark.parametrize(
+    ("preset", "word", "kind"),
+    [
+        ("extd_ssd", "backbone=vgg16_extended", "Vgg16Extended"),
+        ("extd_ssd", "backbone=mobilefacenet", "MobileFaceNet"),
+        ("s3fd_mobilefacenet", "backbone=iterative", "IterativeBackbone"),
+        ("s3fd_vgg16", "seed=1", "Vgg16Extended"),
+        ("extd_fpn_64_prelu", "backbone.width=48", "IterativeBackbone"),
+    ],
+)
+def test_a_word_beats_the_preset(preset, word, kind):
+    backbone = compose("train", [word, f"preset={preset}"]).model.net.backbone
+    assert backbone._target_.endswith(f".{kind}")
+    if "width" in word:
+        assert (backbone.width, backbone.activation) == (48, "prelu")
+
+
 def test_smallhardface_with_three_maps_differs_in_neck_head_and_mining_only():
     words = ["data.root=/a"]
     three = plain(compose("train", ["experiment=smallhardface_three_level", *words]))

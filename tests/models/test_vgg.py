@@ -1,6 +1,7 @@
 """VGG16 and what S3FD adds: layers, maps by plain operations, blocks that do not learn."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -115,7 +116,8 @@ def test_a_normalised_one():
 )
 def test_wrong_arguments(name, values, words):
     for value in values:
-        with pytest.raises(UsageError, match=rf"backbone\.{name}=.*{words}"):
+        given = re.escape(str(list(value) if name == "maps" else value))
+        with pytest.raises(UsageError, match=rf"backbone\.{name}={given}: .*{words}"):
             Vgg16(**{name: value})
 
 

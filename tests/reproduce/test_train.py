@@ -249,7 +249,7 @@ def evaluated(monkeypatch):
 @pytest.mark.parametrize("name", PARTS)
 def test_each_part_starts_from_the_one_before(name, evaluated, tmp_path):
     trainings, root, folder = Trainings(), tmp_path / "a, b", tmp_path / "a, b=c"
-    run, parts = Run({"wider": root}, folder, trainings), PARTS[name][:2]
+    run, parts = Run({"wider": root}, folder, trainings), PARTS[name]
     outcome = train.shipped(run, {name: parts})
     outputs = [Path(config.paths.output) for config in trainings.configs]
     assert [output.name for output in outputs] == parts

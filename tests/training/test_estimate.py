@@ -39,7 +39,7 @@ def test_the_limits_of_control_groups(tmp_path):
     assert list(estimation._cgroup_free(root, tmp_path / "none")) == []
 
 
-def test_a_measured_step_changes_nothing(wider, tmp_path):
+def test_a_measured_step_changes_nothing(wider, tmp_path, monkeypatch):
     words = (*SMALL, f"data.root={wider}", f"paths.output={tmp_path}")
     config = compose("train", words)
     module, data = build(config.model), build(config.data)
@@ -55,6 +55,10 @@ def test_a_measured_step_changes_nothing(wider, tmp_path):
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
     assert all(parameter.grad is None for parameter in module.parameters())
+    # Two processes share what is free and what one has.
+    monkeypatch.setattr(estimation, "free_memory", lambda _: (3 * GB, GB))
+    monkeypatch.setattr(type(trainer), "num_devices", 2)
+    assert estimate(trainer, module, data, 100).available == 2 * GB
 
 
 def test_what_does_not_fit_is_refused_before_the_first_step(cli, wider, tmp_path, monkeypatch):
