@@ -121,5 +121,5 @@ def test_wrong_sides():
     with pytest.raises(UsageError, match="has lists for 1 levels, the network has 2"):
         ThreeScaleAnchors([8, 16], sides=[[16]])
     for sides in ([[]], [[16, 0]], [[-16]], [[float("inf")]], [16], 16, [["a"]], [[None]]):
-        with pytest.raises(UsageError, match="wanted are sides above 0, a list of them for each"):
+        with pytest.raises(UsageError, match="expected are sides above 0, a list of them for each"):
             ThreeScaleAnchors([8], sides=sides)

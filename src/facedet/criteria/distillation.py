@@ -34,10 +34,10 @@ def distillation_losses(
         confident: the teacher's face score from which an anchor's box is learnt.
     """
     own = predictions.logits.float().log_softmax(dim=2)
-    wanted = taught.logits.float().log_softmax(dim=2)
-    divergence = (wanted.exp() * (wanted - own)).sum(dim=2)
-    distance = (wanted[..., 1].exp() - own[..., 1].detach().exp()).abs()
-    chosen = wanted[..., 1].exp() >= confident
+    target = taught.logits.float().log_softmax(dim=2)
+    divergence = (target.exp() * (target - own)).sum(dim=2)
+    distance = (target[..., 1].exp() - own[..., 1].detach().exp()).abs()
+    chosen = target[..., 1].exp() >= confident
     total = chosen.sum()
     divisor = total.clamp(min=1)
     box = F.smooth_l1_loss(

@@ -32,8 +32,8 @@ class HardNegativeRatio:
         Returns:
             [B, A] bool: all positives, and at most A - 1 negatives of an image.
         """
-        wanted = (positive.sum(dim=1) * self.ratio).long().clamp(min=self.minimum)
-        return positive | hardest(losses, negative, wanted.clamp(max=losses.shape[1] - 1))
+        count = (positive.sum(dim=1) * self.ratio).long().clamp(min=self.minimum)
+        return positive | hardest(losses, negative, count.clamp(max=losses.shape[1] - 1))
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class OnlineHardExamples:
         if self.count < 1 or not 0 <= self.positive_share <= 1:
             raise UsageError(
                 f"miner.count={self.count}, miner.positive_share={self.positive_share}: "
-                "wanted at least 1, and 0 … 1"
+                "expected are at least 1, and 0 … 1"
             )
 
     def __call__(self, losses: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
@@ -77,21 +77,21 @@ class OnlineHardExamples:
         return chosen | hardest(losses, negative, self.count - chosen.sum(dim=1))
 
 
-def hardest(losses: Tensor, candidates: Tensor, wanted: Tensor) -> Tensor:
+def hardest(losses: Tensor, candidates: Tensor, count: Tensor) -> Tensor:
     """The candidates of highest loss, per image; among equal losses the earlier anchor.
 
     Args:
         losses: [B, A] of each anchor. A cross-entropy ranks as the score does, but still tells
             apart scores that round to 1.
         candidates: [B, A] bool.
-        wanted: [B] how many; where there are fewer candidates, all of them.
+        count: [B] how many; where there are fewer candidates, all of them.
 
     Returns:
         [B, A] bool.
     """
-    wanted = torch.minimum(wanted, candidates.sum(dim=1)).clamp(min=0)
-    most = int(wanted.max()) if len(wanted) else 0
+    count = torch.minimum(count, candidates.sum(dim=1)).clamp(min=0)
+    most = int(count.max()) if len(count) else 0
     ranked = losses.detach().masked_fill(~candidates, float("-inf"))
     best = ranked.argsort(dim=1, descending=True, stable=True)[:, :most]
-    within = torch.arange(most, device=losses.device)[None, :] < wanted[:, None]
+    within = torch.arange(most, device=losses.device)[None, :] < count[:, None]
     return torch.zeros_like(candidates).scatter_(1, best, within)

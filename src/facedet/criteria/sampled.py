@@ -50,7 +50,7 @@ class SampledLoss:
         difficulty_iou: float = 0.5,
     ) -> None:
         if not sigma > 0:
-            raise UsageError(f"criterion.sigma={sigma}: wanted above 0")
+            raise UsageError(f"criterion.sigma={sigma}: a number above 0 is expected")
         self.matcher = matcher
         self.miner = miner
         self.box_coder = box_coder

@@ -45,7 +45,7 @@ class DifficultyRule:
         for name in ("threshold", "probability"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
-                raise UsageError(f"mining.{name}={value}: a number from 0 to 1 is wanted")
+                raise UsageError(f"mining.{name}={value}: a number from 0 to 1 is expected")
         for name, choices in _RULES.items():
             if getattr(self, name) not in choices:
                 value = getattr(self, name)

@@ -112,7 +112,7 @@ class ThreeScaleAnchors(LevelAnchors):
             self.sides = [[]]
         if not all(own and 0 < min(own) <= max(own) < math.inf for own in self.sides):
             raise UsageError(
-                f"anchors.sides={chosen}: wanted are sides above 0, a list of them for each "
+                f"anchors.sides={chosen}: expected are sides above 0, a list of them for each "
                 "level, as in [[16, 32, 64]]"
             )
         if len(self.sides) != len(strides):

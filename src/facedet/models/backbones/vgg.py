@@ -50,7 +50,7 @@ class Vgg16(nn.Module):
         super().__init__()
         blocks = range(1, len(_BLOCKS) + 1)
         if not maps or list(maps) != sorted(set(maps) & set(blocks)):
-            raise UsageError(f"backbone.maps={list(maps)}: wanted are blocks 1 … 5, in order")
+            raise UsageError(f"backbone.maps={list(maps)}: blocks 1 … 5, in order, are expected")
         if frozen_blocks not in range(len(_BLOCKS) + 1):
             raise UsageError(f"backbone.frozen_blocks={frozen_blocks}: VGG16 has blocks 0 … 5")
         if not 0 < width_multiplier < math.inf:

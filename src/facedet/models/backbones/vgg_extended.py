@@ -41,7 +41,7 @@ class Vgg16Extended(Vgg16):
         super().__init__(frozen_blocks, maps=(3, 4, 5))
         if scales and (len(scales) != 3 or not all(0 < scale < math.inf for scale in scales)):
             raise UsageError(
-                f"backbone.scales={list(scales)}: wanted are three numbers above 0, for conv3_3, "
+                f"backbone.scales={list(scales)}: three numbers above 0 are expected, for conv3_3, "
                 "conv4_3 and conv5_3"
             )
         self.norms = nn.ModuleList(
