@@ -15,7 +15,7 @@ from reference.small_training import SMALL_TRAINING, TINY_NET, training_config
 # others; images become easy at once, so that the epochs differ in length.
 SETTINGS = [
     *SMALL_TRAINING, *TINY_NET, "data.prepare=null", "trainer.log_every_n_steps=1",
-    "optimizer=adamw", "trainer.limit_val_batches=2", "trainer.max_steps=7",
+    "optimizer=muon", "trainer.limit_val_batches=2", "trainer.max_steps=7",
     "trainer.val_check_interval=3", "callbacks.last.every_n_train_steps=2",
     "~callbacks.throughput",  # images a second differ from run to run
 ]  # fmt: skip
