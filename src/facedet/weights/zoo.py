@@ -106,7 +106,9 @@ NAMED = {
     one.name: one
     for one in (
         _shipped(DEFAULT, 171_550, "plain 3x3 convolutions, width 64: quick"),
-        _shipped("extd-plain-32", 50_838, "plain 3x3 convolutions, width 32: the quickest"),
+        _shipped("extd-plain-64-s8", 163_288, "the same, first stride 8: quicker"),
+        _shipped("extd-plain-32", 50_838, "plain 3x3 convolutions, width 32: quicker, smaller"),
+        _shipped("extd-plain-32-s8", 47_728, "the same, first stride 8: the quickest"),
         _shipped("extd-fpn-64-prelu", 162_352, "EXTD, FPN-like, width 64, PReLU: small faces"),
         _shipped("extd-fpn-32-prelu", 62_939, "EXTD, FPN-like, width 32, PReLU"),
         _released(64, 162_352, 697_000, _MEASURED_64),

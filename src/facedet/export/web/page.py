@@ -15,7 +15,7 @@ from facedet.files import new_folder
 from facedet.inference.engines.exported import Description
 from facedet.weights.zoo import usual_score
 
-# Without weights, those of the least file and time.
+# Without weights: a small file, and quick.
 DEFAULT_WEIGHTS = "extd-plain-32"
 # Where the slider ends: below, a quick detector takes every spot of a picture for a face.
 LEAST_SCORE = 0.2
