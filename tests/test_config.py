@@ -154,7 +154,7 @@ def test_callbacks_add_up():
 
 @pytest.mark.parametrize(
     ("words", "backbone", "steps"),
-    [([], "IterativeBackbone", 500), (["experiment=demo"], "IterativePlainBackbone", 1200)],
+    [([], "IterativeBackbone", 500), (["experiment=demo"], "IterativePlainBackbone", 800)],
 )
 def test_the_trainings_on_the_embedded_crowds(words, backbone, steps):
     config = compose("train", words)
