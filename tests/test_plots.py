@@ -180,3 +180,18 @@ def test_names_of_trade_offs_lie_inside_and_not_over_each_other(tmp_path, monkey
     ]  # fmt: skip
     assert all(axes.bbox.contains(*corner) for box in boxes for corner in (box.min, box.max))
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_names_of_trade_offs_lie_beside_all_points(tmp_path, monkeypatch):
+    saved = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda *given: saved.append(given[0]) or save(*given))
+    # The second point is where the first one's name would go.
+    points = [Point(1.0, 0.5, None, "a long name", True), Point(1.3, 0.52, None, "b", True)]
+    points += [Point(3.0, 0.8, None, "c", True), Point(0.0, 0.1, None, "d", True)]
+    plot_trade_off(tmp_path / "a.png", {"ms": points}, "AP", "title")
+    (axes,) = saved[0].axes
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == len(points)
+    for place in axes.transData.transform([point[:2] for point in points]):
+        assert not any(box.contains(*place) for box in boxes)

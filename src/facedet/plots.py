@@ -15,7 +15,6 @@ from facedet.files import replacing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.transforms import Bbox
     from torch import Tensor
 
 FOUND = (46, 204, 64)  # RGB
@@ -25,6 +24,7 @@ FALSE_ALARM = (255, 200, 0)
 _MARK = b"drawn by facedet"
 _Corner = Literal["best", "lower left", "lower right"]
 _BEST, _BEATEN = "tab:orange", "tab:blue"  # trade-offs
+_POINT_PX = 5  # from the middle of their points to the edge
 
 
 class Point(NamedTuple):
@@ -260,11 +260,14 @@ def plot_trade_off(
 
 
 def _name_points(axes: "Axes", points: Sequence[Point]) -> None:
-    """Writes the names next to their points, the best trade-offs first; none over another.
+    """Writes the names next to their points, the best trade-offs first.
 
-    A name that finds no room is left out.
+    None lies over another or over a point; a name that finds no room is left out.
     """
-    taken: list[Bbox] = []
+    from matplotlib.transforms import Bbox
+
+    places = axes.transData.transform([point[:2] for point in points])
+    taken = [Bbox([place, place]).padded(_POINT_PX) for place in places]
     for point in sorted(points, key=lambda point: not point.is_on_front):
         for right, up in product((True, False), repeat=2):
             name = axes.annotate(
