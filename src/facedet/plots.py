@@ -24,7 +24,6 @@ FALSE_ALARM = (255, 200, 0)
 _MARK = b"drawn by facedet"
 _Corner = Literal["best", "lower left", "lower right"]
 _BEST, _BEATEN = "tab:orange", "tab:blue"  # trade-offs
-_POINT_PX = 5  # from the middle of their points to the edge
 
 
 class Point(NamedTuple):
@@ -260,14 +259,11 @@ def plot_trade_off(
 
 
 def _name_points(axes: "Axes", points: Sequence[Point]) -> None:
-    """Writes the names next to their points, the best trade-offs first.
-
-    None lies over another or over a point; a name that finds no room is left out.
-    """
+    """Names the points, the best first. A name that would lie over a point or a name is left out."""
     from matplotlib.transforms import Bbox
 
     places = axes.transData.transform([point[:2] for point in points])
-    taken = [Bbox([place, place]).padded(_POINT_PX) for place in places]
+    taken = [Bbox([place, place]).padded(5) for place in places]  # a point's radius and a little
     for point in sorted(points, key=lambda point: not point.is_on_front):
         for right, up in product((True, False), repeat=2):
             name = axes.annotate(
