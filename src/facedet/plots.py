@@ -259,7 +259,7 @@ def plot_trade_off(
 
 
 def _name_points(axes: "Axes", points: Sequence[Point]) -> None:
-    """Names the points, the best first. A name that would lie over a point or a name is left out."""
+    """Names the points, the best first. A name that would lie over a point or name is left out."""
     from matplotlib.transforms import Bbox
 
     places = axes.transData.transform([point[:2] for point in points])
