@@ -165,14 +165,19 @@ def test_trade_offs_are_drawn_side_by_side(tmp_path, costs):
     assert Image.open(path).size == (1200, 552)
 
 
-def test_names_of_trade_offs_lie_inside_and_not_over_each_other(tmp_path, monkeypatch):
-    saved = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda *given: saved.append(given[0]) or save(*given))
+@pytest.fixture
+def saved_figures(monkeypatch):
+    """The figures that were written, in their order."""
+    figures, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda *given: figures.append(given[0]) or save(*given))
+    return figures
+
+
+def test_names_of_trade_offs_lie_inside_and_not_over_each_other(tmp_path, saved_figures):
     crowd = [Point(5.0, 0.5, None, f"beaten {i}", False) for i in range(6)]
     best = [Point(1.0, 0.5, None, "left", True), Point(9.0, 1.0, None, "a long name", True)]
     plot_trade_off(tmp_path / "a.png", {"ms": [*crowd, *best]}, "AP", "title")
-    (axes,) = saved[0].axes
+    (axes,) = saved_figures[0].axes
     boxes = [text.get_window_extent() for text in axes.texts]
     # Four corners of the point that six share.
     assert sorted(text.get_text() for text in axes.texts) == [
@@ -182,15 +187,12 @@ def test_names_of_trade_offs_lie_inside_and_not_over_each_other(tmp_path, monkey
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
-def test_names_of_trade_offs_lie_beside_all_points(tmp_path, monkeypatch):
-    saved = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda *given: saved.append(given[0]) or save(*given))
+def test_names_of_trade_offs_lie_beside_all_points(tmp_path, saved_figures):
     # The second point is where the first one's name would go.
     points = [Point(1.0, 0.5, None, "a long name", True), Point(1.3, 0.52, None, "b", True)]
     points += [Point(3.0, 0.8, None, "c", True), Point(0.0, 0.1, None, "d", True)]
     plot_trade_off(tmp_path / "a.png", {"ms": points}, "AP", "title")
-    (axes,) = saved[0].axes
+    (axes,) = saved_figures[0].axes
     boxes = [text.get_window_extent() for text in axes.texts]
     assert len(boxes) == len(points)
     for place in axes.transData.transform([point[:2] for point in points]):
