@@ -75,8 +75,8 @@ def test_other_networks_are_refused(overrides, message):
 
 
 def test_without_the_finest_map_heads_move_up():
-    coarse = network("preset=extd_plain_64_s8", "backbone.width=8", "backbone.stem_width=4")
-    fine = network("preset=extd_plain_64", "backbone.width=8", "backbone.stem_width=4")
+    small = ("preset=extd_plain_64", "backbone.width=8", "backbone.stem_width=4")
+    coarse, fine = network(*small, "variant=first_stride_8"), network(*small)
     state = fine.state_dict()
     own = coarsen(state, coarse)
     coarse.load_state_dict(own)  # every key, in its shape
