@@ -23,7 +23,6 @@ class TrainSchema:
     overwrite: bool = MISSING
     weights: str | None = MISSING
     widen: bool = MISSING
-    coarsen: bool = MISSING
     backbone_weights: str | None = MISSING
     total_batch_size: int | None = MISSING
     lr_batch_size: int | None = MISSING

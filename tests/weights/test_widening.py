@@ -9,7 +9,7 @@ from facedet.config import build, compose
 from facedet.data.crowds.dataset import make_crowds
 from facedet.errors import FacedetError
 from facedet.weights.store import Weights, read_weights
-from facedet.weights.widening import _widened, coarsen, widen
+from facedet.weights.widening import _widened, widen
 from reference.small_training import SMALL_TRAINING
 
 
@@ -72,20 +72,6 @@ def test_three_copies_by_hand():
 def test_other_networks_are_refused(overrides, message):
     with pytest.raises(FacedetError, match=f"narrow: .*{message}"):
         widen(weights_of(*PLAIN), network(*overrides), "narrow")
-
-
-def test_without_the_finest_map_heads_move_up():
-    small = ("preset=extd_plain_64", "backbone.width=8", "backbone.stem_width=4")
-    coarse, fine = network(*small, "variant=first_stride_8"), network(*small)
-    state = fine.state_dict()
-    own = coarsen(state, coarse)
-    coarse.load_state_dict(own)  # every key, in its shape
-    assert torch.equal(own["head.levels.0.score.weight"], state["head.levels.0.score.weight"])
-    for now, before in (("0.box", "1.box"), ("1.score", "2.score"), ("4.box", "5.box")):
-        moved = state[f"head.levels.{before}.weight"]
-        assert torch.equal(own[f"head.levels.{now}.weight"], moved)
-    # The neck's steps begin at the coarsest map.
-    assert torch.equal(own["neck.up.0.depthwise.weight"], state["neck.up.0.depthwise.weight"])
 
 
 def test_training_starts_from_the_narrow_network(tmp_path, capsys):

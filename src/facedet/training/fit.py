@@ -125,7 +125,7 @@ def load_weights(
     """
     from facedet.training.resume import check_resume, read_checkpoint
     from facedet.weights.store import load_state, read_weights
-    from facedet.weights.widening import coarsen, widen
+    from facedet.weights.widening import widen
 
     if resume is not None:
         content = read_checkpoint(resume)
@@ -139,8 +139,6 @@ def load_weights(
         state = weights.state
         if config.widen:
             state = widen(weights, module.net, config.weights, config.seed)
-        elif config.coarsen:
-            state = coarsen(state, module.net)
         load_state(module.net, state, config.weights)
     elif config.backbone_weights is not None:
         from facedet.weights.vgg16 import load_backbone, read_backbone_weights

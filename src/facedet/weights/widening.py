@@ -1,7 +1,4 @@
-"""A narrower or finer network's weights as the start of another."""
-
-import re
-from collections.abc import Mapping
+"""A narrower network's weights as the start of a wider one."""
 
 import torch
 from torch import Tensor, nn
@@ -39,21 +36,6 @@ def widen(weights: Weights, net: nn.Module, source: str, seed: int = 0) -> dict[
     state = {key: _widened(own[key], value.shape, generator) for key, value in wide.items()}
     _check_equal(narrow, net, state, source)
     return state
-
-
-def coarsen(state: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
-    """Weights for `net` from those of a network that has one finer map and is else the same.
-
-    Heads move up by one level, as their strides do; only the finest level's scores stay, with their
-    max-out background and their size of faces. The outputs are others: a training has to follow.
-    """
-    found = {}
-    for key in net.state_dict():
-        level = re.match(r"head\.levels\.(?!0\.score)(\d+)(.+)", key)
-        origin = f"head.levels.{int(level[1]) + 1}{level[2]}" if level else key
-        if origin in state:
-            found[key] = state[origin]
-    return found
 
 
 def _widened(value: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:
