@@ -97,7 +97,7 @@ def test_the_first_minute_of_the_readme(wheel, tmp_path):
     assert "photo.jpg: 1 face\n" in said
     predictions = [command for command in commands if command[1] == "predict"]
     assert len(list(folder.glob("outputs/predict/*/photo_faces.jpg"))) == len(predictions)
-    assert (folder / "extd-plain-32.onnx").is_file()
+    assert (folder / "extd-plain-32-s8.onnx").is_file()
     assert run(python, "-c", snippet).startswith("1 tensor(")
 
 

@@ -24,7 +24,7 @@ of runs taken in turn, after a warm-up, as medians with 10th and 90th percentile
 EXAMPLE = """examples:
   facedet benchmark network --preset extd_fpn_64_prelu
   facedet benchmark sizes --weights extd64.safetensors --preset s3fd_vgg16 --sizes 320,640,1024
-  facedet benchmark engines --weights extd-plain-32 int8.onnx --threads 1 --data WIDER --limit 50"""
+  facedet benchmark engines --weights extd-plain-32-s8 int8.onnx --data WIDER --limit 50"""
 _USUAL = ["extd_fpn_32_prelu"]  # the network that is timed where none is named
 # Measurements of the training and of memory are scripts next to the tests.
 _SCRIPTS = ("training", "mining", "pipeline", "memory")

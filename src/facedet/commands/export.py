@@ -18,17 +18,17 @@ pictures; one that does not agree is not kept. Its metadata say where it comes f
 `facedet predict -w FILE` and facedet.load(FILE) take it like weights. --format web writes a folder:
 a page that finds faces in pictures and before a camera, in the browser, where pictures stay."""
 EXAMPLE = """examples:
-  facedet export extd-plain-32 --end-to-end
+  facedet export extd-plain-32-s8 --end-to-end
   facedet export weights.safetensors --format openvino --precision bf16 -o detector.xml
   facedet export extd-fpn-64-prelu --precision int8 --calibrate WIDER_train/ -o small.onnx
-  facedet export extd-plain-32 --size 480x640 --batch 1
-  facedet export extd-plain-32 --format web page/"""
+  facedet export extd-plain-32-s8 --size 480x640 --batch 1
+  facedet export extd-plain-32-s8 --format web page/"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
-    text = "file, checkpoint, or a name of `facedet weights list` (web: extd-plain-32)"
+    text = "file, checkpoint, or a name of `facedet weights list` (web: extd-plain-32-s8)"
     add("weights", nargs="?", help=text)
     add(
         "folder", nargs="?", type=Path, metavar="DIR", help="web: new folder of the page (NAME-web)"

@@ -27,7 +27,7 @@ The output folder (paths.output) gets checkpoints, weights.safetensors, logs and
 EXAMPLE = """examples:
   facedet train
   facedet train backbone.width=48 neck=passthrough trainer.max_steps=500
-  facedet train weights=extd-plain-32 data=coco data.root=mine    your own faces
+  facedet train weights=extd-plain-32-s8 data=coco data.root=mine    your own faces
   facedet train data=wider data.root=/data/wider experiment=extd_fpn_64_prelu
   facedet train --show backbone.width=48      print the config, train nothing"""
 

@@ -16,7 +16,7 @@ from facedet.inference.engines.exported import Description
 from facedet.weights.zoo import usual_score
 
 # Without weights: a small file, and quick.
-DEFAULT_WEIGHTS = "extd-plain-32"
+DEFAULT_WEIGHTS = "extd-plain-32-s8"
 # Where the slider ends: below, a quick detector takes every spot of a picture for a face.
 LEAST_SCORE = 0.2
 STATIC = Path(__file__).parent / "static"
