@@ -256,10 +256,10 @@ def test_each_part_starts_from_the_one_before(name, evaluated, tmp_path):
     assert [output.name for output in outputs] == parts
     files = [str(output / "weights.safetensors") for output in outputs]
     assert [config.weights for config in trainings.configs] == [None, *files[:-1]]
+    backbone = read_weights(name).config["net"]["backbone"]
     for config in trainings.configs:
         assert Path(config.data.root) == root
         assert config.ckpt_path == "auto"
-        backbone = read_weights(name).config["net"]["backbone"]
         assert config.backbone.items() >= backbone.items()
         assert config.trainer.devices == 1
     assert outcome.short_of == ""
