@@ -1,7 +1,8 @@
-"""YuNet-n beside our detectors: whole calls in ONNX Runtime in one interleaved run, and the AP.
+"""YuNet-n beside our detectors: whole calls in one interleaved run, and the AP.
 
 YuNet (Wu et al., 2023; github.com/ShiqiYu/libfacedetection.train, Apache-2.0) is the peer of a
-similar size. Its network runs in our pipeline, with our non-maximum suppression; its own
+similar size. Its network runs in ONNX Runtime as ours do, files of `facedet export` in the engine
+that they are for; all in our pipeline, with our non-maximum suppression. YuNet's own
 preparation (BGR, padding to multiples of 32) and decoding count as network. The picture that is
 timed is an embedded crowd of VGA size.
 
@@ -35,7 +36,7 @@ from facedet.plots import Point, pareto_front, plot_trade_off
 from facedet.profiling.calls import measure_calls
 from facedet.profiling.timing import describe_machine
 from facedet.structures import Predictions
-from facedet.weights.store import load_network
+from facedet.weights.store import EXPORTED_SUFFIXES, load_network
 
 STRIDES = (8, 16, 32)
 SCORE = 0.6
@@ -112,7 +113,11 @@ def main(given=None):
     peer = single_pass(YuNet(options.onnx, options.threads), coder, protocol)
     timed = single_pass(peer.net, coder, protocol)
     timed.postprocess = replace(peer.postprocess, score=SCORE)
-    ours = [load(one, engine="onnxruntime", threads=options.threads) for one in options.weights]
+    engines = ["auto" if _is_exported(one) else "onnxruntime" for one in options.weights]
+    ours = [
+        load(one, engine=engine, threads=options.threads)
+        for one, engine in zip(options.weights, engines, strict=True)
+    ]
     times = measure_calls([timed, *(one.pyramid for one in ours)], rgb, options.runs)
     judged = [peer, *(_judged(one.pyramid, protocol) for one in ours)]
     sizes = [peer.net.parameters, *map(_parameters, options.weights)]
@@ -134,12 +139,19 @@ def main(given=None):
         )
 
 
+def _is_exported(name):
+    return Path(name).suffix in EXPORTED_SUFFIXES
+
+
 def _parameters(name):
     """Of the network with its normalisations folded in, as YuNet's file has it."""
+    if _is_exported(name):
+        return None
     return sum(one.numel() for one in load_network(name).parameters())
 
 
 def _draw(path, rows, how):
+    rows = [row for row in rows if row["parameters"]]
     values = [statistics.mean(row[f"wider/{one}"] for one in SUBSETS) for row in rows]
     panels = {}
     for label, key in COSTS.items():

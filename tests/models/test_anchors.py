@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from facedet.config import build, compose
 from facedet.errors import UsageError
 from facedet.models.anchors import AnchorGenerator, ThreeScaleAnchors
 
@@ -40,6 +41,16 @@ def test_the_anchors_of_a_training_picture():
     assert sides[:, 0].unique().tolist() == [16, 32, 64, 128, 256, 512]
     # The last centre is 640 - 64 = 576: 576 ± 256.
     assert anchors[-1].tolist() == [320, 320, 832, 832]
+
+
+def test_a_first_stride_of_8_has_the_same_sides():
+    words = ["preset=extd_plain_32", "variant=first_stride_8"]
+    with torch.device("meta"):
+        net = build(compose("train", words).model.net)
+    maps = [(1, 1)] * len(net.backbone.strides)
+    assert net.backbone.strides == [8, 16, 32, 64, 128, 256]
+    anchors = net.anchors(maps, CPU)
+    assert (anchors[:, 2] - anchors[:, 0]).tolist() == [16, 32, 64, 128, 256, 512]
 
 
 def test_sizes_of_both_orders_are_kept_apart():

@@ -66,7 +66,8 @@ class Distillation(pl.Callback):
         if not torch.equal(predictions.anchors, taught.anchors):
             raise UsageError(
                 f"callbacks.distillation.teacher: its {number:,} anchors are neither the model's "
-                f"{len(predictions.anchors):,} nor those of maps twice as fine, of the same sides"
+                f"{len(predictions.anchors):,} nor those of maps twice as fine, of the same sides "
+                "(augmentation.size must be a multiple of the model's coarsest stride)"
             )
         distilled = distillation_losses(predictions, taught, self.confident)
         rest = 1 - self.share
