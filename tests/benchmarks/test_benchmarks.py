@@ -12,6 +12,7 @@ from torch import nn
 from benchmarks import memory, mining, pipeline, training, video, yunet
 from benchmarks.training import OURS, PLAIN, batches, noise_batch
 from facedet.config import build, compose
+from facedet.export.writing import export
 from facedet.models.depthwise import DepthwiseConv2d
 from facedet.models.scalar_prelu import ScalarPReLU
 from facedet.structures import Record
@@ -76,9 +77,14 @@ def test_the_peer_finds_the_faces(shared, tmp_path, capsys):
     peer = shared / "reference" / "rivals" / "yunet_n_dynamic.onnx"
     given = ["--data", str(shared / "data" / "wider"), "--limit", "6", "--runs", "1"]
     picture = tmp_path / "trade_off.png"
-    yunet.main([str(peer), "--weights", "extd-plain-32", *given, "--picture", str(picture)])
+    exported = tmp_path / "own.xml"
+    export("extd-plain-32", exported, "openvino")
+    given += ["--weights", "extd-plain-32", str(exported), "--picture", str(picture)]
+    yunet.main([str(peer), *given])
     report = json.loads(capsys.readouterr().out)
-    first, own = report["rows"]
+    first, own, other = report["rows"]
+    assert (other["detector"], other["parameters"]) == (str(exported), None)
+    assert other["wider/medium"] == pytest.approx(own["wider/medium"], abs=1e-3)
     assert (first["parameters"], own["parameters"]) == (73_848, 50_534)
     assert Image.open(picture).size == (1200, 552)
     assert (report["pictures"], own["detector"]) == (6, "extd-plain-32")
