@@ -8,7 +8,7 @@ timed is an embedded crowd of VGA size.
 
     python tests/benchmarks/yunet.py yunet_n_dynamic.onnx --data WIDER --threads 1
 
-`--picture FILE.png` draws the AP over the time and over the parameters.
+`--picture FILE.png` draws the AP over the time and over the parameters, without exported files.
 """
 
 import argparse
@@ -113,10 +113,9 @@ def main(given=None):
     peer = single_pass(YuNet(options.onnx, options.threads), coder, protocol)
     timed = single_pass(peer.net, coder, protocol)
     timed.postprocess = replace(peer.postprocess, score=SCORE)
-    engines = ["auto" if _is_exported(one) else "onnxruntime" for one in options.weights]
     ours = [
-        load(one, engine=engine, threads=options.threads)
-        for one, engine in zip(options.weights, engines, strict=True)
+        load(one, engine="auto" if _is_exported(one) else "onnxruntime", threads=options.threads)
+        for one in options.weights
     ]
     times = measure_calls([timed, *(one.pyramid for one in ours)], rgb, options.runs)
     judged = [peer, *(_judged(one.pyramid, protocol) for one in ours)]

@@ -67,7 +67,7 @@ class Distillation(pl.Callback):
             raise UsageError(
                 f"callbacks.distillation.teacher: its {number:,} anchors are neither the model's "
                 f"{len(predictions.anchors):,} nor those of maps twice as fine, of the same sides "
-                "(augmentation.size must be a multiple of the model's coarsest stride)"
+                "(which need an augmentation.size that the model's coarsest stride divides)"
             )
         distilled = distillation_losses(predictions, taught, self.confident)
         rest = 1 - self.share
