@@ -125,6 +125,7 @@ def shape(value):
         ["preset=extd_plain_32"],
         ["preset=extd_plain_32", "variant=norm_per_pass"],
         ["preset=extd_plain_32", "variant=first_stride_8"],
+        ["preset=extd_plain_32", "variant=enlarged"],
         ["preset=s3fd_mobilefacenet"],
         # VGG-16 with its padding, and three anchors per cell: 15 million weights.
         pytest.param(["preset=smallhardface"], marks=pytest.mark.slow),

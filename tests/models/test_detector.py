@@ -117,3 +117,21 @@ def test_padding_by_the_detector_is_padding_by_hand(net, size):
     assert ours.levels == expected.levels
     # The size is that of the picture, which the anchors may exceed.
     assert (ours.size, expected.size) == (size, (rows, columns))
+
+
+def test_an_enlarged_picture_has_smaller_anchors(net):
+    ramp = torch.arange(50.0).expand(1, 3, 40, 50)
+    seen = []
+    handle = net.backbone.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
+    with torch.no_grad():
+        ours = remade(net, enlarge=1.25, mean=(0.0, 0.0, 0.0))(ramp)
+        plain = net(torch.zeros(1, 3, 50, 62))
+    handle.remove()
+    # Column k is 0.8 px wide, its middle at 0.8 (k + 0.5), where the ramp is 0.5 less.
+    assert seen[0].shape == (1, 3, 50, 62)
+    middles = 0.8 * (torch.arange(62) + 0.5) - 0.5
+    torch.testing.assert_close(seen[0][0, 0, 0], middles.clamp(0, 49))
+    assert torch.equal(ours.anchors, plain.anchors / 1.25)
+    assert (ours.levels, ours.size) == (plain.levels, (40, 50))
+    with pytest.raises(UsageError, match="enlarge=0.5: expected 1 or more"):
+        remade(net, enlarge=0.5)

@@ -1,5 +1,6 @@
 """The detector: backbone, neck and heads, tied together by what they announce."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -21,11 +22,14 @@ class Detector(nn.Module):
         head: called with (out_channels of the neck, num_per_location of the anchors).
         mean: RGB values in 0 … 255 that are subtracted from the image.
         std: RGB values that it is divided by (EXTD: 1, no scaling).
-        multiple: height and width are padded to a multiple of this (px), to the right and below,
-            with zeros after the mean is subtracted; 1: not padded.
+        enlarge: the picture is enlarged so many times (bilinear) before the backbone sees it: what
+            a small face wants at no more parameters, but its square in time. Anchors are as many
+            times smaller in the picture's pixels.
+        multiple: height and width are then padded to a multiple of this (px), to the right and
+            below, with zeros after the mean is subtracted; 1: not padded.
 
     Raises:
-        UsageError: `multiple` is below 1.
+        UsageError: `enlarge` or `multiple` is below 1.
     """
 
     mean: Tensor
@@ -40,13 +44,17 @@ class Detector(nn.Module):
         mean: Sequence[float] = (123.0, 117.0, 104.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),
         multiple: int = 1,
+        enlarge: float = 1.0,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck(backbone.out_channels, backbone.strides)
         if multiple < 1:
             raise UsageError(f"model.net.multiple={multiple}: expected 1 or more")
+        if not 1 <= enlarge < math.inf:
+            raise UsageError(f"model.net.enlarge={enlarge}: expected 1 or more")
         self.multiple = multiple
+        self.enlarge = enlarge
         self.anchors = anchors(self.neck.strides)
         self.head = head(self.neck.out_channels, self.anchors.num_per_location)
         # Not part of the weights: the config says them, and the released weights have none.
@@ -65,12 +73,15 @@ class Detector(nn.Module):
         """
         height, width = images.shape[-2:]
         x = self.normalize(images)
+        if self.enlarge > 1:
+            x = F.interpolate(x, scale_factor=self.enlarge, mode="bilinear")
         if self.multiple > 1:
-            x = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple))
+            rows, columns = x.shape[-2:]
+            x = F.pad(x, (0, -columns % self.multiple, 0, -rows % self.multiple))
         maps = self.neck(self.backbone(x))
         logits, deltas = self.head(maps)
         sizes = [(one.shape[-2], one.shape[-1]) for one in maps]
-        anchors = self.anchors(sizes, x.device)
+        anchors = self.anchors(sizes, x.device) / self.enlarge
         counts = zip(sizes, self.anchors.num_per_location, strict=True)
         levels = tuple(rows * columns * count for (rows, columns), count in counts)
         # Half precisions are for the layers; scores, boxes and losses need more.
