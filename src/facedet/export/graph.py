@@ -9,6 +9,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
+from torch.onnx import symbolic_helper
 
 from facedet.errors import FacedetError
 from facedet.inference.engines.exported import INPUT, OUTPUTS, Description
@@ -30,6 +31,23 @@ _AXES = {
 }
 
 _LENGTHS = {"logits": 2, "deltas": 4, "anchors": 4, "boxes": 4}
+
+
+@symbolic_helper.parse_args("v", "v", "fs")
+def _nearest_exact(graph: Any, image: Any, _: Any, factors: list[float]) -> Any:  # noqa: ANN401
+    """The filter of `Detector.enlarge` as an ONNX node: the exporter has none for it."""
+    return graph.op(
+        "Resize",
+        image,
+        graph.op("Constant", value_t=torch.tensor([])),  # no region
+        graph.op("Constant", value_t=torch.tensor([1.0, 1.0, *factors])),
+        coordinate_transformation_mode_s="half_pixel",
+        mode_s="nearest",
+        nearest_mode_s="round_prefer_floor",
+    )
+
+
+torch.onnx.register_custom_op_symbolic("aten::_upsample_nearest_exact2d", _nearest_exact, _OPSET)
 
 
 class Graph(nn.Module):

@@ -22,7 +22,7 @@ class Detector(nn.Module):
         head: called with (out_channels of the neck, num_per_location of the anchors).
         mean: RGB values in 0 … 255 that are subtracted from the image.
         std: RGB values that it is divided by (EXTD: 1, no scaling).
-        enlarge: the picture is enlarged so many times (bilinear) before the backbone sees it: what
+        enlarge: the picture is enlarged so many times (nearest) before the backbone sees it: what
             a small face wants at no more parameters, but its square in time. Anchors are as many
             times smaller in the picture's pixels.
         multiple: height and width are then padded to a multiple of this (px), to the right and
@@ -74,7 +74,7 @@ class Detector(nn.Module):
         height, width = images.shape[-2:]
         x = self.normalize(images)
         if self.enlarge > 1:
-            x = F.interpolate(x, scale_factor=self.enlarge, mode="bilinear")
+            x = F.interpolate(x, scale_factor=self.enlarge, mode="nearest-exact")
         if self.multiple > 1:
             rows, columns = x.shape[-2:]
             x = F.pad(x, (0, -columns % self.multiple, 0, -rows % self.multiple))
