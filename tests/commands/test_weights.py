@@ -15,7 +15,7 @@ from facedet.weights.released_extd import RELEASED
 from facedet.weights.store import build_net, read_weights, save_weights
 from facedet.weights.zoo import NamedWeights
 from reference.named_weights import released_bytes, write_card
-from reference.one_face import one_face_weights
+from reference.one_face import one_face_weights, save_one_face
 from reference.web_server import web_server
 
 # EXTD-SSD-32 with ReLU, see test_convert.
@@ -302,3 +302,35 @@ def test_a_file_is_converted_onto_itself(cli, tmp_path):
     before = read_weights(target)
     assert cli("weights", "convert", target, target, "--force").code == 0
     assert read_weights(target).config == before.config
+
+
+def test_the_mean_of_three(cli, tmp_path):
+    files = []
+    for number, bias in enumerate((1.0, 2.0, 6.0)):
+        weights = one_face_weights()
+        weights.state["head.levels.5.score.bias"][-1] = bias
+        weights.config["net"]["mean"] = [bias] * 3
+        files.append(str(save_weights(tmp_path / f"{number}.safetensors", weights)))
+    target = tmp_path / "new" / "mean.safetensors"
+    result = cli("weights", "average", *files, str(target))
+    digests = [file_sha256(Path(file))[:12] for file in files]
+    assert f"56,038 parameters, 0.25 MB, mean of {', '.join(digests)}" in result.out
+    mean, first = read_weights(target), read_weights(files[0])
+    assert mean.state["head.levels.5.score.bias"][-1] == 3.0
+    key = "backbone.stem.conv.weight"
+    torch.testing.assert_close(mean.state[key], first.state[key])
+    assert mean.state["backbone.stem.norm.num_batches_tracked"].dtype == torch.int64
+    assert mean.config == first.config
+    # As for a conversion.
+    assert "exists already: add --force" in cli("weights", "average", *files, str(target)).err
+    cli("weights", "average", "--force", *files[:2], str(target))
+    assert read_weights(target).state["head.levels.5.score.bias"][-1] == 1.5
+
+
+def test_no_mean_of_different_networks(cli, tmp_path):
+    file, target = save_one_face(tmp_path / "one.safetensors"), tmp_path / "mean.safetensors"
+    result = cli("weights", "average", str(file), "extd-fpn-32-prelu", str(target))
+    assert "extd-fpn-32-prelu: these are weights of another network" in result.err
+    assert not target.exists()
+    few = cli("weights", "average", str(file), str(target)).err
+    assert "average takes two SOURCES or more and TARGET, not" in few

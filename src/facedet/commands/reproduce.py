@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facedet.commands import diagnose, sweep, sweep_report, train
+from facedet.commands import diagnose, sweep, sweep_report, train, weights
 from facedet.errors import FacedetError, UsageError
 from facedet.option_types import count
 
@@ -30,7 +30,13 @@ EXAMPLE = """examples:
   facedet reproduce --data /data
   facedet reproduce E2 E4 --data /data"""
 # Commands that experiments are made of.
-_COMMANDS = {"diagnose": diagnose, "sweep": sweep, "sweep report": sweep_report, "train": train}
+_COMMANDS = {
+    "diagnose": diagnose,
+    "sweep": sweep,
+    "sweep report": sweep_report,
+    "train": train,
+    "weights": weights,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from facedet.errors import FacedetError, UsageError
 
 if TYPE_CHECKING:
+    from facedet.weights.store import Weights
     from facedet.weights.zoo import NamedWeights
 
 HELP = """Weights by name. Every option that takes a weights file takes a name as well.
@@ -20,6 +21,8 @@ HELP = """Weights by name. Every option that takes a weights file takes a name a
   convert  turn released EXTD weights (EXTD_64.pth …), SmallHardFace's Caffe model (.caffemodel)
            or a training checkpoint (SOURCE) into a safetensors file that carries its own network
            description (TARGET)
+  average  the mean of several weights of one network, as of a fine-tuning's start and end or of
+           trainings with other seeds, which is often better than each (SOURCE SOURCE … TARGET)
   push     upload weights (SOURCE) with a model card to the Hugging Face Hub, TARGET hf://owner/name,
            or only write these files into a folder (TARGET); then hf://owner/name, or the folder,
            names the weights. Needs huggingface-hub: pip install 'facedet-lightning[hub]'
@@ -30,6 +33,7 @@ EXAMPLE = """examples:
   facedet weights verify extd-released-64 my/weights.safetensors
   facedet weights card extd-fpn-64-prelu
   facedet weights convert EXTD_64.pth extd64.safetensors
+  facedet weights average seed1/weights.safetensors seed2/weights.safetensors mean.safetensors
   facedet weights push outputs/run/weights.safetensors hf://me/faces --licence mit"""
 
 # The words of each action: (fewest, most, in words).
@@ -39,6 +43,7 @@ _WORDS = {
     "verify": (0, 99, "takes names and files"),
     "card": (1, 1, "takes one name"),
     "convert": (2, 2, "takes SOURCE and TARGET"),
+    "average": (3, 99, "takes two SOURCES or more and TARGET"),
     "push": (2, 2, "takes SOURCE and TARGET"),
 }
 
@@ -50,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("names", nargs="*", metavar="NAME", help="names, or files where it says so")
     text = "folder of fetched files; $FACEDET_CACHE names it to all commands (~/.cache/facedet)"
     add("--cache", type=Path, metavar="DIR", help=text)
-    add("--force", action="store_true", help="convert: replace an existing target")
+    add("--force", action="store_true", help="convert, average: replace an existing target")
     add("--private", action="store_true", help="push: a new repository is private")
     text = "push: the Hub's word for the licence of your own weights (mit, cc-by-nc-4.0 …)"
     add("--licence", default="", metavar="ID", help=text)
@@ -65,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
     if args.cache is not None:
         args.cache = args.cache.expanduser()
     actions = {"list": _list, "fetch": _fetch, "verify": _verify, "card": _card}
-    return (actions | {"convert": _convert, "push": _push})[args.action](args)
+    actions |= {"convert": _convert, "average": _average, "push": _push}
+    return actions[args.action](args)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -169,17 +175,42 @@ def _push(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
-    from facedet.weights.store import build_net, read_weights, save_weights
+    from facedet.weights.store import read_weights
 
-    source, target = map(Path, args.names)
-    if target.suffix != ".safetensors":
-        raise UsageError(f"{target}: the target's name must end in .safetensors")
-    if target.exists() and not args.force:
-        raise UsageError(f"{target} exists already: add --force to replace it")
-    weights = read_weights(source)
+    source, target = args.names
+    return _write(read_weights(source), source, target, args.force)
+
+
+def _average(args: argparse.Namespace) -> int:
+    import torch
+
+    from facedet.weights.store import Weights, build_net, load_state, read_weights
+
+    *sources, target = args.names
+    read = [read_weights(source) for source in sources]
+    net = build_net(read[0], sources[0])
+    for weights, source in zip(read, sources, strict=True):
+        load_state(net, weights.state, source)  # refuses those of another network
+    state = {
+        key: torch.stack([one.state[key].double() for one in read]).mean(dim=0).to(first.dtype)
+        for key, first in read[0].state.items()
+    }
+    parts = ", ".join(one.info["sha256"][:12] for one in read)
+    info = read[0].info | {"source": f"mean of {parts}"}
+    return _write(Weights(state, read[0].config, info), sources[0], target, args.force)
+
+
+def _write(weights: "Weights", source: str, target: str, force: bool) -> int:
+    from facedet.weights.store import build_net, save_weights
+
+    path = Path(target)
+    if path.suffix != ".safetensors":
+        raise UsageError(f"{path}: the target's name must end in .safetensors")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists already: add --force to replace it")
     net = build_net(weights, source)  # to see that it works
-    save_weights(target, weights)
+    save_weights(path, weights)
     parameters = sum(value.numel() for value in net.parameters())
-    size = target.stat().st_size
-    print(f"{target}: {parameters:,} parameters, {size / 1e6:.2f} MB, {weights.info['source']}")
+    size = path.stat().st_size
+    print(f"{path}: {parameters:,} parameters, {size / 1e6:.2f} MB, {weights.info['source']}")
     return 0
