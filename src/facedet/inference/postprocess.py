@@ -47,8 +47,7 @@ class NmsPostprocess:
         """
         if self.clip and predictions.size is None:
             raise ValueError("clip=True: the predictions do not say the size of their images")
-        # The softmax of two, which is slow on CPUs over so short an axis.
-        scores = (predictions.logits[..., 1] - predictions.logits[..., 0]).sigmoid()
+        scores = predictions.logits.softmax(dim=2)[..., 1]
         return [
             self._one(*image, predictions.anchors, predictions.size)
             for image in zip(scores, predictions.deltas, strict=True)
