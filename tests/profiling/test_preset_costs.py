@@ -160,7 +160,7 @@ def test_cost_of_plain(name):
 def test_cost_of_plain_adds_up(name, width, blocks, side, sides, carried, shared):
     stem, (finest, *coarser) = 24, [one**2 for one in sides]
     # With a first stride of 8 the way to the finest map has the shared step too.
-    backbone = (9 * 3 * stem * (side // 2) ** 2) + 9 * stem * width * (side // 4) ** 2
+    backbone = 9 * 3 * stem * (side // 2) ** 2 + 9 * stem * width * (side // 4) ** 2
     backbone += 9 * width**2 * (2 * blocks * (finest + sum(coarser)) + sum(coarser) + carried)
     neck = (9 * width + width**2) * (finest + sum(coarser[:-1]))
     # Shared heads have the finest level's max-out background on all levels.

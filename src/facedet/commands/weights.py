@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from facedet.errors import FacedetError, UsageError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from facedet.weights.store import Weights
     from facedet.weights.zoo import NamedWeights
 
@@ -175,10 +177,11 @@ def _push(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
-    from facedet.weights.store import read_weights
+    from facedet.weights.store import build_net, read_weights
 
-    source, target = args.names
-    return _write(read_weights(source), source, target, args.force)
+    source, target = args.names[0], _new_target(args)
+    weights = read_weights(Path(source))
+    return _write(weights, build_net(weights, source), target)  # built to see that it works
 
 
 def _average(args: argparse.Namespace) -> int:
@@ -186,31 +189,36 @@ def _average(args: argparse.Namespace) -> int:
 
     from facedet.weights.store import Weights, build_net, load_state, read_weights
 
-    *sources, target = args.names
-    read = [read_weights(source) for source in sources]
-    net = build_net(read[0], sources[0])
-    for weights, source in zip(read, sources, strict=True):
-        load_state(net, weights.state, source)  # refuses those of another network
+    sources, target = args.names[:-1], _new_target(args)
+    first, *others = (read_weights(source) for source in sources)
+    net = build_net(first, sources[0])
+    for other, source in zip(others, sources[1:], strict=True):
+        load_state(net, other.state, source)  # refuses those of another network
+    read = [first, *others]
     state = {
-        key: torch.stack([one.state[key].double() for one in read]).mean(dim=0).to(first.dtype)
-        for key, first in read[0].state.items()
+        key: torch.stack([one.state[key].double() for one in read]).mean(dim=0).to(value.dtype)
+        for key, value in first.state.items()
     }
     parts = ", ".join(one.info["sha256"][:12] for one in read)
-    info = read[0].info | {"source": f"mean of {parts}"}
-    return _write(Weights(state, read[0].config, info), sources[0], target, args.force)
+    info = first.info | {"source": f"mean of {parts}"}
+    return _write(Weights(state, first.config, info), net, target)
 
 
-def _write(weights: "Weights", source: str, target: str, force: bool) -> int:
-    from facedet.weights.store import build_net, save_weights
+def _new_target(args: argparse.Namespace) -> Path:
+    """The last of the names, checked before any source is read."""
+    target = Path(args.names[-1])
+    if target.suffix != ".safetensors":
+        raise UsageError(f"{target}: the target's name must end in .safetensors")
+    if target.exists() and not args.force:
+        raise UsageError(f"{target} exists already: add --force to replace it")
+    return target
 
-    path = Path(target)
-    if path.suffix != ".safetensors":
-        raise UsageError(f"{path}: the target's name must end in .safetensors")
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists already: add --force to replace it")
-    net = build_net(weights, source)  # to see that it works
-    save_weights(path, weights)
+
+def _write(weights: "Weights", net: "nn.Module", target: Path) -> int:
+    from facedet.weights.store import save_weights
+
+    save_weights(target, weights)
     parameters = sum(value.numel() for value in net.parameters())
-    size = path.stat().st_size
-    print(f"{path}: {parameters:,} parameters, {size / 1e6:.2f} MB, {weights.info['source']}")
+    size = target.stat().st_size
+    print(f"{target}: {parameters:,} parameters, {size / 1e6:.2f} MB, {weights.info['source']}")
     return 0

@@ -81,7 +81,9 @@ class Detector(nn.Module):
         maps = self.neck(self.backbone(x))
         logits, deltas = self.head(maps)
         sizes = [(one.shape[-2], one.shape[-1]) for one in maps]
-        anchors = self.anchors(sizes, x.device) / self.enlarge
+        anchors = self.anchors(sizes, x.device)
+        if self.enlarge > 1:
+            anchors = anchors / self.enlarge
         counts = zip(sizes, self.anchors.num_per_location, strict=True)
         levels = tuple(rows * columns * count for (rows, columns), count in counts)
         # Half precisions are for the layers; scores, boxes and losses need more.
