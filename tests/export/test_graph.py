@@ -126,6 +126,8 @@ def shape(value):
         ["preset=extd_plain_32", "variant=norm_per_pass"],
         ["preset=extd_plain_32", "variant=first_stride_8"],
         ["preset=extd_plain_32", "variant=enlarged"],
+        # Here the middles of pixels fall between two of the small picture's.
+        ["preset=extd_plain_32", "model.net.enlarge=1.5"],
         ["preset=s3fd_mobilefacenet"],
         # VGG-16 with its padding, and three anchors per cell: 15 million weights.
         pytest.param(["preset=smallhardface"], marks=pytest.mark.slow),

@@ -43,7 +43,7 @@ def _nearest_exact(graph: Any, image: Any, _: Any, factors: list[float]) -> Any:
         graph.op("Constant", value_t=torch.tensor([1.0, 1.0, *factors])),
         coordinate_transformation_mode_s="half_pixel",
         mode_s="nearest",
-        nearest_mode_s="round_prefer_floor",
+        nearest_mode_s="round_prefer_ceil",
     )
 
 
