@@ -55,6 +55,7 @@ PLAIN = {
     "extd_plain_64": (171_550, 3_557_225_600),
     "extd_plain_32_s8": (60_728, 844_073_856),
     "extd_plain_48_s8": (132_944, 1_827_510_336),
+    "extd_plain_64_s8": (228_224, 2_983_493_376),
 }
 # The others in SmallHardFace's comparison: parameters and multiply-adds at 640 x 640, and in G to
 # four digits at 480 x 640. SSH: VGG16 125.2786 G, neck 1.4680, modules 2.1234 + 3.5389 + 0.8847,
@@ -155,6 +156,7 @@ def test_cost_of_plain(name):
         ("extd_plain_64", 64, 1, 640, (160, 80, 40, 20, 10, 5), 0, False),
         # Enlarged to 768 px.
         ("extd_plain_48_s8", 48, 2, 768, (96, 48, 24, 12, 6, 3), 96 * 96, True),
+        ("extd_plain_64_s8", 64, 2, 768, (96, 48, 24, 12, 6, 3), 96 * 96, True),
     ],
 )
 def test_cost_of_plain_adds_up(name, width, blocks, side, sides, carried, shared):
