@@ -61,7 +61,7 @@ notebooks: $(VENV)/.tested-with ## Run the notebooks and store them with their o
 		--ExecutePreprocessor.extra_arguments=--InlineBackend.figure_formats=jpeg
 
 # Milliseconds for the model zoo, on a quiet machine; ZOO: names of `facedet weights list`.
-ZOO ?= extd-plain-48-s8 extd-plain-32-s8 extd-plain-32 extd-plain-64 extd-fpn-32-prelu extd-fpn-64-prelu
+ZOO ?= extd-plain-64-s8 extd-plain-48-s8 extd-plain-32-s8 extd-plain-32 extd-plain-64 extd-fpn-32-prelu extd-fpn-64-prelu
 MEASURE := OMP_WAIT_POLICY=PASSIVE $(BIN)/facedet benchmark engines --weights $(ZOO)
 measure-zoo: setup ## Time the weights of ZOO in every engine, for the model zoo (minutes)
 	$(MEASURE) --threads 1 --output docs/measured/engines_1_thread.json

@@ -357,7 +357,7 @@ def test_without_an_argument_the_shipped_weights_are_taken(weights, tmp_path, mo
     copyfile(weights, tmp_path / f"{registry.DEFAULT}.safetensors")
     for detector in (load(), load(registry.DEFAULT)):
         check_one_face(detector.detect(pixels()))
-        assert detector.info["file"] == "extd-plain-48-s8.safetensors"
+        assert detector.info["file"] == "extd-plain-64-s8.safetensors"
 
 
 HEAVY = "pytorch_lightning torchmetrics matplotlib scipy hydra wandb albumentations skimage"

@@ -222,23 +222,14 @@ def test_mining_has_nothing_to_hold_against(results_of):
 
 
 class Trainings:
-    """In place of `facedet train`: composes its words, and leaves a weights file.
-
-    Of `facedet weights` it keeps the words.
-    """
+    """In place of `facedet train`: composes its words, and leaves a weights file."""
 
     def __init__(self, file):
         self.configs = []
-        self.averages = []
         self.file = file
         self.threads = set()
 
     def __call__(self, command, *words):
-        if command == "weights":
-            self.averages.append(words)
-            Path(words[-1]).parent.mkdir()
-            copyfile(self.file, words[-1])
-            return
         assert command == "train"
         config = compose("train", words)
         self.configs.append(config)
@@ -261,35 +252,25 @@ def test_each_part_starts_from_the_one_before(name, evaluated, tmp_path):
     folder = tmp_path / "a, b=c"
     run, parts = Run({"wider": root}, folder, trainings), PARTS[name]
     outcome = train.shipped(run, {name: parts})
-    files = [str(folder / name / part / "weights.safetensors") for part in parts]
-    trained = [file for part, file in zip(parts, files, strict=True) if part != "average"]
-    outputs = [
-        str(Path(config.paths.output) / "weights.safetensors") for config in trainings.configs
-    ]
-    assert outputs == trained
-    assert [config.weights for config in trainings.configs] == [None, *trained[:-1]]
+    outputs = [Path(config.paths.output) for config in trainings.configs]
+    assert [output.name for output in outputs] == parts
+    files = [str(output / "weights.safetensors") for output in outputs]
+    assert [config.weights for config in trainings.configs] == [None, *files[:-1]]
     backbone = read_weights(name).config["net"]["backbone"]
     for config in trainings.configs:
         assert Path(config.data.root) == root
         assert config.ckpt_path == "auto"
         assert config.backbone.items() >= backbone.items()
         assert config.trainer.devices == 1
-    # The network of the mean is that of the last training.
-    means = [("average", files[-2], files[-3], files[-1])] if "average" in parts else []
-    assert trainings.averages == means
     net = read_weights(name).config["net"]
     assert trainings.configs[-1].model.net.enlarge == net.get("enlarge", 1)
     assert outcome.short_of == ""
     assert outcome.values[f"{name}, wider/hard"] == "0.3000"
-    # Finished parts are not made again.
-    rmtree(Path(files[-1]).parent)
+    # Finished parts are not trained again.
+    rmtree(outputs[-1])
     trainings.configs.clear()
-    trainings.averages.clear()
     train.shipped(run, {name: parts})
-    remade = [
-        str(Path(config.paths.output) / "weights.safetensors") for config in trainings.configs
-    ]
-    assert remade + [words[-1] for words in trainings.averages] == files[-1:]
+    assert [Path(config.paths.output) for config in trainings.configs] == outputs[-1:]
 
 
 def test_another_file_is_no_failure(evaluated, tmp_path):

@@ -104,21 +104,24 @@ def shipped(run: Run, networks: Mapping[str, Sequence[str]]) -> Outcome:
     """The shipped networks, trained again; the files are the same on the same kind of machine.
 
     `networks` has by name the experiments of the training; each starts from the weights of the one
-    before. `average` is the mean of the last two.
+    before.
     """
-    values, expected = {}, {}
+    root, values, expected = run.resources["wider"], {}, {}
     threads = torch.get_num_threads()
     # Sums in another order round differently, and a training carries that on.
     torch.set_num_threads(1)
     try:
         for name, parts in networks.items():
-            done: list[Path] = []
+            start: list[str] = []
             for part in parts:
-                weights = run.folder / name / part / "weights.safetensors"
+                folder = run.folder / name / part
+                weights = folder / "weights.safetensors"
                 # A finished part is not trained further: its last step is the schedule's.
                 if not weights.is_file():
-                    _make(run, name, part, done, weights)
-                done.append(weights)
+                    words = [f"preset={name.replace('-', '_')}", f"experiment={part}", *start]
+                    places = [literal("data.root", root), literal("paths.output", folder)]
+                    run.call("train", *words, "ckpt_path=auto", *places)
+                start = [literal("weights", weights)]
             key = f"{name}, SHA-256"
             values[key] = read_weights(weights).info["sha256"][:12]
             expected[key] = (read_weights(name).info["sha256"][:12], "the shipped file")
@@ -130,17 +133,6 @@ def shipped(run: Run, networks: Mapping[str, Sequence[str]]) -> Outcome:
     is_same = all(values[key] == one[0] for key, one in expected.items())
     reason = "" if is_same else "a machine whose arithmetic rounds as that of the shipped files"
     return Outcome(values, report["images"], "those trained here", reason, expected=expected)
-
-
-def _make(run: Run, name: str, part: str, done: Sequence[Path], weights: Path) -> None:
-    """One part of a shipped network, from the files of those before it."""
-    if part == "average":
-        run.call("weights", part, *map(str, reversed(done[-2:])), str(weights))
-        return
-    start = [literal("weights", one) for one in done[-1:]]
-    words = [f"preset={name.replace('-', '_')}", f"experiment={part}", *start, "ckpt_path=auto"]
-    places = [literal("data.root", run.resources["wider"]), literal("paths.output", weights.parent)]
-    run.call("train", *words, *places)
 
 
 def _by_seed(jobs: Sequence[Job], cell: Cell, subsets: Sequence[str]) -> dict[str, float]:

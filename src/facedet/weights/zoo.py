@@ -11,7 +11,7 @@ from facedet.weights.hub import find_repository
 from facedet.weights.released_extd import RELEASED
 
 # `facedet.load()` and `facedet predict` without weights take these.
-DEFAULT = "extd-plain-48-s8"
+DEFAULT = "extd-plain-64-s8"
 DEFAULT_SCORE = 0.5
 SHIPPED_DIR = Path(__file__).resolve().parents[1] / "shipped"
 _RELEASE = "https://raw.githubusercontent.com/clovaai/EXTD_Pytorch/master/weights"
@@ -105,10 +105,11 @@ def _shipped(name: str, parameters: int, summary: str) -> NamedWeights:
 NAMED = {
     one.name: one
     for one in (
-        _shipped(DEFAULT, 132_944, "plain 3x3 convolutions, first stride 8, width 48: quick"),
+        _shipped(DEFAULT, 228_224, "plain 3x3 convolutions, first stride 8, width 64"),
+        _shipped("extd-plain-48-s8", 132_944, "the same, width 48: quicker"),
         _shipped("extd-plain-32-s8", 60_728, "the same, width 32: the quickest"),
-        _shipped("extd-plain-64", 171_550, "the same, width 64, first stride 4: slower"),
-        _shipped("extd-plain-32", 50_838, "the same, width 32, first stride 4"),
+        _shipped("extd-plain-64", 171_550, "plain, width 64, first stride 4: slower"),
+        _shipped("extd-plain-32", 50_838, "plain, width 32, first stride 4"),
         _shipped("extd-fpn-64-prelu", 162_352, "EXTD, FPN-like, width 64, PReLU"),
         _shipped("extd-fpn-32-prelu", 62_939, "EXTD, FPN-like, width 32, PReLU"),
         _released(64, 162_352, 697_000, _MEASURED_64),
