@@ -5,21 +5,26 @@ from types import SimpleNamespace
 import pytest
 import pytorch_lightning as pl
 import torch
+from hydra.utils import instantiate
 from torch import nn
 from torch.utils.data import DataLoader
 
 from facedet.callbacks.distillation import Distillation
+from facedet.config import compose
 from facedet.criteria.distillation import distillation_losses
 from facedet.errors import UsageError
 from facedet.models.anchors import AnchorGenerator
 from facedet.modules.base import DetectionModule
 from facedet.structures import Losses, Predictions
+from facedet.weights.store import load_network
 
 ANCHORS = torch.tensor([[0.0, 0.0, 8.0, 8.0], [8.0, 0.0, 16.0, 8.0]])
 
 
 class Net(nn.Module):
     """Two anchors whose answers are a bias and the image's mean."""
+
+    enlarge = 1.0
 
     def __init__(self, bias, anchors=ANCHORS, levels=(2,)):
         super().__init__()
@@ -41,10 +46,10 @@ def annotated(predictions, targets):
     return Losses(zero + 2, zero + 3, torch.tensor(1), torch.full((len(targets),), 0.25))
 
 
-def trained(tmp_path, callback, steps=1):
+def trained(tmp_path, callback, steps=1, net=None, size=(8, 16)):
     """A student after some steps with the callback, and what its steps gave."""
     module = DetectionModule(
-        Net(0.0), annotated, None, lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+        net or Net(0.0), annotated, None, lambda parameters: torch.optim.SGD(parameters, lr=0.1),
         lambda optimizer: torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1),
     )  # fmt: skip
     given = []
@@ -53,7 +58,7 @@ def trained(tmp_path, callback, steps=1):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             given.append(outputs)
 
-    batch = (torch.rand(2, 3, 8, 16) * 255, [SimpleNamespace(index=i) for i in range(2)])
+    batch = (torch.rand(2, 3, *size) * 255, [SimpleNamespace(index=i) for i in range(2)])
     trainer = pl.Trainer(
         max_steps=steps, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, default_root_dir=tmp_path, accelerator="cpu",
@@ -88,6 +93,18 @@ def test_a_teacher_may_have_maps_twice_as_fine(tmp_path):
     teacher = Net(2.0, finer, levels=(8,))
     module, _ = trained(tmp_path, Distillation(teacher, share=1.0, confident=0.5), steps=60)
     assert module.net.bias.item() == pytest.approx(2.0, abs=0.05)
+
+
+def test_a_detector_that_enlarges_its_picture_is_taught_with_the_enlarged_one(tmp_path):
+    net = instantiate(compose("network", ["preset=extd_plain_32_s8"]).model.net)
+    teacher = load_network("extd-fpn-32-prelu")
+    callback = Distillation(teacher, share=1.0, confident=0.5)
+    # 1.2 times 427 px are 512 px, which strides 4 to 256 divide.
+    _, given = trained(tmp_path, callback, net=net, size=(427, 427))
+    assert (net.enlarge, teacher.enlarge) == (1.2, 1.2)
+    assert given[0]["loss"].isfinite()
+    with pytest.raises(UsageError, match="an augmentation.size that, enlarged,"):
+        trained(tmp_path, callback, net=net, size=(512, 512))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ class Distillation(pl.Callback):
     Args:
         teacher: images [B, 3, H, W] in 0 … 255 to predictions, with the student's own anchors, or
             with anchors of these sides on maps twice as fine: then `coarser` ones of its answers.
+            It sees the picture as much enlarged as the student does, whatever its own `enlarge`.
         share: of the loss, in (0, 1]; the rest is that of the annotations.
         confident: the teacher's face score from which an anchor's box is learnt.
     """
@@ -36,6 +37,7 @@ class Distillation(pl.Callback):
         """Moves the teacher to the student's device, and wraps the student's criterion."""
         assert isinstance(pl_module, DetectionModule)
         self.teacher.to(pl_module.device)
+        self.teacher.enlarge = pl_module.net.enlarge
         self.criterion = pl_module.criterion
         pl_module.criterion = self._criterion
 
@@ -61,13 +63,15 @@ class Distillation(pl.Callback):
         if taught is None:
             return losses
         number, finer = len(taught.anchors), zip(predictions.levels, taught.levels, strict=False)
-        if all(4 * own == theirs for own, theirs in finer):
+        if all(4 * coarse == fine for coarse, fine in finer):
             taught = coarser(taught, len(predictions.levels))
-        if not torch.equal(predictions.anchors, taught.anchors):
+        own, theirs = predictions.anchors, taught.anchors
+        # Means of anchors of an enlarged picture are rounded otherwise.
+        if own.shape != theirs.shape or not torch.allclose(own, theirs, atol=1e-3):
             raise UsageError(
                 f"callbacks.distillation.teacher: its {number:,} anchors are neither the model's "
-                f"{len(predictions.anchors):,} nor those of maps twice as fine, of the same sides "
-                "(which need an augmentation.size that the model's coarsest stride divides)"
+                f"{len(own):,} nor those of maps twice as fine, of the same sides (which need an "
+                "augmentation.size that, enlarged, the model's coarsest stride divides)"
             )
         distilled = distillation_losses(predictions, taught, self.confident)
         rest = 1 - self.share
