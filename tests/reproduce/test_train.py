@@ -19,6 +19,8 @@ from reference.one_face import save_one_face
 
 EXPERIMENTS = {experiment.id: experiment for experiment in read_catalogue()[0]}
 PARTS = EXPERIMENTS["shipped"].settings["networks"]
+TEACHER = Path("a, b/EXTD_64.pth")
+TEACHERS = EXPERIMENTS["shipped"].settings["teachers"]
 NAME = "extd-fpn-32-prelu"
 
 
@@ -250,8 +252,8 @@ def evaluated(monkeypatch):
 def test_each_part_starts_from_the_one_before(name, evaluated, tmp_path):
     trainings, root = Trainings(NAMED[name].path()), tmp_path / "a, b"
     folder = tmp_path / "a, b=c"
-    run, parts = Run({"wider": root}, folder, trainings), PARTS[name]
-    outcome = train.shipped(run, {name: parts})
+    run, parts = Run({"wider": root, "extd_64": TEACHER}, folder, trainings), PARTS[name]
+    outcome = train.shipped(run, {name: parts}, TEACHERS)
     outputs = [Path(config.paths.output) for config in trainings.configs]
     assert [output.name for output in outputs] == parts
     files = [str(output / "weights.safetensors") for output in outputs]
@@ -262,6 +264,9 @@ def test_each_part_starts_from_the_one_before(name, evaluated, tmp_path):
         assert config.ckpt_path == "auto"
         assert config.backbone.items() >= backbone.items()
         assert config.trainer.devices == 1
+    taught = [config.callbacks.get("distillation") for config in trainings.configs]
+    wanted = [str(TEACHER) if part in TEACHERS else None for part in parts]
+    assert [one and one.teacher.weights for one in taught] == wanted
     net = read_weights(name).config["net"]
     assert trainings.configs[-1].model.net.enlarge == net.get("enlarge", 1)
     assert outcome.short_of == ""
@@ -269,7 +274,7 @@ def test_each_part_starts_from_the_one_before(name, evaluated, tmp_path):
     # Finished parts are not trained again.
     rmtree(outputs[-1])
     trainings.configs.clear()
-    train.shipped(run, {name: parts})
+    train.shipped(run, {name: parts}, TEACHERS)
     assert [Path(config.paths.output) for config in trainings.configs] == outputs[-1:]
 
 
@@ -279,7 +284,7 @@ def test_another_file_is_no_failure(evaluated, tmp_path):
     torch.set_num_threads(2)
     trainings = Trainings(save_one_face(tmp_path / "other.safetensors"))
     run = Run({"wider": tmp_path}, tmp_path / "out", trainings)
-    outcome = train.shipped(run, {NAME: ["shipped"]})
+    outcome = train.shipped(run, {NAME: ["shipped"]}, {})
     left = torch.get_num_threads()
     torch.set_num_threads(threads)
     results = judge(EXPERIMENTS["shipped"], outcome)

@@ -24,6 +24,7 @@ from facedet.weights.store import read_weights
 _LEARNT = 0.05
 _CONFIDENCE = 0.95
 _SUBSETS = ("wider/easy", "wider/medium", "wider/hard")
+_TEACHER = "callbacks.distillation.teacher.weights"
 # Validation pictures of a reduced training on the embedded crowds, and on WIDER FACE: the first
 # that are there, once, at the end.
 _IMAGES = {"smoke": (10, 10), "short": (100, 60)}
@@ -100,11 +101,13 @@ def reuse_jobs(folder: Path, planned: Sequence[PlannedJob], places: Sequence[Pat
     return reused
 
 
-def shipped(run: Run, networks: Mapping[str, Sequence[str]]) -> Outcome:
+def shipped(
+    run: Run, networks: Mapping[str, Sequence[str]], teachers: Mapping[str, str]
+) -> Outcome:
     """The shipped networks, trained again; the files are the same on the same kind of machine.
 
     `networks` has by name the experiments of the training; each starts from the weights of the one
-    before.
+    before. `teachers` has by experiment the resource whose answers it learns from.
     """
     root, values, expected = run.resources["wider"], {}, {}
     threads = torch.get_num_threads()
@@ -119,6 +122,8 @@ def shipped(run: Run, networks: Mapping[str, Sequence[str]]) -> Outcome:
                 # A finished part is not trained further: its last step is the schedule's.
                 if not weights.is_file():
                     words = [f"preset={name.replace('-', '_')}", f"experiment={part}", *start]
+                    if teacher := teachers.get(part):
+                        words += [literal(_TEACHER, run.resources[teacher])]
                     places = [literal("data.root", root), literal("paths.output", folder)]
                     run.call("train", *words, "ckpt_path=auto", *places)
                 start = [literal("weights", weights)]
