@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from facedet.errors import FacedetError
-from facedet.files import is_locked, locked, new_folder, replacing
+from facedet.files import expand_home, is_locked, locked, new_folder, replacing
 
 HOLD = """
 import sys, time
@@ -16,6 +17,12 @@ with locked(Path(sys.argv[1])) as is_ours:
     print(is_ours, flush=True)
     time.sleep(60)
 """
+
+
+def test_a_tilde_is_a_home_folder_or_part_of_a_name(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expand_home("~/a.jpg") == Path("/home/me/a.jpg")
+    assert expand_home(Path("~nobody of this name.jpg")) == Path("~nobody of this name.jpg")
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):

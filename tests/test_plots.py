@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+from facedet.errors import FacedetError
 from facedet.plots import (
     FALSE_ALARM,
     FOUND,
@@ -106,6 +107,8 @@ def test_saved_pictures_are_known_as_drawn(tmp_path):
     assert is_drawn(tmp_path / "a_faces.jpg")
     for name in ("photo_faces.jpg", "text_faces.jpg", "nowhere.jpg"):
         assert not is_drawn(tmp_path / name)
+    with pytest.raises(FacedetError, match=r"a\.webp cannot be written: .* limit of 16383"):
+        save_picture(tmp_path / "a.webp", black(1, 16_384))
     save_picture(tmp_path / "sheet.png", black(8, 8))
     assert Image.open(tmp_path / "sheet.png").size == (8, 8)
 

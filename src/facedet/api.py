@@ -15,8 +15,9 @@ from facedet.data.images import PIXEL_LIMIT, read_image
 from facedet.data.pixels import LoadedImage, to_rgb_array
 from facedet.detections import Detections
 from facedet.errors import FacedetError, UsageError
-from facedet.export.opening import Opened, open_detector
+from facedet.export.opening import open_detector
 from facedet.inference.devices import check_process
+from facedet.inference.engines.exported import Description
 from facedet.inference.postprocess import NmsMerge, NmsPostprocess
 from facedet.inference.pyramid import Pyramid
 from facedet.inference.scales import FixedScales, Mirrored, Pass
@@ -31,6 +32,15 @@ Planner = Callable[[tuple[int, int]], list[Pass]]
 
 # Keeps EXTD-64 on a picture of 24 megapixels below 2 GiB: `tests/benchmarks/memory.py`.
 PIXEL_BUDGET = 1_200_000
+# What arguments may be, other than None: a test, and words for it.
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "score": (lambda value: 0 <= value <= 1, "0 … 1"),
+    "iou": (lambda value: 0 <= value <= 1, "0 … 1"),
+    "max_det": (lambda value: value >= 1, "at least 1"),
+    "min_size": (lambda value: value >= 0, "0 or more"),
+    "pixel_budget": (lambda value: value >= 1, "at least 1"),
+    "on_large": (lambda value: value in ("tile", "shrink"), "tile or shrink"),
+}
 # Candidates above this score are never cut, however many there are.
 _SURE = 0.3
 
@@ -165,7 +175,7 @@ def load(
     score: float | None = None,
     scales: Planner | Sequence[float] | None = None,
     flip: bool = False,
-    iou: float = 0.3,
+    iou: float | None = None,
     max_det: int | None = None,
     min_size: float = 0,
     clip: bool = True,
@@ -183,16 +193,15 @@ def load(
     Args:
         weights: safetensors of ours, a training checkpoint, a released EXTD file, a name of
             `facedet weights list`, `hf://owner/name[@revision]`, or a file of `facedet export`.
-        score: faces below this score are left out; None: of shipped weights the cut that their
-            card says, else 0.5.
+        score: faces below this score are left out; None: the cut of the weights' card, else 0.5.
         scales: factors at which each picture is processed, or a function from its size to passes;
             None: as the weights were made for, which is most often the picture as it is.
         flip: process the mirrored picture too, at each of the scales.
-        iou: overlap above which two detections are one face.
+        iou: overlap above which two detections are one face; None: an exported file's, else 0.3.
         max_det: faces per picture at the most, and the note says where there were more; None: all.
         min_size: px; faces whose shorter side is smaller are left out.
         clip: cut boxes off at the borders of the picture, outside which the network may reach.
-        pixel_budget: larger passes are cut in tiles or shrunk; None: never.
+        pixel_budget: larger passes are cut in tiles or shrunk; None, or a file of one size: never.
         on_large: `tile` or `shrink`.
         device: as of `find_device`.
         engine: what runs the network: `torch`, `onnxruntime`, `openvino`, or `auto`, the fastest
@@ -208,46 +217,41 @@ def load(
     """
     check_process()
     max_det = keep if max_det is None else max_det
-    _check_ranges(score, iou, max_det, min_size, pixel_budget, on_large)
+    ranges = {"score": score, "iou": iou, "max_det": max_det, "min_size": min_size}
+    _check_ranges(**ranges, pixel_budget=pixel_budget, on_large=on_large)
     if keep_memory:
         keep_freed_memory()
     opened = open_detector(weights, engine, device, threads, folded)
-    score = _cut(score, opened, weights)
+    score, iou = _limits(score, iou, opened.about, weights)
+    budget = pixel_budget if opened.about.size is None else None
     planner = _plan(scales, flip, opened.weights, weights)
     postprocess = NmsPostprocess(opened.box_coder, score=score, iou=iou, keep=None, sure=_SURE)
-    merge = NmsMerge(iou, keep=None)
-    pyramid = Pyramid(opened.net, postprocess, planner, merge, pixel_budget, on_large)
+    pyramid = Pyramid(opened.net, postprocess, planner, NmsMerge(iou, keep=None), budget, on_large)
     info = {**opened.weights.info, "engine": opened.engine}
     return FaceDetector(pyramid, info, score, max_det, min_size, clip)
 
 
-def _cut(score: float | None, opened: Opened, source: str | Path) -> float:
-    """The score from which faces are shown: as asked for, or as the weights say."""
-    if score is not None and score < opened.least_score:
+def _limits(
+    score: float | None, iou: float | None, about: Description, source: str | Path
+) -> tuple[float, float]:
+    """Lowest score of a face, overlap of two: as asked for, or as weights or exported file say."""
+    if score is not None and score < about.least_score:
         raise UsageError(
-            f"score={score}: {source} leaves out faces below {opened.least_score:g} itself: "
+            f"score={score}: {source} leaves out faces below {about.least_score:g} itself: "
             "export it with a lower --score, or --decoded"
         )
-    return opened.score if score is None else score
+    if iou is not None and iou > about.most_iou:
+        raise UsageError(
+            f"iou={iou}: {source} joins boxes that overlap by more than {about.most_iou:g} itself: "
+            "export it with a higher --iou, or --decoded"
+        )
+    return about.score if score is None else score, about.iou if iou is None else iou
 
 
-def _check_ranges(
-    score: float | None,
-    iou: float,
-    max_det: int | None,
-    min_size: float,
-    pixel_budget: int | None,
-    on_large: str,
-) -> None:
-    for name, value, is_valid, expected in (
-        ("score", score, score is None or 0 <= score <= 1, "0 … 1"),
-        ("iou", iou, 0 <= iou <= 1, "0 … 1"),
-        ("max_det", max_det, max_det is None or max_det >= 1, "at least 1"),
-        ("min_size", min_size, min_size >= 0, "0 or more"),
-        ("pixel_budget", pixel_budget, pixel_budget is None or pixel_budget >= 1, "at least 1"),
-        ("on_large", on_large, on_large in ("tile", "shrink"), "tile or shrink"),
-    ):
-        if not is_valid:
+def _check_ranges(**values: Any) -> None:  # noqa: ANN401
+    for name, value in values.items():
+        is_valid, expected = _RANGES[name]
+        if value is not None and not is_valid(value):
             raise UsageError(f"{name}={value}: expected {expected}")
 
 

@@ -17,6 +17,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, Vali
 
 from facedet.config_store import TEXT_KEYS, extd_cells
 from facedet.errors import FacedetError, UsageError
+from facedet.files import expand_home
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a wheel the folders lie inside the package, in a checkout next to `src`.
@@ -74,7 +75,7 @@ def quote(override: str) -> str:
     """
     key, _, value = override.partition("=")
     if value.startswith("~/"):  # the shell leaves it alone in `data.root=~/wider`
-        value = str(Path(value).expanduser())
+        value = str(expand_home(value))
         override = f"{key}={value}"
     is_bare = bool(value) and value[0] not in "[{'\"" and "${" not in value
     try:

@@ -22,6 +22,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def expand_home(path: str | Path) -> Path:
+    """The path with `~` or `~user` in front as the home folder; a file named `~a.jpg` stays so."""
+    # `Path.expanduser` raises where there is no such user.
+    return Path(os.path.expanduser(path))
+
+
 @contextmanager
 def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
     """A temporary path next to `path`, of the same suffix, that takes its place at the end.

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from facedet.errors import FacedetError
 from facedet.files import replacing
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def judge_boxes(
 def fitted(rgb: np.ndarray, side: int) -> tuple[np.ndarray, float]:
     """A picture whose longer side has so many pixels, and the factor; boxes are drawn after it."""
     scale = side / max(rgb.shape[:2])
+    # The shorter side of a panorama would round to nothing.
     size = [max(1, round(length * scale)) for length in rgb.shape[1::-1]]
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return cv2.resize(rgb, size, interpolation=method), scale
@@ -107,20 +109,19 @@ def sheet(pictures: Sequence[np.ndarray], columns: int = 4, cell: int = 320) -> 
     rows = -(-len(pictures) // columns)
     canvas = np.full((rows * cell, columns * cell, 3), 255, np.uint8)
     for position, picture in enumerate(pictures):
-        scale = (cell - 4) / max(picture.shape[:2])
-        filtering = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        # The shorter side of a panorama would round to nothing.
-        size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
-        fitted = cv2.resize(picture, size, interpolation=filtering)
+        small, _ = fitted(picture, cell - 4)
         y, x = (position // columns) * cell + 2, (position % columns) * cell + 2
-        canvas[y : y + fitted.shape[0], x : x + fitted.shape[1]] = fitted
+        canvas[y : y + small.shape[0], x : x + small.shape[1]] = small
     return canvas
 
 
 def save_picture(path: Path, rgb: np.ndarray, durable: bool = True, quality: int = 75) -> None:
     """Writes an RGB image, whole or not at all; raises `FacedetError` where it cannot."""
-    with replacing(path, durable) as aside:
-        Image.fromarray(rgb).save(aside, comment=_MARK, quality=quality)
+    try:
+        with replacing(path, durable) as aside:
+            Image.fromarray(rgb).save(aside, comment=_MARK, quality=quality)
+    except ValueError as error:  # more pixels than the format takes
+        raise FacedetError(f"{path} cannot be written: {error}") from error
 
 
 def is_drawn(path: Path) -> bool:

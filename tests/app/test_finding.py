@@ -7,7 +7,7 @@ from shutil import copyfile
 
 import pytest
 
-from facedet.app.finding import Limits, find_in_files, known_weights, open_weights
+from facedet.app.finding import Limits, default_score, find_in_files, known_weights, open_weights
 from facedet.errors import FacedetError
 from facedet.weights.zoo import NAMED
 from reference.one_face import SCORE, save_picture
@@ -114,6 +114,9 @@ def test_weights_to_choose_from(tmp_path, weights):
     rest = [name for name in shipped if name != shipped[2]]
     assert list(known) == ["own.safetensors", shipped[2], "hf://me/faces", *rest]
     assert list(known_weights(["a/x.onnx", "b/x.onnx"]))[:2] == ["x.onnx", "x (2).onnx"]
+    # Those that are not opened yet are looked for before their score is asked for.
+    with pytest.raises(FacedetError, match="no such weights file"):
+        default_score("a/x.onnx")
 
 
 def test_without_the_extra(cli, monkeypatch):

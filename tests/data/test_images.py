@@ -150,8 +150,10 @@ def test_first_frame_of_several(tmp_path, name):
     assert loaded.note == "first of 3 frames"
 
 
+# Pillow itself turns TIFFs.
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_all_ways_of_reading_turn_a_picture_alike(tmp_path, orientation):
+def test_all_ways_of_reading_turn_a_picture_alike(tmp_path, orientation, name):
     exif = Image.Exif()
     exif[0x0112] = orientation
     # Orientation 6: the stored raster is turned clockwise by 90 degrees, so its lower left corner
@@ -159,7 +161,7 @@ def test_all_ways_of_reading_turn_a_picture_alike(tmp_path, orientation):
     stored = np.zeros((48, 64, 3), dtype=np.uint8)
     stored[47, 0] = (200, 100, 50)
     x, y = [(0, -1), (-1, -1), (-1, 0), (0, 0), (-1, 0), (0, 0), (0, -1), (-1, -1)][orientation - 1]
-    path = saved(tmp_path, Image.fromarray(stored), "a.png", exif=exif)
+    path = saved(tmp_path, Image.fromarray(stored), name, exif=exif)
     loaded = read_image(path)
     assert loaded.rgb[y, x].tolist() == [200, 100, 50]
     assert loaded.rgb.shape == ((64, 48, 3) if orientation > 4 else (48, 64, 3))

@@ -121,6 +121,19 @@ def test_arguments_out_of_range(weights, options, said):
         facedet.load(weights, **options)
 
 
+def test_what_a_file_was_exported_with_holds(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("facedet.export.writing.embedded_pictures", lambda *_: [RGB])
+    path, options = tmp_path / "a.onnx", {"size": (70, 90), "iou": 0.5}
+    export(weights, path, "onnx", form="end-to-end", **options)
+    # A picture of that size is never cut in tiles, which would be of another one.
+    detector = facedet.load(path, pixel_budget=1000)
+    same(detector.detect(RGB), facedet.load(weights).detect(RGB))
+    assert detector.pyramid.merge.iou == 0.5
+    assert facedet.load(path, iou=0.4).pyramid.merge.iou == 0.4
+    with pytest.raises(UsageError, match=r"iou=0\.6: .* overlap by more than 0\.5 itself"):
+        facedet.load(path, iou=0.6)
+
+
 def test_an_engine_that_does_not_run_the_file(onnx_file):
     with pytest.raises(UsageError, match=r"engine=torch: a\.onnx runs in onnxruntime"):
         facedet.load(onnx_file, engine="torch")

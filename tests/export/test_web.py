@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from facedet.errors import FacedetError
+from facedet.export.web import page
 from facedet.export.web.page import STATIC, write_page
 from facedet.export.web.runtime import find_runtime
 from facedet.profiling.latency import noise
@@ -113,6 +114,14 @@ def test_the_slider_starts_where_the_card_says(tmp_path):
     facts = json.loads((tmp_path / "page" / "model.json").read_text())
     assert facts["score"] == 0.7
     assert facts["least_score"] == 0.2
+
+
+def test_weights_are_fetched_before_their_score_is_asked_for(weights, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(page, "locate", asked.append)
+    monkeypatch.setattr(page, "usual_score", lambda source: 0.25 if asked else None)
+    write_page(weights, tmp_path / "page", make_runtime(tmp_path / "given"))
+    assert json.loads((tmp_path / "page" / "model.json").read_text())["score"] == 0.25
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,17 @@ def test_other_schemes_are_refused(url):
     assert find(url).failures == [f"{url}: expected an http, https, rtsp, rtmp, udp or srt URL"]
 
 
+def test_words_that_look_like_something_else(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    shutil.copy("b.jpg", "~b.jpg")
+    found = find("http://[::1/a.jpg", "~b.jpg", "~nobody/c.jpg")
+    assert found.failures == [
+        "http://[::1/a.jpg: Invalid IPv6 URL",
+        "~nobody/c.jpg: no such file or folder",
+    ]
+    assert [source.name for source in found.sources] == ["~b.jpg"]
+
+
 def stems_of(photos, output):
     return unique_stems([PictureSource(str(one), one.stem, one) for one in photos], output)
 

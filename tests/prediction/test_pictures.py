@@ -92,6 +92,7 @@ def test_labels(cli, weights, photos, tmp_path):
     voc = ElementTree.parse(write("voc") / "labels" / "a b.xml").getroot()
     assert voc.findtext("filename") == "a b.jpg"
     assert [one.text for one in voc.find("object/bndbox")] == ["0", "0", "64", "48"]
+    write("voc")  # its own labels are replaced
     table = write("csv")
     assert [path.name for path in table.iterdir()] == ["predictions.csv"]
     with (table / "predictions.csv").open(encoding="utf-8") as stream:
@@ -99,6 +100,17 @@ def test_labels(cli, weights, photos, tmp_path):
     assert (first["file"], first["frame"]) == (str(photos / "a b.jpg"), "")
     numbers = [float(first[key]) for key in ("x1", "y1", "x2", "y2", "score")]
     assert numbers == [0, 0, 64, 48, SCORE]
+
+
+def test_annotations_of_others_stay(cli, weights, photos, tmp_path):
+    (tmp_path / "labels").mkdir()
+    theirs = tmp_path / "labels" / "c.txt"
+    theirs.write_text("0 0.5 0.5 0.2 0.2\n")
+    for kind in ("yolo", "voc"):
+        words = ("-w", weights, "-o", tmp_path, "--format", kind)
+        cli("predict", photos, *words).check_error(1, "labels: holds files that facedet did not")
+    assert theirs.read_text() == "0 0.5 0.5 0.2 0.2\n"
+    assert list(theirs.parent.iterdir()) == [theirs]
 
 
 def test_scales_and_mirroring_reach_the_detector(cli, weights, photos, monkeypatch):
@@ -138,6 +150,8 @@ def test_a_second_run_leaves_its_own_output_alone(cli, weights, photos):
         (["--scales", "17"], 2, "up to 16"),
         (["--pixel-budget", "0"], 2, "--pixel-budget: 0 is not a whole number above 0"),
         (["--on-large", "crop"], 2, "--on-large"),
+        (["-o", "out.json"], 2, "--output out.json: expected a folder, a video or .jpg"),
+        (["-o", "out.gif"], 2, "--output out.gif: expected a folder, a video or .jpg"),
         (["--thorough", "--flip"], 2, "--thorough has scales and mirroring of its own"),
         (["--thorough", "--scales", "1"], 2, "--thorough"),
         (["--format", "csv", "--no-save"], 2, "--no-save writes nothing"),
@@ -171,6 +185,10 @@ def test_outputs_that_cannot_be(cli, weights, photos, tmp_path, monkeypatch):
     for out in (tmp_path / "taken", tmp_path / "taken" / "out", "/proc/nowhere"):
         result = cli("predict", photos, "--weights", weights, "--output", out)
         result.check_error(1, f"--output {out}", "cannot be made")
+    monkeypatch.chdir(tmp_path)
+    crops = cli("predict", photos, "--weights", weights, "--crop", "taken")
+    crops.check_error(1, "--crop taken: cannot be made")
+    assert not list(tmp_path.glob("outputs/predict/*"))
 
 
 def test_names_that_are_no_letters(cli, weights, tmp_path, monkeypatch):

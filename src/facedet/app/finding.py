@@ -23,7 +23,7 @@ from facedet.prediction.labels import Image, label_path
 from facedet.prediction.outputs import Copies, Labels, Output
 from facedet.prediction.run import Run
 from facedet.tables import counted
-from facedet.weights.zoo import NAMED, usual_score
+from facedet.weights.zoo import NAMED, locate, usual_score
 
 
 class Limits(NamedTuple):
@@ -66,7 +66,8 @@ def open_weights(weights: str, engine: str, score: float | None) -> FaceDetector
 
 
 def default_score(weights: str) -> float:
-    """Where the slider stands for weights."""
+    """Where the slider stands for weights, which are fetched if need be."""
+    locate(weights)
     return usual_score(weights)
 
 

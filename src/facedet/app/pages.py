@@ -32,6 +32,7 @@ from facedet.app.finding import (
 from facedet.detections import count_faces
 from facedet.errors import FacedetError
 from facedet.export.opening import installed_engines
+from facedet.files import expand_home
 
 _TITLE = "facedet: faces in pictures and videos"
 _ABOUT = """# facedet
@@ -137,7 +138,10 @@ class _Actions:
         self.folder = folder
 
     def usual_score(self, weights: str) -> float:
-        return default_score(self.options.weights[weights])
+        try:
+            return default_score(self.options.weights[weights])
+        except FacedetError as error:
+            raise gr.Error(self._in_words(error)) from error
 
     def find(
         self,
@@ -187,7 +191,7 @@ class _Actions:
         """What went wrong, without a path of this machine."""
         text = str(error)
         for shown, path in self.options.weights.items():
-            text = text.replace(str(Path(path).expanduser()), shown).replace(path, shown)
+            text = text.replace(str(expand_home(path)), shown).replace(path, shown)
         return text
 
 

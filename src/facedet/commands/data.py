@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facedet.errors import UsageError
+from facedet.files import expand_home
 from facedet.option_types import count
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Does what the first word says."""
     names = _FOLDERS[args.action]
-    folders = [path.expanduser() for path in (args.root, *args.folders) if path is not None]
+    folders = [expand_home(path) for path in (args.root, *args.folders) if path is not None]
     if len(folders) != len(names):
         hint = " (or --root ROOT)" if "ROOT" in names else ""
         given = " ".join(map(str, folders)) or "nothing"

@@ -63,7 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--crop-margin", type=unit, default=0.2, metavar="SHARE", help=text)
     text = "lowest score of a face (what the weights' card says, else 0.5)"
     add("--score", "--conf", type=unit, metavar="SCORE", help=text)
-    add("--iou", type=unit, default=0.3, help="overlap above which two boxes are one face (0.3)")
+    text = "overlap above which two boxes are one face (an exported file's own, else 0.3)"
+    add("--iou", type=unit, help=text)
     add("--max-det", type=count, metavar="N", help="faces per picture at the most (all)")
     text = "leave out faces whose shorter side is smaller (0)"
     add("--min-size", type=pixels, default=0.0, metavar="PX", help=text)

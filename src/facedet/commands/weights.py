@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facedet.errors import FacedetError, UsageError
+from facedet.files import expand_home
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         given = " ".join(args.names) or "nothing"
         raise UsageError(f"{args.action} {words}, not {given}")
     if args.cache is not None:
-        args.cache = args.cache.expanduser()
+        args.cache = expand_home(args.cache)
     actions = {"list": _list, "fetch": _fetch, "verify": _verify, "card": _card}
     actions |= {"convert": _convert, "average": _average, "push": _push}
     return actions[args.action](args)

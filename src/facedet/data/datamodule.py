@@ -18,6 +18,7 @@ from facedet.data.images import read_size
 from facedet.data.loader import ResumableLoader, fitting_workers, init_worker
 from facedet.data.samplers import DifficultySampler, PerRankSampler, ShuffleSampler, rank_seed
 from facedet.errors import FacedetError, UsageError
+from facedet.files import expand_home
 from facedet.structures import Reading, Record
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class FaceDataModule(pl.LightningDataModule):
         if faceless not in ("drop", "keep"):
             raise UsageError(f"data.faceless={faceless} is none of drop, keep")
         self.reader = reader
-        self.root = Path(root).expanduser()
+        self.root = expand_home(root)
         self.images = images
         self.augmentation = augmentation
         self.batch_size = batch_size

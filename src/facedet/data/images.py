@@ -14,6 +14,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from facedet.data.pixels import LoadedImage, exif_orientation, to_rgb
 from facedet.errors import FacedetError
@@ -110,7 +111,10 @@ def _read_header(path: str | Path) -> tuple[tuple[int, int], int]:
     """(width, height) as stored and EXIF orientation of a picture."""
     with _opened(path) as stream:
         image = _open(str(path), stream, PIXEL_LIMIT)
-        return image.size, exif_orientation(image)
+        size, orientation = image.size, exif_orientation(image)
+        if isinstance(image, TiffImageFile):  # whose `size` is that of the upright picture
+            size = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
+        return size, orientation
 
 
 def _read(path: str | Path) -> bytes:

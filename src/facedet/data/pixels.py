@@ -4,10 +4,21 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from facedet.errors import FacedetError
 
 _EXIF_ORIENTATION = 0x0112
+# By orientation, what undoes the turn.
+_UNDO = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 
 class LoadedImage(NamedTuple):
@@ -51,11 +62,18 @@ def to_rgb(image: Image.Image, upright: bool) -> LoadedImage:
     """
     notes = []
     frames = getattr(image, "n_frames", 1)
+    # Pillow turns a TIFF by itself while it loads it, and then no longer knows how.
+    loaded_turn = exif_orientation(image) if isinstance(image, TiffImageFile) else 1
     image.load()
     if frames > 1:
         notes.append(f"first of {frames} frames")
-    orientation = exif_orientation(image) if upright else 1
-    if orientation != 1:
+    orientation = exif_orientation(image)
+    if loaded_turn != 1:
+        if upright:
+            notes.append(f"turned upright (EXIF orientation {loaded_turn})")
+        else:
+            image = image.transpose(_UNDO[loaded_turn])
+    elif upright and orientation != 1:
         try:
             image = ImageOps.exif_transpose(image)
             notes.append(f"turned upright (EXIF orientation {orientation})")
@@ -74,7 +92,9 @@ def exif_orientation(image: Image.Image) -> int:
     1 is upright; 5 to 8 exchange height and width. A broken EXIF block says nothing, so 1.
     """
     try:
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        # A damaged TIFF, of which the tags were read already, would be warned about once more.
+        tags = image.tag_v2 if isinstance(image, TiffImageFile) else image.getexif()
+        orientation = tags.get(_EXIF_ORIENTATION, 1)
     except Exception:  # Pillow raises almost anything on it
         return 1
     return orientation if orientation in range(2, 9) else 1

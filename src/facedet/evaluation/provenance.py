@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from facedet.config import flat, plain
 from facedet.errors import FacedetError, UsageError
-from facedet.files import replace_json
+from facedet.files import expand_home, replace_json
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -46,7 +46,7 @@ def provenance(
 
     "network" is the config of it, by which its cost can be counted without the weights' file.
     """
-    path = Path(str(config.weights)).expanduser()
+    path = expand_home(str(config.weights))
     place = str(path.resolve()) if path.is_file() else str(config.weights)
     return {
         "weights": weights.info | {"path": place},

@@ -160,9 +160,10 @@ def make_pyramid(config: DictConfig, opened: Opened) -> Pyramid:
     """
     protocol = config.protocol
     postprocess = build(protocol.postprocess)(box_coder=opened.box_coder)
-    if postprocess.score < opened.least_score:
+    least = opened.about.least_score
+    if postprocess.score < least:
         raise UsageError(
-            f"{config.weights}: leaves out faces below {opened.least_score:g} itself, the protocol "
+            f"{config.weights}: leaves out faces below {least:g} itself, the protocol "
             f"counts them from {postprocess.score:g}: export it --decoded or with a lower --score"
         )
     try:

@@ -36,8 +36,7 @@ class Opened(NamedTuple):
     box_coder: Any
     weights: Weights  # of an exported file: without tensors
     engine: str  # what runs the network, with its version
-    score: float  # the usual cut
-    least_score: float  # below which the network itself leaves faces out
+    about: Description
 
 
 def open_detector(
@@ -172,8 +171,7 @@ def _open_exported(path: Path, engine: str, device: str | int, threads: int | No
     }
     read = Weights({}, about.config, info)
     coder = build_coder(read, path) if about.form == "raw" else DecodedBoxes()
-    least = about.score if about.form == "end-to-end" else 0.0
-    return Opened(net, coder, read, net.engine, about.score, least)
+    return Opened(net, coder, read, net.engine, about)
 
 
 def _open_weights(
@@ -199,7 +197,7 @@ def _open_weights(
         )
         net = _from_cache(read, source, coder, about, run_in_engine)
         name = net.engine
-    return Opened(net, coder, read, name, about.score, 0.0)
+    return Opened(net, coder, read, name, about)
 
 
 def _from_cache(

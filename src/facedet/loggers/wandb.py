@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from facedet.callbacks.image_log import NOTHING, Picture
 from facedet.data.images import read_rgb
 from facedet.errors import UsageError
+from facedet.files import expand_home
 from facedet.loggers.csv import CsvHistory
 from facedet.loggers.guarded_wandb import GuardedWandbLogger
 
@@ -110,7 +111,7 @@ def _has_key() -> bool:
     url = os.environ.get("WANDB_BASE_URL")
     hosts = [urlsplit(url).netloc] if url else _HOSTS
     places = [os.environ.get("NETRC"), "~/.netrc", "~/_netrc"]
-    for file in [Path(place).expanduser() for place in places if place]:
+    for file in [expand_home(place) for place in places if place]:
         # The first that exists, as W&B does.
         with suppress(FileNotFoundError):
             entries = netrc.netrc(file)

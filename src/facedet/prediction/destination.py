@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from facedet.data.images import PICTURE_SUFFIXES
 from facedet.errors import FacedetError, UsageError
 from facedet.inference.sources.frames import Frame, Source
 from facedet.inference.sources.pictures import PictureSource
@@ -17,6 +18,8 @@ from facedet.prediction.outputs import Copies, Crops, Labels, Lines, Output, Pri
 # By what becomes of the faces, the end of a copy's name.
 _ENDINGS = {"boxes": "faces", "blur": "blurred", "pixelate": "pixelated"}
 _PICTURE_OUTPUTS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+# Whoever names such a file wants no folder of that name.
+_NO_FOLDERS = PICTURE_SUFFIXES | {".json", ".jsonl", ".csv", ".txt", ".xml"}
 
 
 @dataclass
@@ -48,8 +51,8 @@ class Destination:
         """Raises where the output can be none of these sources'.
 
         Raises:
-            UsageError: files are asked for and forbidden, or one file of several sources, or of the
-                other kind.
+            UsageError: files are asked for and forbidden, or one file of several sources, or of a
+                kind that is not written.
             FacedetError: the file is the source.
         """
         if self._is_asked() and self.save is False:
@@ -57,7 +60,16 @@ class Destination:
                 "--no-save writes nothing: omit --output, --format, --blur and --pixelate"
             )
         path = self.output
-        if path is None or not self._is_file() or not sources:
+        if path is None or path.is_dir():
+            return
+        if not self._is_file():
+            if path.suffix.lower() in _NO_FOLDERS:
+                raise UsageError(
+                    f"--output {path}: expected a folder, a video or "
+                    f"{', '.join(_PICTURE_OUTPUTS)}; --json, --jsonl and --csv print predictions"
+                )
+            return
+        if not sources:
             return
         if self.format or self.copies == "none":
             raise UsageError(f"--output {path}: --format and --no-pictures need a folder")
@@ -85,6 +97,8 @@ class Destination:
             FacedetError: a folder that was asked for cannot be made.
         """
         outputs: list[Output] = []
+        if self.crops is not None and sources:  # before a folder of this moment is made
+            _make(self.crops, "--crop")
         file = self.output if self._is_file() else None
         folder = None
         is_saved = self._is_asked() or not self.printed if self.save is None else self.save
@@ -107,7 +121,6 @@ class Destination:
 
             outputs.append(Copies(self.copies, path_of))
         if self.crops is not None and sources:
-            _make(self.crops, "--crop")
             outputs.append(Crops(self.crops, self.margin, stems))
         # Last: what is printed is stored, should the next thing be Ctrl-C.
         outputs.append(Printed(self.printed) if self.printed else Lines())

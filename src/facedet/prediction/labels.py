@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from facedet.data.readers.coco import coco_box
 from facedet.data.readers.voc import voc_xml
 from facedet.data.readers.yolo import yolo_line
+from facedet.errors import FacedetError
 from facedet.files import replacing
 
 # What a writer takes: `file`, and what `Detections.to_dict` gives; of a video also `frame` (number)
@@ -27,6 +28,7 @@ FILES = {
     "coco": "predictions.coco.json",
 }
 FORMATS = (*FILES, "yolo", "voc")  # the last two: a file per picture
+_MARK = ".facedet-labels"  # beside a folder of labels that were written here
 
 
 class Text(Protocol):
@@ -59,10 +61,15 @@ def writing_labels(folder: Path, kind: str, stems: Mapping[str, str]) -> Iterato
         stems: by `file`, the stem of the files made of it; a frame's number is added to it.
 
     Raises:
-        FacedetError: it cannot be written.
+        FacedetError: it cannot be written, or `labels` holds what was not written here.
     """
     path = label_path(folder, kind)
     if kind not in FILES:
+        # Beside a folder of pictures it is the name of somebody's annotations.
+        if path.is_dir() and any(path.iterdir()) and not (folder / _MARK).exists():
+            raise FacedetError(
+                f"{path}: holds files that facedet did not write; choose another folder"
+            )
         yield partial(_write_labels, path, kind, stems)
         return
     with (
@@ -96,6 +103,7 @@ def _write_labels(folder: Path, kind: str, stems: Mapping[str, str], image: Imag
         text = voc_xml(_file_name(image, stems), size, scored)
     with replacing(folder / f"{image_stem(image, stems)}.{suffix}", durable=False) as aside:
         aside.write_text(text, encoding="utf-8", errors="backslashreplace")
+        (folder.parent / _MARK).touch()
 
 
 @contextmanager

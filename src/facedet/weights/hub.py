@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from facedet.errors import FacedetError, UsageError
-from facedet.files import file_sha256
+from facedet.files import expand_home, file_sha256
 
 CONFIG, FILE = "config.json", "model.safetensors"
 LIBRARY = "facedet"
@@ -82,7 +82,7 @@ def find_repository(name: str | Path, is_fetched: bool = False) -> Repository | 
     """
     if (address := parse_address(name)) is not None:
         return _fetch(address, is_fetched)
-    folder = Path(name).expanduser()
+    folder = expand_home(name)
     return _read(folder, str(name)) if (folder / CONFIG).is_file() else None
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from facedet.errors import FacedetError, UsageError
-from facedet.files import file_sha256
+from facedet.files import expand_home, file_sha256
 from facedet.models.backbones.vgg import Vgg16, vgg16_layers
 from facedet.models.detector import Detector
 from facedet.weights.caffe import read_caffemodel
@@ -58,7 +58,7 @@ def read_backbone_weights(name: str, mean: Sequence[float], cache: Path) -> dict
         path = cache / Path(URL).name
         require_file(path, URL, SHA256, f"remove it, or give backbone_weights={path}")
     else:
-        path = Path(name).expanduser()
+        path = expand_home(name)
         if not path.is_file():
             raise FacedetError(
                 f"backbone_weights={name}: no such file; expected imagenet or a file"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import yaml  # type: ignore[import-untyped]
 
 from facedet.errors import FacedetError
+from facedet.files import expand_home
 from facedet.weights.hub import find_repository
 from facedet.weights.released_extd import RELEASED
 
@@ -122,7 +123,7 @@ NAMED = {
 def cache_folder() -> Path:
     """The folder of files that are fetched once, as `conf/paths/default.yaml` names it."""
     usual = Path(os.environ.get("HOME", ".")) / ".cache" / "facedet"
-    return Path(os.environ.get("FACEDET_CACHE", usual)).expanduser()
+    return expand_home(os.environ.get("FACEDET_CACHE", usual))
 
 
 def locate(name: str | Path, cache: Path | None = None) -> Path:
@@ -136,7 +137,7 @@ def locate(name: str | Path, cache: Path | None = None) -> Path:
     Raises:
         FacedetError: there is no such file, or the named weights are not there.
     """
-    path = Path(name).expanduser()
+    path = expand_home(name)
     if path.is_file():
         return path
     if (repository := find_repository(name)) is not None:
@@ -160,7 +161,7 @@ def locate(name: str | Path, cache: Path | None = None) -> Path:
 
 def usual_score(name: str | Path) -> float:
     """The score from which a box is shown as a face: as card or repository say, else 0.5."""
-    if Path(name).expanduser().is_file():
+    if expand_home(name).is_file():
         return DEFAULT_SCORE
     # `locate` has fetched it.
     if (repository := find_repository(name, is_fetched=True)) is not None:

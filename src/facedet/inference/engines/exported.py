@@ -64,6 +64,16 @@ class Description:
     iou: float
     licence: str
 
+    @property
+    def least_score(self) -> float:
+        """Below which the network itself leaves faces out."""
+        return self.score if self.form == "end-to-end" else 0.0
+
+    @property
+    def most_iou(self) -> float:
+        """Above which the network itself takes two boxes for one face."""
+        return self.iou if self.form == "end-to-end" else 1.0
+
     def to_metadata(self) -> dict[str, str]:
         """Names and texts, for people and for `read`."""
         size = "any" if self.size is None else f"{self.size[0]}x{self.size[1]}"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from facedet.data.images import PICTURE_SUFFIXES
+from facedet.files import expand_home
 from facedet.inference.sources.frames import Source
 from facedet.inference.sources.live import CameraSource
 from facedet.inference.sources.pictures import STDIN, PictureSource
@@ -66,11 +67,11 @@ def find_sources(words: Sequence[str]) -> Inputs:
             failures.append(f"{folder}: no pictures or videos in this folder")
 
     def add(word: str, is_listed: bool = False) -> None:
-        path = Path(word).expanduser()
+        path = expand_home(word)
         if word == STDIN:
             sources.setdefault(word, PictureSource(word, "stdin", None))
         elif "://" in word:
-            _check_scheme(word, failures) and sources.setdefault(word, _url_source(word))
+            _check_url(word, failures) and sources.setdefault(word, _url_source(word))
         elif word.isdecimal() and not path.exists():
             sources.setdefault(word, CameraSource(int(word)))
         elif path.is_dir():
@@ -166,11 +167,16 @@ def _read_list(path: Path, failures: list[str]) -> list[str]:
     ]
 
 
-def _check_scheme(url: str, failures: list[str]) -> bool:
-    if url.startswith(("http://", "https://", *STREAM_SCHEMES)):
-        return True
-    failures.append(f"{url}: expected an http, https, rtsp, rtmp, udp or srt URL")
-    return False
+def _check_url(url: str, failures: list[str]) -> bool:
+    if not url.startswith(("http://", "https://", *STREAM_SCHEMES)):
+        failures.append(f"{url}: expected an http, https, rtsp, rtmp, udp or srt URL")
+        return False
+    try:
+        urlsplit(url)
+    except ValueError as error:  # of brackets, say
+        failures.append(f"{url}: {error}")
+        return False
+    return True
 
 
 def _url_source(url: str) -> Source:
