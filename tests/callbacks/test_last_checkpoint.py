@@ -6,8 +6,11 @@ from facedet.callbacks.last_checkpoint import LastCheckpoint
 from facedet.errors import FacedetError, InterruptedTrainingError
 
 
-def run(tmp_path, every, max_steps, steps, validate=(), stop_at=None, error=None):
-    """Sends a callback through optimiser steps, one per batch; the steps at which it saved."""
+def run(tmp_path, every, max_steps, steps, validate=(), stop_at=None, error=None, time=99, bad=99):
+    """Sends a callback through optimiser steps, one per batch; the steps at which it saved.
+
+    From batch number `time` on the time is up; the validation of batch `bad` stops early.
+    """
     saved, sent = [], []
 
     def save(path, weights_only):
@@ -24,7 +27,7 @@ def run(tmp_path, every, max_steps, steps, validate=(), stop_at=None, error=None
     trainer = SimpleNamespace(
         global_step=0, max_steps=max_steps, save_checkpoint=save, loggers=[], is_global_zero=True,
         sanity_checking=False, should_stop=False, default_root_dir="out",
-        fit_loop=SimpleNamespace(epoch_loop=loop, _data_fetcher=None),
+        fit_loop=SimpleNamespace(epoch_loop=loop, _data_fetcher=None, _can_stop_early=True),
         _logger_connector=SimpleNamespace(update_train_step_metrics=lambda: sent.append(1)),
     )  # fmt: skip
     callback = LastCheckpoint(str(tmp_path / "checkpoints"), every)
@@ -32,10 +35,15 @@ def run(tmp_path, every, max_steps, steps, validate=(), stop_at=None, error=None
     for number, step in enumerate(steps):
         trainer.global_step = step
         batch["due"] = number in validate
+        trainer.should_stop = trainer.should_stop or number >= time
         callback.on_train_batch_end(trainer, None, None, None, number)
         if batch["due"]:
             saved.append("validated")
+            trainer.should_stop = trainer.should_stop or number == bad
             callback.on_validation_end(trainer, None)
+        if trainer.should_stop:
+            saved.append("end")
+            break
     return saved
 
 
@@ -45,6 +53,18 @@ def test_every_so_many_steps_and_at_the_last(tmp_path):
 
 def test_once_per_step_when_gradients_are_accumulated(tmp_path):
     assert run(tmp_path, 2, 4, [0, 1, 1, 2, 2, 3, 3, 4]) == [2, 4]
+
+
+def test_where_the_time_is_up(tmp_path):
+    assert run(tmp_path, 3, 99, range(1, 9), time=4) == [3, 5, "end"]
+    # Amid accumulation after that step, also where the request comes once and in a validation.
+    assert run(tmp_path, 99, 99, [0, 1, 1, 2], time=2) == [2, "end"]
+    assert run(tmp_path, 99, 99, [0, 1, 1, 2], {2}, bad=2) == ["validated", 2, "end"]
+
+
+def test_where_the_training_is_stopped_early(tmp_path):
+    found = run(tmp_path, 99, 99, range(1, 9), validate={1, 3}, bad=3)
+    assert found == ["validated", "validated", 4, "end"]
 
 
 def test_where_a_validation_is_due_it_comes_first(tmp_path):

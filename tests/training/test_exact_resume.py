@@ -144,3 +144,28 @@ def test_the_checkpoint_of_an_epochs_end_resumes_with_the_next_epoch(run, tmp_pa
     for name in ("metrics.csv", "best"):
         del expected[name], found[name]
     assert_same(found, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [2, 3])
+@pytest.mark.parametrize("words", [MINING, ACCUMULATION], ids=["mining", "accumulation and EMA"])
+def test_a_training_whose_time_was_up_goes_on_to_the_same_end(
+    run, tmp_path, monkeypatch, words, batch
+):
+    run(tmp_path / "whole", *words)
+    part = tmp_path / "part"
+    with monkeypatch.context() as patch:
+
+        def check(self, trainer):
+            trainer.should_stop = trainer.should_stop or trainer.fit_loop.total_batch_idx >= batch
+
+        patch.setattr("pytorch_lightning.callbacks.Timer._check_time_remaining", check)
+        run(part, *words, "trainer.max_time=00:00:01:00")
+    stopped = torch.load(part / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert stopped == (batch // 2 + 1 if words == ACCUMULATION else batch + 1)
+    run(part, *words, "ckpt_path=last")
+    expected, found = result(tmp_path / "whole"), result(part)
+    # The validation of the early end is one more, whose step may be the best.
+    for name in ("metrics.csv", "best"):
+        del expected[name], found[name]
+    assert_same(found, expected)

@@ -86,6 +86,29 @@ def test_the_weights_exported(run, tmp_path, export, step):
     assert read_weights(tmp_path / "out" / "weights.safetensors").info["steps"] == step
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["trainer.max_time=00:00:01:00"],
+        ["callbacks=early_stopping", "callbacks.early_stopping.patience=1",
+         "trainer.val_check_interval=1", "objective=wider/hard"],
+    ],
+    ids=["the time is up", "early stopping"],
+)  # fmt: skip
+@pytest.mark.parametrize("accumulated", [1, 3])
+def test_the_weights_of_the_last_step_of_a_training_that_ends_early(
+    run, tmp_path, monkeypatch, words, accumulated
+):
+    def check(self, trainer):  # amid the second step, if that has several batches
+        trainer.should_stop = trainer.should_stop or trainer.fit_loop.total_batch_idx >= accumulated
+
+    monkeypatch.setattr("pytorch_lightning.callbacks.Timer._check_time_remaining", check)
+    run(9, *words, "export=last", f"trainer.accumulate_grad_batches={accumulated}")
+    last = torch.load(tmp_path / "out" / "checkpoints" / "last.ckpt", weights_only=True)
+    exported = read_weights(tmp_path / "out" / "weights.safetensors").info["steps"]
+    assert (last["global_step"], exported) == (2, 2)
+
+
 def test_what_was_never_measured(run):
     assert run(1, "objective=wider/hard", "trainer.limit_val_batches=0") is None
 

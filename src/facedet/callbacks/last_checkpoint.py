@@ -1,4 +1,4 @@
-"""A checkpoint to resume from: every so many steps, at the last one, and when a signal comes."""
+"""A checkpoint to resume from: every so many steps, at the end, and when a signal comes."""
 
 import os
 import shutil
@@ -24,7 +24,8 @@ class LastCheckpoint(Checkpoint):
 
     Args:
         dirpath: folder of the files.
-        every_n_train_steps: optimiser steps between two writings; the last step counts as well.
+        every_n_train_steps: optimiser steps between two writings; the last step counts as well,
+            also where the time is up or an early stopping ends the training.
         keep_epochs: write after the last step of each epoch too, and keep that as
             `epoch_NNN.ckpt`. (What Lightning writes at an epoch's end does not resume exactly.)
     """
@@ -41,6 +42,7 @@ class LastCheckpoint(Checkpoint):
         self._seen_step = 0
         self._has_stepped = False
         self._is_due = False
+        self._is_to_stop = False
         self._ends_epoch = False
         self._is_extra_validation = False  # due only because the training ends
 
@@ -56,9 +58,11 @@ class LastCheckpoint(Checkpoint):
         # While gradients are being accumulated nothing can resume: their sum is in no checkpoint.
         self._has_stepped = step != self._seen_step
         self._seen_step = step
+        self._end_with_a_step(trainer)
         self._ends_epoch = self.keep_epochs and trainer.is_last_batch
         is_due = step % self.every_n_train_steps == 0 or step == trainer.max_steps
-        self._is_due = self._has_stepped and (is_due or self._ends_epoch)
+        is_due = is_due or self._ends_epoch or _ends_early(trainer)
+        self._is_due = self._has_stepped and is_due
         self._is_extra_validation = False
         if _is_validation_due(trainer):
             self._is_extra_validation = not _is_validation_due(trainer, or_at_end=False)
@@ -73,12 +77,19 @@ class LastCheckpoint(Checkpoint):
         if trainer.sanity_checking:
             return
         stop = self.signals.agreed()
-        if self._is_due or (stop and self._has_stepped):
+        self._end_with_a_step(trainer)
+        # An early stopping has decided in this hook, before this callback.
+        if self._is_due or (self._has_stepped and (stop or _ends_early(trainer))):
             self._write(trainer, stop)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Gives the signals back."""
         self.signals.restore()
+
+    def _end_with_a_step(self, trainer: pl.Trainer) -> None:
+        """Puts off the end of a training whose time is up amid a step until that is done."""
+        self._is_to_stop = self._is_to_stop or trainer.should_stop
+        trainer.should_stop = self._is_to_stop and self._has_stepped
 
     def _write(self, trainer: pl.Trainer, stop: int) -> None:
         """Writes the checkpoint, and ends the training where a signal asked for it."""
@@ -118,6 +129,11 @@ def _count_begun_epoch(trainer: pl.Trainer) -> None:
     if loop.restarted_mid_epoch and progress.current.processed == progress.current.started:  # type: ignore[attr-defined]
         progress.increment_ready()
         progress.increment_started()
+
+
+def _ends_early(trainer: pl.Trainer) -> bool:
+    """Whether the training ends with this step by somebody's request, not before `min_steps`."""
+    return trainer.should_stop and trainer.fit_loop._can_stop_early
 
 
 def _link(path: Path, name: Path) -> None:
