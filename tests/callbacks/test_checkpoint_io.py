@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 
 from facedet.callbacks import checkpoint_io
-from facedet.callbacks.checkpoint_io import DurableCheckpointIO, is_whole
+from facedet.callbacks.checkpoint_io import DurableCheckpointIO, MovableCheckpoint, is_whole
 from facedet.errors import FacedetError
 
 
@@ -36,3 +39,40 @@ def test_the_file_before_stays_where_the_new_one_is_not_whole(tmp_path, monkeypa
         DurableCheckpointIO().save_checkpoint({"step": 2}, path)
     assert torch.load(path, weights_only=True) == {"step": 1}
     assert len(list(path.parent.iterdir())) == 1
+
+
+def moved(folder, resumed, files):
+    """A callback in `folder`, which has `files`, after a state of the folder /before."""
+    folder.mkdir()
+    for name in files:
+        (folder / name).touch()
+    state = {
+        "dirpath": "/before", "best_k_models": {"/before/a.ckpt": 2.0, "/before/b.ckpt": 3.0},
+        "best_model_score": 3.0, "best_model_path": "/before/b.ckpt",
+        "kth_best_model_path": "/before/a.ckpt", "kth_value": 2.0, "last_model_path": "",
+    }  # fmt: skip
+    callback = MovableCheckpoint(str(folder), monitor="x", mode="max", save_top_k=2)
+    callback.on_load_checkpoint(SimpleNamespace(ckpt_path=str(resumed)), None, {})
+    callback.load_state_dict(state)
+    return callback
+
+
+def test_the_best_of_a_moved_folder_are_the_files_that_are_there(tmp_path):
+    folder = tmp_path / "run"
+    callback = moved(folder, folder / "last.ckpt", ["a.ckpt"])
+    assert callback.best_k_models == {str(folder / "a.ckpt"): 2.0}
+    assert callback.kth_best_model_path == str(folder / "a.ckpt")
+    assert callback.best_model_path == callback.last_model_path == ""
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_another_runs_best_is_not_that_of_a_file_of_its_name(tmp_path):
+    callback = moved(tmp_path / "run", tmp_path / "last.ckpt", ["a.ckpt", "b.ckpt"])
+    assert callback.best_k_models == {}
+
+
+def test_the_state_has_the_key_of_earlier_checkpoints(tmp_path):
+    keys = {
+        kind(str(tmp_path), monitor="x").state_key for kind in (ModelCheckpoint, MovableCheckpoint)
+    }
+    assert len(keys) == 1

@@ -50,6 +50,16 @@ def test_the_best_of_what_is_named_over_an_interruption(run, tmp_path):
     assert step_of_best(tmp_path / "out") == 2
 
 
+@pytest.mark.parametrize("steps", [2, 4])
+def test_the_best_of_a_run_whose_folder_was_moved(run, tmp_path, steps):
+    run(2, "objective=wider/hard")
+    moved = (tmp_path / "out").rename(tmp_path / "moved")
+    run(steps, "objective=wider/hard", "ckpt_path=last", f"paths.output={moved}")
+    assert step_of_best(moved) == 2
+    assert read_weights(moved / "weights.safetensors").info["steps"] == 2
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_checkpoint_is_the_best_of_what_is_named_too(run, tmp_path):
     assert run(4, "objective=wider/medium") == pytest.approx(0.9)
     assert step_of_best(tmp_path / "out") == 4
