@@ -91,6 +91,27 @@ def test_resuming_from_a_file_of_another_run(train, tmp_path):
     assert read_weights(tmp_path / "out" / "weights.safetensors").info["steps"] == 3
 
 
+def test_resuming_from_a_file_of_the_same_run_keeps_its_history(train, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("paths.output=out", "~callbacks.throughput")  # which adds a column now and then
+    assert train(*words, "trainer.max_steps=2").code == 0
+    last = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    history = tmp_path / "out" / "logs" / "metrics.csv"
+    before = history.read_text().splitlines()
+    assert train(*words, "trainer.max_steps=3", f"ckpt_path={last}").code == 0
+    assert history.read_text().splitlines()[: len(before)] == before
+
+
+def test_resuming_from_a_file_of_another_run_replaces_none(train, tmp_path):
+    for name in ("first", "out"):
+        assert train(f"paths.output={tmp_path / name}", "trainer.max_steps=1").code == 0
+    words = (f"ckpt_path={tmp_path / 'first' / 'checkpoints' / 'last.ckpt'}", "trainer.max_steps=2")
+    train(*words).check_error(1, "holds a run already", "overwrite=true replaces it")
+    assert read_weights(tmp_path / "out" / "weights.safetensors").info["steps"] == 1
+    assert train(*words, "overwrite=true").code == 0
+    assert read_weights(tmp_path / "out" / "weights.safetensors").info["steps"] == 2
+
+
 @pytest.mark.parametrize(
     ("words", "width", "network"),
     [

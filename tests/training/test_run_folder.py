@@ -1,11 +1,12 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from facedet.errors import FacedetError
 from facedet.loggers.sent_steps import RUN_FILE
-from facedet.training.run_folder import is_further_process, own_folder, start_fresh
+from facedet.training.run_folder import holds, is_further_process, own_folder, start_fresh
 
 HOLD = """
 import sys, time
@@ -51,3 +52,22 @@ def test_a_run_is_not_replaced_by_accident(tmp_path):
     assert (tmp_path / RUN_FILE).exists()
     start_fresh(tmp_path, overwrite=True)
     assert not (tmp_path / RUN_FILE).exists()
+
+
+def test_a_file_of_a_run_however_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder, far = tmp_path / "run", tmp_path / "far"
+    folder.mkdir()
+    far.mkdir()
+    (folder / "checkpoints").symlink_to(far)
+    Path("linked").symlink_to(folder)
+    (far / "last.ckpt").touch()
+    (folder / "real.ckpt").touch()
+    Path("real.ckpt").symlink_to("run/real.ckpt")
+    for written in (Path("run"), folder, Path("linked"), tmp_path / "far" / ".." / "run"):
+        assert holds(written, "run/checkpoints/last.ckpt")
+        assert holds(written, str(folder / "checkpoints" / "last.ckpt"))
+        assert holds(written, "linked/checkpoints/last.ckpt")
+        assert holds(written, "real.ckpt")
+        assert not holds(written, "run2/checkpoints/last.ckpt")
+        assert not holds(written, tmp_path / "last.ckpt")

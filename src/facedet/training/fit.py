@@ -16,6 +16,7 @@ from facedet.errors import FacedetError, InterruptedTrainingError, UsageError
 from facedet.training.batches import share_total_batch
 from facedet.training.objective import best_row, measured, mode_of
 from facedet.training.run_folder import (
+    holds,
     is_further_process,
     own_folder,
     ranks_start_from,
@@ -62,7 +63,8 @@ def train(config: DictConfig) -> float | None:
     output = Path(config.paths.output)
     with own_folder(output):
         resume = find_checkpoint(config.ckpt_path, output)
-        if resume is None and not is_further_process():
+        is_own = resume is not None and holds(output, resume)
+        if not is_own and not is_further_process():
             start_fresh(output, config.overwrite)
         values["threads"] = set_threads(config, resume)
         values |= {"ckpt_path": resume, "paths": {**values["paths"], "output": str(output)}}
@@ -95,7 +97,7 @@ def _train(
     for logger in trainer.loggers:
         if hasattr(logger, "describe"):
             logger.describe(**describe_job(output))
-        if resume is not None and hasattr(logger, "resume") and output in Path(resume).parents:
+        if resume is not None and hasattr(logger, "resume") and holds(output, resume):
             logger.resume(step)
         logger.log_hyperparams(values)
     with ending_runs(trainer):

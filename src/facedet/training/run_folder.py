@@ -39,8 +39,15 @@ def is_further_process() -> bool:
     return any(os.environ.get(word, "0") not in ("", "0") for word in _RANK_WORDS)
 
 
+def holds(folder: Path, path: str | Path) -> bool:
+    """Whether a file lies in `folder`, however both are written and whatever links lead there."""
+    place = Path(path)
+    above = (*place.absolute().parents, *place.resolve().parents)
+    return any(one.resolve() == folder.resolve() for one in above)
+
+
 def start_fresh(folder: Path, overwrite: bool) -> None:
-    """Makes `folder` ready for a run from its first step.
+    """Makes `folder` ready for a run that begins there, be it from another run's checkpoint.
 
     Raises:
         FacedetError: a run's checkpoints lie there, and `overwrite` is false.
