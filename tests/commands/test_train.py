@@ -12,6 +12,7 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
+from facedet.errors import FacedetError
 from facedet.training.trainer import precision
 from facedet.weights.store import read_weights
 from reference.small_training import SMALL_TRAINING
@@ -110,6 +111,19 @@ def test_resuming_from_a_file_of_another_run_replaces_none(train, tmp_path):
     assert read_weights(tmp_path / "out" / "weights.safetensors").info["steps"] == 1
     assert train(*words, "overwrite=true").code == 0
     assert read_weights(tmp_path / "out" / "weights.safetensors").info["steps"] == 2
+
+
+def test_nothing_is_left_to_resume_of_a_run_that_is_replaced(train, tmp_path, at_step):
+    words = ["trainer.max_steps=1"]
+    assert train(*words).code == 0
+    last = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    for wrong in ("data.root=/nowhere", "data.batch_size=99", "weights=/nowhere.pth"):
+        assert train(*words, "overwrite=true", wrong).code == 1
+        assert last.is_file()
+    at_step("training_step", 0, FacedetError("killed"))
+    train(*words, "overwrite=true").check_error(1, "killed")
+    train(*words, "ckpt_path=last").check_error(1, "has no checkpoints/last.ckpt")
+    assert not (tmp_path / "out" / "weights.safetensors").exists()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from facedet.training.run_folder import (
     is_further_process,
     own_folder,
     ranks_start_from,
+    refuse_replacing,
     start_fresh,
 )
 
@@ -65,7 +66,7 @@ def train(config: DictConfig) -> float | None:
         resume = find_checkpoint(config.ckpt_path, output)
         is_own = resume is not None and holds(output, resume)
         if not is_own and not is_further_process():
-            start_fresh(output, config.overwrite)
+            refuse_replacing(output, config.overwrite, config.weights)
         values["threads"] = set_threads(config, resume)
         values |= {"ckpt_path": resume, "paths": {**values["paths"], "output": str(output)}}
         with ranks_start_from(values, output):
@@ -83,6 +84,7 @@ def _train(
     from facedet.training.estimate import check_fit
     from facedet.training.trainer import build_callbacks, build_trainer
 
+    is_own = resume is not None and holds(output, resume)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = build(config.data)
     module = build(config.model)
@@ -94,10 +96,15 @@ def _train(
     log.info("output: %s", output)
     if not is_further_process():
         check_fit(config, trainer, module, datamodule, step)
+        if not is_own:
+            # With estimate=off nobody has read the data yet.
+            datamodule.prepare_data()
+            datamodule.setup("fit")
+            start_fresh(output, config.overwrite)
     for logger in trainer.loggers:
         if hasattr(logger, "describe"):
             logger.describe(**describe_job(output))
-        if resume is not None and hasattr(logger, "resume") and holds(output, resume):
+        if is_own and hasattr(logger, "resume"):
             logger.resume(step)
         logger.log_hyperparams(values)
     with ending_runs(trainer):

@@ -13,6 +13,12 @@ from facedet.errors import FacedetError
 from facedet.files import locked
 from facedet.loggers.sent_steps import RUN_FILE
 
+# What a run and its callbacks write; its log and what W&B keeps stay.
+_LEFT = (
+    "checkpoints/*.ckpt", "weights.safetensors", "logs/metrics.csv",
+    *(f"mining.{suffix}" for suffix in ("csv", "npy", "png")), "hardest.csv", "hardest.png",
+    "images/training.jpg", "images/step_*.jpg", "images/precision_recall.png",
+)  # fmt: skip
 _RANK_WORDS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
 
@@ -46,11 +52,12 @@ def holds(folder: Path, path: str | Path) -> bool:
     return any(one.resolve() == folder.resolve() for one in above)
 
 
-def start_fresh(folder: Path, overwrite: bool) -> None:
-    """Makes `folder` ready for a run that begins there, be it from another run's checkpoint.
+def refuse_replacing(folder: Path, overwrite: bool, weights: str | None = None) -> None:
+    """Refuses to begin a run where one lies, be it from another run's checkpoint.
 
     Raises:
-        FacedetError: a run's checkpoints lie there, and `overwrite` is false.
+        FacedetError: a run's checkpoints lie in `folder`, and `overwrite` is false; or the
+            file `weights` that the new one starts from is among those it replaces.
     """
     found = folder / "checkpoints" / "last.ckpt"
     if found.exists() and not overwrite:
@@ -58,8 +65,29 @@ def start_fresh(folder: Path, overwrite: bool) -> None:
             f"{folder} holds a run already: ckpt_path=last resumes it, another paths.output starts "
             "a new one, overwrite=true replaces it"
         )
+    # Further processes, and whoever resumes the new run, read them again.
+    if overwrite and weights and Path(weights).resolve() in map(Path.resolve, _left(folder)):
+        raise FacedetError(
+            f"weights={weights} is a file of the run that overwrite=true replaces: move it out "
+            f"of {folder}, or give another paths.output"
+        )
+
+
+def start_fresh(folder: Path, overwrite: bool) -> None:
+    """Removes what a run from its first step would take for its own.
+
+    With `overwrite` that is all that an earlier one has left.
+    """
     # The id of a run that is being replaced is not that of the new one.
     (folder / RUN_FILE).unlink(missing_ok=True)
+    if overwrite:
+        for path in _left(folder):
+            path.unlink()
+
+
+def _left(folder: Path) -> list[Path]:
+    """The files of the run that lies there."""
+    return [path for pattern in _LEFT for path in folder.glob(pattern)]
 
 
 @contextmanager
