@@ -214,6 +214,18 @@ def test_pictures_of_one_name_belong_to_their_split(tmp_path):
         assert record.path == root / "images" / split / "0.jpg"
 
 
+def test_pictures_of_one_name_in_other_folders(tmp_path):
+    root = csv_root(tmp_path)
+    put(root / "val.csv", "image,x,y,w,h\n0.jpg,1,1,9,9\n")
+    for folder in ("Train", "Val-crops", "Val", "Val/small"):
+        put(root / folder / "0.jpg", "")
+    (record,) = FORMATS["csv"].read(root, "val").records
+    assert record.path == root / "Val" / "0.jpg"
+    (root / "Val" / "0.jpg").rename(put(root / "old" / "val" / "0.jpg", ""))
+    with pytest.raises(FacedetError, match="0.jpg of val may be Val/small/0.jpg or old/val/0.jpg;"):
+        FORMATS["csv"].read(root, "val")
+
+
 @pytest.mark.parametrize(
     ("form", "file", "text"),
     [

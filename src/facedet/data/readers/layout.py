@@ -8,7 +8,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -94,22 +94,21 @@ def find_pictures(
 
     These are often of another machine: the picture whose path ends most like the given one is
     taken. Capital letters, the composition of accents, a space that is written %20 and the suffix
-    may differ. Of several pictures, one in a folder of the split's name is taken, or in "images".
-    A given path that leads to a file, from the root on, is taken as it is.
+    may differ. Of several pictures, one in a folder of the split's name is taken, or in "images",
+    rather than those in folders below it. A given path that leads to a file, from the root on, is
+    taken as it is.
 
     Returns:
         The folder below which most of them lie (ROOT/images/SPLIT where none was found). And for
         each the end of its path, see `clean_path`, and its place; of a missing one in that folder.
+
+    Raises:
+        FacedetError: several pictures may be meant.
     """
     known: dict[str, list[str]] = {}
     for file in find_files(root):
         for tail in _tails(file):
             known.setdefault(tail, []).append(file)
-
-    def rank(file: str, name: str) -> tuple[bool, bool, bool]:
-        *folders, own = file.split("/")
-        is_of_split = any(folder.startswith(spellings(split)) for folder in folders)
-        return own == name, is_of_split, "images" in folders
 
     found: list[tuple[str, Path | None]] = []  # the end of the path, and the folder
     for file in given:
@@ -117,13 +116,35 @@ def find_pictures(
         if end is None or os.path.isfile(root / file):
             found.append((file, root if os.path.isfile(root / file) else None))
             continue
-        name = file.rpartition("/")[2]
-        parts = max(known[end], key=lambda way: rank(way, name)).split("/")
+        parts = _choose(root, split, file, known[end]).split("/")
         cut = len(parts) - end.count("/") - 1
         found.append(("/".join(parts[cut:]), root.joinpath(*parts[:cut])))
     places = Counter(folder for _, folder in found if folder is not None).most_common(1)
     main = places[0][0] if places else root / "images" / split
     return main, [(clean_path(file), (folder or main) / file) for file, folder in found]
+
+
+def _choose(root: Path, split: str, given: str, files: Sequence[str]) -> str:
+    """The file that a given path means, of those whose paths end alike; see `find_pictures`."""
+    names = spellings(split)
+
+    def rank(file: str) -> tuple[bool, int, bool]:
+        folders, _, own = file.rpartition("/")
+        words = folders.casefold().split("/")
+        # "train" itself comes before "train2017" and "train_crops".
+        of_split = max((word in names) + word.startswith(names) for word in words)
+        return own == given.rpartition("/")[2], of_split, "images" in words
+
+    best = max(map(rank, files))
+    meant = [file for file in files if rank(file) == best]
+    outer = min(meant, key=lambda file: file.count("/"))
+    above = outer.rpartition("/")[0]
+    if above and not all(file.startswith(f"{above}/") for file in meant):
+        raise FacedetError(
+            f"{root}: {given} of {split} may be {' or '.join(meant[:3])}; name its folder in the "
+            "annotations, or leave one of them there"
+        )
+    return outer
 
 
 def _tails(file: str) -> list[str]:
