@@ -1,6 +1,7 @@
 """Every YAML file composes, and every object it describes is built with arguments it has."""
 
 import inspect
+import re
 
 import pytest
 import torch
@@ -131,6 +132,19 @@ def test_file(group, name, monkeypatch, tmp_path):
             build_all(config, group)
     else:
         build_all(config, group)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("variant=giou", "box_loss=OverlapLoss(penalty='giou'): criterion=sampled has smooth L1"),
+        ("box_loss.beta=0.5", "box_loss=SmoothL1(beta=0.5): criterion=sampled has smooth L1 only"),
+        ("variant=focal", "(alpha=0.25, gamma=2.0): criterion=sampled has cross-entropy only"),
+    ],
+)
+def test_losses_that_smallhardface_lacks(choice, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        build(compose("train", ["preset=smallhardface", choice]).criterion)
 
 
 # Both layouts, all widths and all activations; one function generates all 18.

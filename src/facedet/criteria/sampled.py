@@ -8,6 +8,8 @@ from torch import Tensor
 
 from facedet.box_coder import FasterRcnnBoxCoder, SsdBoxCoder
 from facedet.boxes import iou
+from facedet.criteria.box_losses import OverlapLoss, SmoothL1
+from facedet.criteria.classification_losses import CrossEntropy, Focal
 from facedet.criteria.difficulty import hardest_positive, near_anchors
 from facedet.criteria.matchers import BACKGROUND, NEITHER
 from facedet.errors import UsageError
@@ -34,9 +36,11 @@ class SampledLoss:
         sigma: the smooth-L1 is 0.5 (sigma x)² below 1 / sigma² and |x| - 0.5 / sigma² above.
         box_weight: factor of the box loss.
         difficulty_iou: an image's difficulty is that of the positives whose IoU reaches this.
+        classification_loss: what the config chooses; only cross-entropy is there.
+        box_loss: what the config chooses; only smooth L1 is there, and `sigma` shapes it.
 
     Raises:
-        UsageError: `sigma` is not above 0.
+        UsageError: `sigma` is not above 0, or another loss is chosen.
     """
 
     def __init__(
@@ -48,9 +52,18 @@ class SampledLoss:
         sigma: float = 3.0,
         box_weight: float = 1.0,
         difficulty_iou: float = 0.5,
+        classification_loss: CrossEntropy | Focal = CrossEntropy(),  # noqa: B008, frozen
+        box_loss: SmoothL1 | OverlapLoss = SmoothL1(),  # noqa: B008, frozen
     ) -> None:
         if not sigma > 0:
             raise UsageError(f"criterion.sigma={sigma}: a number above 0 is expected")
+        # Otherwise a sweep over losses would compare equal trainings.
+        if classification_loss != CrossEntropy():
+            key, only = f"classification_loss={classification_loss}", "cross-entropy only"
+            raise UsageError(f"{key}: criterion=sampled has {only}")
+        if box_loss != SmoothL1():
+            only = "smooth L1 only, shaped by criterion.sigma"
+            raise UsageError(f"box_loss={box_loss}: criterion=sampled has {only}")
         self.matcher = matcher
         self.miner = miner
         self.box_coder = box_coder
