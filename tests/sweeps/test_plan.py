@@ -157,3 +157,10 @@ def test_the_papers_budget_is_the_experiments():
     shf = read_sweep("shf_ablation", ["budget=paper", "data.root=/x"]).config
     assert (shf.trainer.max_steps, shf.backbone_weights) == (60_000, "imagenet")
     assert list(shf.augmentation.scales) == [400, 800, 1200]
+
+
+def test_a_variant_is_stronger_than_the_budget():
+    budget = read_sweep("design", []).config
+    assert budget.callbacks.freeze_norm.from_step == 300
+    config = read_sweep("design", ["variant=norm_per_pass"]).config
+    assert config.callbacks.freeze_norm.from_step is None
