@@ -5,12 +5,14 @@ import os
 import numpy as np
 import pytest
 from own_roots import ROOTS, coco_root, csv_root, put
+from PIL import Image
 from scipy.io import loadmat, savemat
 from wider_roots import mat_root, text_root
 
 from facedet.data import formats
 from facedet.data.crowds.dataset import make_crowds
 from facedet.data.formats import FORMATS, WRITERS, convert, find_format
+from facedet.data.images import read_rgb
 from facedet.data.readers.own import select_faces
 from facedet.errors import FacedetError, UsageError
 from reference.one_face import save_picture
@@ -69,6 +71,26 @@ def test_wider_in_other_forms(tmp_path, form):
     assert after.keys() == before.keys()
     for file, one in before.items():
         np.testing.assert_allclose(after[file].boxes, one.boxes, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_of_wider_are_turned_with_the_pictures(tmp_path, orientation):
+    """WIDER FACE's are of the raster as stored; on it a white box on black is the face."""
+    raster = Image.new("RGB", (80, 40))
+    raster.paste("white", (50, 8, 66, 32))
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    place = tmp_path / "set" / "WIDER_val" / "images" / "0--A" / "a.png"
+    place.parent.mkdir(parents=True)
+    raster.save(place, exif=exif)
+    text = "0--A/a.png\n1\n50 8 16 24 0 0 0 0 0 0\n"
+    put(tmp_path / "set" / "wider_face_split" / "wider_face_val_bbx_gt.txt", text)
+    for form in WRITERS:
+        convert(tmp_path / "set", tmp_path / form, "wider", form, ["val"])
+        one = listed(tmp_path / form, "val")["0--A/a.png"]
+        rows, columns = read_rgb(one.path)[:, :, 0].nonzero()
+        white = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        np.testing.assert_allclose(one.boxes, [white], rtol=0, atol=1e-4)
 
 
 def test_what_is_left_out_is_counted(tmp_path):

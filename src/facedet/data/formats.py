@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from facedet.data.images import read_orientation, read_size
 from facedet.data.readers.coco import Coco, write_coco
 from facedet.data.readers.csv import Csv
 from facedet.data.readers.own import Format, Listed, require_sound, select_faces
@@ -81,7 +82,8 @@ def convert(
 ) -> Converted:
     """Writes a data set in another format; boxes keep within 1e-3 px but where a note says so.
 
-    Boxes of zero size and pictures without a face stay. The pictures keep their bytes.
+    Boxes of zero size and pictures without a face stay. The pictures keep their bytes. Boxes of
+    pictures as stored (WIDER FACE) are turned as EXIF asks, for COCO and YOLO are read so.
 
     Args:
         source: folder of the data set.
@@ -107,6 +109,8 @@ def convert(
             whole = reader.list_pictures(source, split)
             is_there = present([one.path for one in whole.pictures], whole.folder, images)
             kept = [one for one, there in zip(whole.pictures, is_there, strict=True) if there]
+            if not reader.upright:
+                kept = [_turned(one) for one in kept]
             listing, others = select_faces(whole._replace(pictures=kept), classes)
             left_out["missing pictures"] += is_there.count(False)
             left_out["boxes of other classes"] += others
@@ -124,6 +128,25 @@ def convert(
         {reason: count for reason, count in left_out.items() if count},
         notes,
     )
+
+
+def _turned(one: Listed) -> Listed:
+    """A picture whose boxes are of it as stored, with those of it turned as EXIF asks."""
+    orientation = read_orientation(one.path)
+    if orientation == 1:
+        return one
+    height, width = read_size(one.path, upright=False)
+    rows = []
+    for row in one.rows:
+        x1, y1, x2, y2 = row.box
+        # EXIF mirrors first, then exchanges x and y.
+        if orientation in (2, 3, 7, 8):
+            x1, x2 = width - x2, width - x1
+        if orientation in (3, 4, 6, 7):
+            y1, y2 = height - y2, height - y1
+        box = (y1, x1, y2, x2) if orientation >= 5 else (x1, y1, x2, y2)
+        rows.append(row._replace(box=box))
+    return one._replace(rows=rows)
 
 
 def _place(path: Path, place: Path, copy: bool) -> None:

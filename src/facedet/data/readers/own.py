@@ -72,6 +72,7 @@ class Format(ABC):
     title: str
     mark: str  # what a folder of this format holds, for messages
     is_relative = False  # boxes are parts of the pictures' sides
+    upright = True  # boxes are of the pictures turned as their EXIF orientation asks
     loses = ""  # what is not listed, and so is not in another format
     suffix = ""  # of the file of annotations, where a split has one; see `find_annotations`
 

@@ -137,6 +137,7 @@ class Wider(Format):
     title = "WIDER FACE"
     mark = "wider_face_split/ or train/label.txt"
     loses = "the attributes of faces and the easy, medium and hard lists"
+    upright = False  # as the official annotations
 
     def splits(self, root: Path) -> list[str]:
         """The splits that are there."""
