@@ -46,7 +46,7 @@ def test_where_and_how_a_job_runs_is_not_in_its_hash(base):
     assert len(job_hash(base)) == 12
     assert job_hash(base) == changed(
         base, paths__output="/a", paths__cache="/b", logger__name="n", ckpt_path="auto",
-        overwrite=True, data__num_workers=7,
+        overwrite=True, data__num_workers=7, estimate="warn",
     )  # fmt: skip
 
 

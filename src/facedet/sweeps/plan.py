@@ -153,6 +153,8 @@ def settings_text(settings: Mapping[str, str]) -> str:
 
 def _digest(values: Mapping[str, Any]) -> str:
     hashed = {key: value for key, value in values.items() if key not in _NOT_HASHED}
+    if "estimate" in hashed:  # changes no result, but is hashed since jobs of before have it
+        hashed["estimate"] = "refuse"
     for part, keys in _NOT_HASHED_INNER.items():
         if isinstance(hashed.get(part), dict):
             hashed[part] = {name: one for name, one in hashed[part].items() if name not in keys}
