@@ -87,6 +87,8 @@ def test_complaints(cli, sweep):
 def test_hydras_flags_print_the_sweeps_config(cli, monkeypatch):
     result = cli("sweep", "extd_width", "--cfg", "job", "-p", "trainer")
     assert (result.code, "max_steps: 500" in result.out) == (0, True)
+    result = cli("sweep", "seeds", "--cfg", "job", "-p", "backbone", "weights=extd-plain-64-s8")
+    assert (result.code, "width: 64" in result.out) == (0, True)
     monkeypatch.setenv("COMP_LINE", "facedet sweep extd_width budg")
     assert cli("sweep", "-sc", "query=bash").out.strip() == "budget="
 

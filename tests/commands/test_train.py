@@ -131,6 +131,7 @@ def test_nothing_is_left_to_resume_of_a_run_that_is_replaced(train, tmp_path, at
     [
         (["weights=extd-plain-64"], 64, "IterativePlainBackbone"),
         (["weights=extd-released-48"], 48, "IterativeBackbone"),
+        (["weights=extd-plain-64", "model.net.enlarge=1.2"], 64, "IterativePlainBackbone"),
         # Whoever chooses a network gets it.
         (["weights=extd-plain-64", "preset=extd_fpn_32_prelu"], 32, "IterativeBackbone"),
         (["weights=extd-plain-64", "backbone.width=48"], 48, "IterativeBackbone"),

@@ -164,3 +164,13 @@ def test_a_variant_is_stronger_than_the_budget():
     assert budget.callbacks.freeze_norm.from_step == 300
     config = read_sweep("design", ["variant=norm_per_pass"]).config
     assert config.callbacks.freeze_norm.from_step is None
+
+
+def test_named_weights_bring_their_network():
+    words = ["weights=extd-plain-64-s8", "seeds=2"]
+    for job in planned_jobs(read_sweep("seeds", words)):
+        assert job.config["backbone"]["width"] == 64
+        assert job.config["head"]["shared"]
+    # Here the grid chooses the network.
+    jobs = planned_jobs(read_sweep("seeds", [*words, "preset=extd_plain_32,extd_plain_48"]))
+    assert [job.config["backbone"]["width"] for job in jobs] == [32, 48, 32, 48]

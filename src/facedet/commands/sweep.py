@@ -69,7 +69,7 @@ def _print_config(args: argparse.Namespace, own: Path | None) -> int:
     """Answers those of Hydra's flags that run no job, for the sweep's file as primary config."""
     from facedet.sweeps.jobs import main
     from facedet.sweeps.plan import find_sweep
-    from facedet.training.hydra_app import run_app
+    from facedet.training.hydra_app import network_of, run_app
 
     if args.shell_completion:
         # The name of a sweep is no setting; of `-sc install=bash` the word stands in its place.
@@ -77,5 +77,6 @@ def _print_config(args: argparse.Namespace, own: Path | None) -> int:
             os.environ["COMP_LINE"] = " ".join(["facedet", "train", *line])
         args.overrides = [args.name, *args.overrides]
     else:
+        args.overrides = [*args.overrides, *network_of(args.overrides)]
         args.config_name, args.config_path = args.name, str(find_sweep(args.name, own))
     return run_app(main, "train", args)

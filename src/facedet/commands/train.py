@@ -1,14 +1,13 @@
 """`facedet train`: a config to a trained detector."""
 
 import argparse
-from collections.abc import Sequence
 
 import hydra
 from omegaconf import DictConfig
 
 from facedet.config import CONF_DIR
 from facedet.training.fit import train
-from facedet.training.hydra_app import add_hydra_arguments, run_app, run_job
+from facedet.training.hydra_app import add_hydra_arguments, network_of, run_app, run_job
 
 HELP = """Train a detector. Every part is one word, every setting a key of the config:
   preset=extd_fpn_64_prelu     the network    (backbone.width=48 backbone.activation=leaky_relu)
@@ -31,10 +30,6 @@ EXAMPLE = """examples:
   facedet train data=wider data.root=/data/wider experiment=extd_fpn_64_prelu
   facedet train --show backbone.width=48      print the config, train nothing"""
 
-# Whoever sets one of these chooses the network.
-_NETWORK = ("preset", "experiment", "variant", "model", "backbone", "neck", "head", "anchors",
-            "box_coder")  # fmt: skip
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
@@ -43,18 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Checks the overrides, then hands over to Hydra."""
-    args.overrides = [*args.overrides, *_network_of(args.overrides)]
+    args.overrides = [*args.overrides, *network_of(args.overrides)]
     return run_app(main, "train", args)
-
-
-def _network_of(overrides: Sequence[str]) -> list[str]:
-    """The preset of named weights, where the overrides choose no network."""
-    from facedet.weights.zoo import NAMED
-
-    given = dict(one.partition("=")[::2] for one in overrides)
-    named = NAMED.get(given.get("weights", ""))
-    is_chosen = any(key.lstrip("+~").split(".")[0] in _NETWORK for key in given)
-    return [f"preset={named.preset}"] if named and not is_chosen else []
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train")

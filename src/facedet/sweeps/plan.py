@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from facedet.config import CONF_DIR, SWEEPS_DIR, compose, explain, nearest, plain, quote
 from facedet.errors import UsageError
-from facedet.training.hydra_app import check_kinds, is_setting, with_settings
+from facedet.training.hydra_app import check_kinds, is_setting, network_of, with_settings
 
 # Keys that do not change the result: where files are, how a job is run.
 _NOT_HASHED = ("paths", "hydra", "logger", "ckpt_path", "overwrite", "command", "seeds")
@@ -80,8 +80,9 @@ def search_path() -> str:
 def read_sweep(name: str, overrides: Sequence[str], own: Path | None = None) -> Sweep:
     """Composes a sweep file, the user's `own` or the package's.
 
-    Of the command line's KEY=VALUE those of several values extend the grid. Raises `UsageError`
-    where there is no such sweep, key or option, or its jobs are no trainings.
+    Of the command line's KEY=VALUE those of several values extend the grid; named weights bring
+    their network, as in `train`. Raises `UsageError` where there is no such sweep, key or option,
+    or its jobs are no trainings.
     """
     sweep = Sweep(name, find_sweep(name, own), OmegaConf.create(), [])
     config = sweep.composed([one for one in overrides if not _parse(one).is_sweep_override()])
@@ -89,6 +90,8 @@ def read_sweep(name: str, overrides: Sequence[str], own: Path | None = None) -> 
         raise UsageError(f"{name} trains nothing; it is run by: facedet {command} -m -cn {name} …")
     params = config.hydra.sweeper.get("params") or {}
     grid = [f"{key}={value}" for key, value in params.items()]
+    if network := network_of([*grid, *overrides]):
+        return read_sweep(name, [*overrides, *network], own)
     return sweep._replace(config=config, overrides=[*grid, *overrides])
 
 

@@ -29,6 +29,9 @@ _FLAGS = ("run", "multirun", "hydra_help", "shell_completion", "resolve", "cfg",
 _EXPECTED: dict[type, str] = {
     bool: "true or false", int: "a whole number", float: "a number", ListConfig: "a list in [ ]"
 }  # fmt: skip
+# Whoever sets one of these chooses the network; "model" itself, not "model.net.enlarge".
+_NETWORK = ("preset", "experiment", "variant", "backbone", "neck", "head", "anchors",
+            "box_coder")  # fmt: skip
 
 
 class JobEndError(BaseException):
@@ -222,6 +225,17 @@ def check_kinds(own: DictConfig, given: DictConfig, overrides: Sequence[str]) ->
         # The trainer's schema knows its keys, some of which take several types.
         if kind in _EXPECTED and not (fits or value is None or key.startswith("trainer.")):
             raise UsageError(f"{one}: expected {_EXPECTED[kind]}; the default is {default}")
+
+
+def network_of(overrides: Sequence[str]) -> list[str]:
+    """The preset of named weights, where the overrides choose no network."""
+    from facedet.weights.zoo import NAMED
+
+    given = dict(one.partition("=")[::2] for one in overrides)
+    named = NAMED.get(given.get("weights", ""))
+    keys = [key.lstrip("+~") for key in given]
+    is_chosen = any(key == "model" or key.split(".")[0] in _NETWORK for key in keys)
+    return [f"preset={named.preset}"] if named and not is_chosen else []
 
 
 def is_setting(override: str) -> bool:
