@@ -15,6 +15,7 @@ from facedet.config import SWEEPS_DIR
 from facedet.data.crowds.wider_writer import write_wider
 from facedet.evaluation import application, run
 from facedet.evaluation.detection_files import read_detections
+from facedet.evaluation.detection_writers import EventFiles
 from facedet.structures import Record
 from reference.one_face import BOX
 
@@ -141,8 +142,8 @@ def test_test_pictures_become_a_submission(cli, weights, wider, tmp_path):
     listed = root / "wider_face_split" / "wider_face_test_filelist.txt"
     listed.write_text("0--Event/picture 2.jpg\n1--Event/picture 1.jpg\n")
     # An earlier run's files stay outside.
-    (out / "detections" / "0--Event").mkdir(parents=True)
-    (out / "detections" / "0--Event" / "picture 0.txt").write_text("picture 0\n0\n")
+    assert cli(*settings(weights, wider, out, "limit=1")).code == 0
+    assert (out / "detections" / "0--Event" / "picture 0.txt").is_file()
     result = cli(*settings(weights, root, out, "split=test"))
     assert (result.code, result.err) == (0, "")
     assert f"  {out / 'submission.zip'}" in result.out
@@ -231,6 +232,28 @@ def test_resuming_keeps_the_detections_of_the_same_settings(cli, weights, wider,
     cli(*settings(weights, wider, out, "resume=true")).check_error(1, "detections.json cannot")
     assert cli(*settings(weights, wider, out)).code == 0
     assert files[0].read_text() != marked
+
+
+def test_an_interrupted_run_is_not_resumed_with_detections_of_other_settings(
+    cli, weights, wider, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    assert cli(*settings(weights, wider, out)).code == 0
+    # The detector's one score is 0.88: nothing is found from 0.9 on.
+    other = "protocol.postprocess.score=0.9"
+
+    def stop_after_one(self, name, detections):
+        write(self, name, detections)
+        raise KeyboardInterrupt
+
+    write = EventFiles.add
+    with monkeypatch.context() as patch:
+        patch.setattr(EventFiles, "add", stop_after_one)
+        assert cli(*settings(weights, wider, out, other)).code == 130
+    assert len(list((out / "detections").rglob("*.txt"))) == 1
+    assert cli(*settings(weights, wider, out, other, "resume=true")).code == 0
+    report = json.loads((out / "metrics.json").read_text())
+    assert (report["images"], report["detections"]) == (4, 0)
 
 
 def test_a_multirun_ends_with_a_table(cli, weights, wider, tmp_path):

@@ -74,21 +74,39 @@ def read_report(path: Path) -> dict[str, Any]:
 def require_same_run(path: Path, made_with: Mapping[str, Any], resume: bool) -> None:
     """Writes what detections are made with; a resumed run must have been made with the same.
 
+    `path` is the note next to the detections' folder, which has its name without the suffix. A
+    fresh run removes detections that it could not be resumed with, before it writes the note:
+    were it interrupted, they would pass for its own.
+
     The pictures of `made_with`, see `provenance`, are left out: more of them may be asked for
-    later. Raises `UsageError` where `path`, the note next to the detections, has something else.
+    later. Raises `UsageError` where `path` has something else, or there is none of detections.
     """
     now = {key: made_with[key] for key in ("folded", "device")}
     now["engine"] = made_with["engine"].split()[0]  # another version of it may resume
     now["settings"] = {key: made_with["settings"][key] for key in _DETECTED}
     now["weights"] = made_with["weights"]["sha256"]
-    if resume and path.is_file():
-        differing = differences({"before": flatten(read_report(path)), "now": flatten(now)})
-        if differing:
+    if files := list(path.with_suffix("").rglob("*.txt")):
+        try:
+            problem = _unlike(path, now)
+        except FacedetError as error:
+            if resume:
+                raise
+            problem = str(error)
+        if problem and resume:
             raise UsageError(
-                f"{path.parent} holds detections of another run ({describe(differing)}): give "
-                "another paths.output, or resume=false to start fresh"
+                f"{path.parent} holds detections of another run ({problem}): give another "
+                "paths.output, or resume=false to start fresh"
             )
+        for file in files if problem else ():
+            file.unlink()
     replace_json(path, now)
+
+
+def _unlike(path: Path, now: Mapping[str, Any]) -> str:
+    """What the note `path` has that is unlike `now`, in words; "" where nothing is."""
+    if not path.is_file():
+        return f"there is no {path.name} that says how they were made"
+    return describe(differences({"before": flatten(read_report(path)), "now": flatten(now)}))
 
 
 def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
