@@ -73,6 +73,62 @@ def test_what_was_run_is_not_run_again_without_the_flag(cli, runs, tmp_path):
     assert "2 holds" in report
 
 
+@pytest.fixture
+def counted(monkeypatch):
+    """The catalogue's experiments do nothing but add their settings to a list."""
+    ran = []
+
+    def note(run, **settings):
+        ran.append(settings)
+        return Outcome({"it": 1})
+
+    for name in FUNCTIONS:
+        monkeypatch.setitem(FUNCTIONS, name, note)
+    return ran
+
+
+# What an experiment needs, what arrives after its first run, and more words of the second.
+CURVES = "val/{0}/wider_pr_info_{0}_easy_val.mat"
+PICTURE = "WIDER_{0}/images/0--Parade/{1}.jpg"
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "arrives", "words"),
+    [
+        ("A", [CURVES.format("DSFD")], CURVES.format("SRN"), []),
+        ("E4", ["wider_face_split/x.mat", "extd_64.safetensors"], PICTURE.format("val", 1), []),
+        ("E6", ["wider_face_split/x.mat", "extd_32.safetensors"], "extd_48.safetensors", []),
+        ("E11", [], "extd_64.safetensors", []),
+        ("E11", ["wider_face_split/x.mat"], PICTURE.format("val", 1), []),
+        ("E7", [], "wider_face_split/x.mat", []),
+        ("F", ["SmallHardFaceDiscROC.txt"], "SmallHardFaceDiscROC.txt", []),
+        ("E12", ["extd_64.safetensors"], "extd_64.safetensors", []),
+        ("S4", ["originalPics/1.jpg", "smallhardface.pth"], None, ["--limit", "5"]),
+        ("S6", ["new_annotations_AFW.mat", "smallhardface.pth"], None, ["--limit", "5"]),
+    ],
+)
+def test_other_inputs_are_run_again(cli, counted, tmp_path, name, there, arrives, words):
+    data = tmp_path / "data"
+    data.mkdir()
+
+    def write(place, text):
+        (data / place).parent.mkdir(parents=True, exist_ok=True)
+        (data / place).write_text(text)
+
+    def run(*more):
+        result = cli("reproduce", name, "--data", data, "--output", tmp_path / "out", *more)
+        assert result.code == 0, result.err
+        return len(counted)
+
+    for place in there:
+        write(place, "first")
+    assert (run(), run()) == (1, 1)
+    if arrives:
+        write(arrives, "a later one")
+        write(arrives + "~", "nothing that counts")
+    assert (run(*words), run(*words)) == (2, 2)
+
+
 def test_the_list_runs_nothing(cli, runs, tmp_path):
     result = cli("reproduce", "--list", "--output", tmp_path / "out")
     assert (result.code, runs, list(tmp_path.iterdir())) == (0, [], [])

@@ -13,12 +13,12 @@ from facedet.reproduce.experiments import (
     Measured,
     Outcome,
     Result,
-    find_resources,
     judge,
     read_catalogue,
     read_published,
     verdict,
 )
+from facedet.reproduce.resources import find_resources
 from facedet.reproduce.run import FUNCTIONS
 from facedet.weights.zoo import NAMED
 
@@ -35,7 +35,12 @@ def test_the_papers_experiments_are_all_there():
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda one: one.id)
 def test_an_experiment_can_be_run_or_says_why_not(experiment):
     assert bool(experiment.run) != bool(experiment.why_not)
-    assert set(experiment.needs) <= RESOURCES.keys()
+    used = {*experiment.needs, *experiment.uses}
+    assert used <= RESOURCES.keys()
+    # What it is run with tells whether it was run before.
+    if experiment.run == "benchmark":
+        assert {*experiment.settings["networks"].values()} <= used
+    assert experiment.run != "sweep" or "wider" in used
     for row in experiment.expected.values():
         assert 2 <= len(row) <= 3
         # A recollection that nobody has checked is never printed.

@@ -64,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Lists, or runs and reports."""
-    from facedet.reproduce.experiments import Run, find_resources, read_catalogue
+    from facedet.reproduce.experiments import Run, read_catalogue
+    from facedet.reproduce.resources import find_resources
     from facedet.reproduce.run import Reproduction
 
     experiments, resources = read_catalogue()
@@ -72,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     folders = args.data or [Path(one) for one in variable if one]
     found, places = find_resources(folders, resources), [Path("outputs/sweeps"), *folders]
     base = Run(found, args.output, _call, args.budget, args.seeds, args.limit, places)
-    reproduction = Reproduction(experiments, resources, base)
+    contents = {name: resources[name].contents(path) for name, path in found.items()}
+    reproduction = Reproduction(experiments, resources, base, contents)
     chosen = _choose(experiments, args.ids)
     if args.list:
         _list(reproduction, chosen or experiments)

@@ -1,24 +1,18 @@
 """What an experiment of a paper is, what came out of it, and whether that holds."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml  # type: ignore[import-untyped]
 
-from facedet.errors import FacedetError
+from facedet.reproduce.resources import Resource
 from facedet.tables import counted
 from facedet.training.estimate import duration
 
 _FOLDER = Path(__file__).parent
 _NOT_MEASURED = "not measured"
-_MAX_DEPTH = 4  # folders below the one given
-# Hold ten thousand pictures, and nothing that is looked for.
-_SKIPPED = ("images", "originalPics", "WIDER_train", "WIDER_val", "WIDER_test", "node_modules")
 
 
 class Judged(NamedTuple):
@@ -31,14 +25,6 @@ class Judged(NamedTuple):
 
 Value = float | int | str | Judged
 Values = dict[str, Value]  # by name, in the order to show
-
-
-class Resource(NamedTuple):
-    """Data or weights that experiments need, and how they are recognised."""
-
-    title: str
-    names: Sequence[str]  # patterns, in any case
-    level: int = 0  # what has such a name is the resource; 1: the folder it is in, 2: the next
 
 
 class Measured(NamedTuple):
@@ -68,6 +54,7 @@ class Experiment:
     short_of: str = ""
     expected: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     measured: Measured | None = None  # of what takes more than a minute
+    uses: tuple[str, ...] = ()  # resources that it can do without
 
     def takes(self, seeds: int) -> str:
         """The cost in words, of so many seeds where it is a sweep."""
@@ -206,29 +193,3 @@ def _digits(value: float) -> int:
     [0, 1, 4]
     """
     return 0 if isinstance(value, int) else len(repr(value).partition(".")[2])
-
-
-def find_resources(folders: Sequence[Path], resources: Mapping[str, Resource]) -> dict[str, Path]:
-    """The resources in `folders` and four levels below, by name; the first of each counts.
-
-    Raises:
-        FacedetError: one of `folders` is no folder.
-    """
-    found: dict[str, Path] = {}
-    for root in folders:
-        if not root.is_dir():
-            raise FacedetError(f"{root}: no such folder to look for data in")
-        for name, inner, files in os.walk(root):
-            place = Path(name)
-            inner.sort()
-            for one, (key, (_, names, level)) in product(
-                [*inner, *sorted(files)], resources.items()
-            ):
-                if any(fnmatch(one.lower(), pattern.lower()) for pattern in names):
-                    found.setdefault(key, (place / one, place, place.parent)[level])
-            # os.walk enters what is left in the list.
-            is_deepest = len(place.parts) - len(root.parts) >= _MAX_DEPTH
-            inner[:] = [
-                one for one in inner if not (is_deepest or one.startswith(".") or one in _SKIPPED)
-            ]
-    return found

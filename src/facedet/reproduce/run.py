@@ -11,8 +11,9 @@ from facedet import __version__
 from facedet.errors import FacedetError
 from facedet.profiling.timing import describe_machine
 from facedet.reproduce import arithmetic, measure, train
-from facedet.reproduce.experiments import Experiment, Outcome, Resource, Run, judge
+from facedet.reproduce.experiments import Experiment, Outcome, Run, judge
 from facedet.reproduce.report import Done, Line, read_done, save_done, write_report
+from facedet.reproduce.resources import Resource
 
 # What `run` of an experiment in the catalogue names.
 _FUNCTIONS: tuple[Callable[..., Outcome], ...] = (
@@ -22,6 +23,12 @@ _FUNCTIONS: tuple[Callable[..., Outcome], ...] = (
     measure.single_images, measure.times, train.shipped, train.sweep,
 )  # fmt: skip
 FUNCTIONS = {function.__name__: function for function in _FUNCTIONS}
+# Those of them that `budget` and `seeds` change, and those that `limit` does.
+_BUDGETED = {one.__name__ for one in (measure.picture_sizes, train.sweep)}
+_LIMITED = {
+    one.__name__
+    for one in (measure.benchmark, measure.points_below, measure.pyramid, measure.single_images)
+}
 
 
 class Reproduction(NamedTuple):
@@ -30,6 +37,7 @@ class Reproduction(NamedTuple):
     experiments: Sequence[Experiment]  # all of them, in the order of the report
     resources: Mapping[str, Resource]
     base: Run  # its folder is that of the report, with a folder for each experiment
+    contents: Mapping[str, str]  # of the resources that were found, see `Resource`
 
     def why_not(self, experiment: Experiment) -> str:
         """Why an experiment cannot be run; "" where it can."""
@@ -93,14 +101,14 @@ class Reproduction(NamedTuple):
 
     def _inputs(self, experiment: Experiment) -> dict[str, str]:
         """What a result depends on besides the code: its version, resources and settings."""
-        needs, base = set(experiment.needs), self.base
-        is_sweep = experiment.run == train.sweep.__name__
-        # A reduced sweep is of WIDER FACE's pictures where they are at hand.
-        needs |= {"wider"} & base.resources.keys() if is_sweep else set()
-        inputs = {need: str(base.resources[need].resolve()) for need in sorted(needs)}
-        if is_sweep or experiment.run == measure.picture_sizes.__name__:
+        base = self.base
+        inputs = {
+            name: f"{base.resources[name].resolve()}: {self.contents[name]}"
+            for name in sorted({*experiment.needs, *experiment.uses} & base.resources.keys())
+        }
+        if experiment.run in _BUDGETED:
             inputs |= {"budget": base.budget, "seeds": str(base.seeds)}
-        if base.limit is not None and "wider" in experiment.needs:
+        if base.limit is not None and experiment.run in _LIMITED:
             inputs["limit"] = str(base.limit)
         return {"facedet": __version__, **inputs}
 
