@@ -141,6 +141,15 @@ def test_cases_by_hand(images, expected):
     assert unrounded == (1.0 if images == QUIRK else expected)
 
 
+def test_another_iou_than_the_toolbox_has_is_not_rounded():
+    # The only face has IoU 0.6 with the detection.
+    images = [([(*FACE, 0.9)], [(0, 0, 9, 5)], [1])]
+    for iou, ap, is_rounded in ((0.5, 1.0, True), (0.55, 1.0, False), (0.7, 0.0, False)):
+        metric = one_subset(images, iou=iou)
+        assert metric.compute()["wider/all"].item() == ap
+        assert (metric.settings()["iou"], metric.settings()["integer_quirk"]) == (iou, is_rounded)
+
+
 def test_ignored_faces_count_in_no_subset():
     metric = WiderAP(subsets=("all",))
     truth = target([(0, 0, 9, 9), (50, 50, 9, 9)], [[1], [1]], 0, ignore=[False, True])

@@ -10,6 +10,14 @@ from torch import Tensor
 from facedet import boxes as box_ops
 
 
+def is_rounded(integer_quirk: bool, threshold: float) -> bool:
+    """Whether IoUs are rounded to 0 or 1: the official toolbox, which does so, only knows 0.5.
+
+    Rounded ones would reach any other threshold where they reach 0.5.
+    """
+    return integer_quirk and threshold == 0.5
+
+
 def match_detections(
     boxes: Tensor, faces: Tensor, threshold: float = 0.5, integer_quirk: bool = False
 ) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from facedet.metrics.functional import (
     average_precision,
+    is_rounded,
     judge_detections,
     match_detections,
     normalise_scores,
@@ -37,7 +38,8 @@ class WiderAP(PictureMetric):
 
     Args:
         integer_quirk: round every IoU to 0 or 1, as the official MATLAB toolbox does with its
-            int32 boxes; published numbers come from it.
+            int32 boxes; published numbers come from it. At another `iou` than 0.5 nothing is
+            rounded, and `settings` says so.
         subsets: names of the columns of `Target.subsets`.
         iou: from which a detection matches a face.
         thresholds: points on the curve.
@@ -53,7 +55,7 @@ class WiderAP(PictureMetric):
         # Per image: index, detections, rows of `found`, then the faces of each subset. Per
         # detection: score, and bits: s, counts in subset s; S + s, recalls a face of subset s.
         super().__init__(3 + len(subsets), found=2)
-        self.integer_quirk = integer_quirk
+        self.integer_quirk = is_rounded(integer_quirk, iou)
         self.subsets = tuple(subsets)
         self.iou = iou
         self.thresholds = thresholds

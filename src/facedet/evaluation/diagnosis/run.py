@@ -20,6 +20,7 @@ from facedet.evaluation.diagnosis.errors import NEAR
 from facedet.evaluation.diagnosis.matching import Verdicts, judge_records
 from facedet.evaluation.scoring import match_pictures
 from facedet.files import replacing, replacing_table
+from facedet.metrics.functional import is_rounded
 from facedet.structures import Record
 
 # A set whose lowest score is above this was cut for pictures, not for an AP.
@@ -69,7 +70,7 @@ def diagnose(
     """
     if iou <= NEAR:
         raise UsageError(f"--iou {iou:g}: expected above {NEAR}, from which a box is near a face")
-    quirk = integer_quirk and iou == 0.5
+    quirk = is_rounded(integer_quirk, iou)
     truth = _read_truth(data, split, ground_truth)
     found = WiderFace().read_detections(detections)
     records, notes = match_pictures(WiderFace(), truth, found, detections, data, only_present)
