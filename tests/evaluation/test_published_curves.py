@@ -101,6 +101,19 @@ def test_roc_by_hand(tmp_path):
     assert list(curves["Some"]) == ["1,000 FP", "2,000 FP", "1 FP"]
 
 
+def test_lines_of_a_roc_in_any_order(tmp_path):
+    """Each column is sorted by itself, as the official script does."""
+    for name, rows in (
+        ("Official", ["0.9 1200 0.1", "0.75 999 0.3", "0.7 500 0.4"]),
+        ("Reversed", ["0.7 500 0.4", "0.75 999 0.3", "0.9 1200 0.1"]),
+        ("Mixed", ["0.7 1200 0.4", "0.9 500 0.1", "0.75 999 0.3"]),
+    ):
+        (tmp_path / f"{name}DiscROC.txt").write_text("\n".join(rows))
+    for curves in read_roc_curves(tmp_path, (1000,)).values():
+        curve = curves["1,000 FP"]
+        assert (curve.value, curve.x.tolist()) == (0.75, [1200, 999, 500])
+
+
 @pytest.mark.parametrize(
     "text", ["", "0.5\n", "0.5 three 0.1\n", "0.5 3 0.1\n0.4 2\n", "nan 3 0.1"]
 )

@@ -87,18 +87,22 @@ def _read_wider_curve(place: Path, subset: str) -> tuple[str, Curve]:
 def read_roc_curves(folder: Path, limits: tuple[int, ...]) -> Methods:
     """FOLDER/METHODDiscROC.txt of FDDB's official tool: lines of rate, false positives, threshold.
 
+    The lines may have any order: both columns are sorted, each by itself, as FDDB's script for
+    the published figures does.
+
     Returns:
         By method and limit ("1,000 FP").
 
     Raises:
         FacedetError: there is none, or a file holds something else.
     """
-    return {
-        name.removesuffix(_ROC).rstrip("_"): {
-            f"{limit:,} FP": Curve(points[:, 1], points[:, 0], limit) for limit in limits
+    curves = {}
+    for name, points in _read_texts(folder, f"*{_ROC}.txt").items():
+        rates, false_positives = np.sort(points[:, :2], axis=0)[::-1].T
+        curves[name.removesuffix(_ROC).rstrip("_")] = {
+            f"{limit:,} FP": Curve(false_positives, rates, limit) for limit in limits
         }
-        for name, points in _read_texts(folder, f"*{_ROC}.txt").items()
-    }
+    return curves
 
 
 def read_precision_recall(folder: Path) -> Methods:
