@@ -284,6 +284,26 @@ def test_a_run_that_fails_does_not_take_the_others_along(cli, weights, wider, tm
     assert "1.0000" in result.out.splitlines()[-2]
 
 
+def test_a_table_of_runs_with_other_numbers(cli, weights, copied, tmp_path):
+    for file in copied.glob("ground_truth/wider_*_train.mat"):
+        file.unlink()
+    words = ["split=val,train", f"hydra.sweep.dir={tmp_path / 'runs'}", "limit=2"]
+    result = cli(*settings(weights, copied, tmp_path / "unused", *words), "-m")
+    assert (result.code, result.err) == (0, "")
+    cells = [line.split()[1::2] for line in result.out.splitlines()[-5:-1]]
+    assert cells[0] == ["run", "wider/easy", "wider/medium", "wider/hard", "wider/all"]
+    assert cells[2] == ["split=val", "1.0000", "1.0000", "1.0000", "–"]
+    assert cells[3] == ["split=train", "–", "–", "–", "1.0000"]
+
+
+def test_a_table_that_cannot_be_made_hides_no_error_of_a_run(cli, weights, wider, tmp_path):
+    words = ["protocol.on_large=tile,crop", "limit=1", "hydra.output_subdir=null"]
+    words.append(f"hydra.sweep.dir={tmp_path / 'runs'}")
+    result = cli(*settings(weights, wider, tmp_path / "unused", *words), "-m")
+    assert result.code == 2
+    assert "on_large='crop'" in result.err.splitlines()[-1]
+
+
 def test_a_sweep_of_the_package_by_its_name(cli, weights, wider):
     words = ("evaluate", "-cn", "shf_pyramid", f"weights={weights}", f"data.root={wider}")
     shown = cli(*words, "data=wider", "--show")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -40,13 +40,24 @@ def table_at_the_end() -> Iterator[None]:
     RememberFolder.latest = None
     try:
         yield
-    finally:
-        if folder := RememberFolder.latest:
-            if runs := read_runs(folder):
-                keys = [key for key in runs[0] if "/" in key]
-                rows = [[run["varying"], *(f"{run[key]:.4f}" for key in keys)] for run in runs]
-                print(*pipe_table(["run", *keys], rows, [False] + [True] * len(keys)), sep="\n")
-            print(f"  {folder}")
+    except BaseException:
+        # Where the table fails as well, say for want of .hydra, the run's own error is the cause.
+        with suppress(OSError):
+            _print_table()
+        raise
+    _print_table()
+
+
+def _print_table() -> None:
+    if folder := RememberFolder.latest:
+        if runs := read_runs(folder):
+            keys = list(dict.fromkeys(key for run in runs for key in run if "/" in key))
+            rows = [
+                [run["varying"], *(f"{run[key]:.4f}" if key in run else "–" for key in keys)]
+                for run in runs
+            ]
+            print(*pipe_table(["run", *keys], rows, [False] + [True] * len(keys)), sep="\n")
+        print(f"  {folder}")
 
 
 def evaluate_sweep(name: str, overrides: Sequence[str], folder: Path) -> list[dict[str, Any]]:
