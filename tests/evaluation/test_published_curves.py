@@ -78,6 +78,20 @@ def test_a_method_that_cannot_be_read_does_not_lose_the_others(tmp_path):
         read_wider_curves(tmp_path, [])
 
 
+def test_two_methods_of_one_name(tmp_path):
+    write(tmp_path, "A")
+    write(tmp_path, "B")
+    with pytest.raises(FacedetError, match="B and .*A have the same legend_name A method"):
+        read_wider_curves(tmp_path)
+    problems = []
+    assert list(read_wider_curves(tmp_path, problems)) == ["A method"]
+    assert len(problems) == 1
+    for name in ("C_DiscROC.txt", "CDiscROC.txt"):
+        (tmp_path / name).write_text("0.5 3 0.1\n")
+    with pytest.raises(FacedetError, match=r"C_DiscROC\.txt and CDiscROC\.txt are of one method"):
+        read_roc_curves(tmp_path, (1000,))
+
+
 @pytest.mark.data
 def test_published_values_to_every_digit(shared):
     pytest.importorskip("h5py")

@@ -45,19 +45,26 @@ def read_wider_curves(folder: Path, problems: list[str] | None = None) -> Method
         By method (its name in the official figures) and subset (easy, medium, hard).
 
     Raises:
-        FacedetError: there is no method, a method lacks a subset or has it twice, or a file is
-            not as it should be.
+        FacedetError: there is no method, a method lacks a subset or has it twice, two have the
+            same name, or a file is not as it should be.
     """
     methods: Methods = {}
+    places: dict[str, Path] = {}
     for place in sorted(path for path in folder.glob("*") if path.is_dir()):
         try:
             found = {subset: _read_wider_curve(place, subset) for subset in SUBSETS}
+            name = found[SUBSETS[0]][0] or place.name
+            if name in places:
+                raise FacedetError(
+                    f"{place} and {places[name]} have the same legend_name {name}: change it in "
+                    "one of them, or move one away"
+                )
         except FacedetError as error:
             if problems is None:
                 raise
             problems.append(str(error))
         else:
-            name = found[SUBSETS[0]][0] or place.name
+            places[name] = place
             methods[name] = {subset: curve for subset, (_, curve) in found.items()}
     if not methods:
         raise FacedetError(
@@ -94,14 +101,15 @@ def read_roc_curves(folder: Path, limits: tuple[int, ...]) -> Methods:
         By method and limit ("1,000 FP").
 
     Raises:
-        FacedetError: there is none, or a file holds something else.
+        FacedetError: there is none, two are of one method, or a file holds something else.
     """
-    curves = {}
+    curves: Methods = {}
     for name, points in _read_texts(folder, f"*{_ROC}.txt").items():
+        method = name.removesuffix(_ROC).rstrip("_")
+        if method in curves:
+            raise FacedetError(f"{folder}: {name}.txt and {method}{_ROC}.txt are of one method")
         rates, false_positives = np.sort(points[:, :2], axis=0)[::-1].T
-        curves[name.removesuffix(_ROC).rstrip("_")] = {
-            f"{limit:,} FP": Curve(false_positives, rates, limit) for limit in limits
-        }
+        curves[method] = {f"{limit:,} FP": Curve(false_positives, rates, limit) for limit in limits}
     return curves
 
 
