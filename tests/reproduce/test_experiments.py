@@ -1,5 +1,6 @@
 """The catalogue, verdicts, and how data and weights are found."""
 
+import hashlib
 import inspect
 import re
 
@@ -20,6 +21,7 @@ from facedet.reproduce.experiments import (
 )
 from facedet.reproduce.resources import find_resources
 from facedet.reproduce.run import FUNCTIONS
+from facedet.weights.released_extd import RELEASED
 from facedet.weights.zoo import NAMED
 
 EXPERIMENTS, RESOURCES = read_catalogue()
@@ -149,6 +151,14 @@ def test_verdict(results, label, short_of, expected):
     assert verdict(results, label, short_of) == expected
 
 
+@pytest.fixture
+def empty_released(monkeypatch):
+    """The authors' weights are empty files."""
+    for name in RELEASED:
+        monkeypatch.setitem(RELEASED, name, hashlib.sha256().hexdigest())
+
+
+@pytest.mark.usefixtures("empty_released")
 def test_all_kinds_of_resources(tmp_path):
     (tmp_path / "sets" / "faces" / "wider_face_split").mkdir(parents=True)
     curve = tmp_path / "tools" / "plot" / "val" / "DSFD" / "wider_pr_info_DSFD_easy_val.mat"
@@ -167,6 +177,23 @@ def test_all_kinds_of_resources(tmp_path):
     }
 
 
+@pytest.mark.usefixtures("empty_released")
+def test_other_weights_under_a_released_name(tmp_path, capsys):
+    (tmp_path / "a").mkdir()
+    for name in ("a/EXTD_64.pth", "extd_32.pth", "extd_48.safetensors"):
+        (tmp_path / name).write_text("others")
+    (tmp_path / "EXTD_48.pth").write_text("others")
+    assert find_resources([tmp_path], RESOURCES) == {"extd_48": tmp_path / "extd_48.safetensors"}
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert f"{tmp_path / 'a' / 'EXTD_64.pth'} is not taken: not the authors' file" in lines[-1]
+    # Another folder may hold the right ones.
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "EXTD_64.pth").touch()
+    assert find_resources([tmp_path], RESOURCES)["extd_64"] == tmp_path / "b" / "EXTD_64.pth"
+
+
+@pytest.mark.usefixtures("empty_released")
 def test_which_folders_are_searched(tmp_path):
     # Not those of pictures, hidden ones, and those five levels below.
     for place in ("WIDER_val/images", ".cache", "1/2/3/4/5"):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from facedet.errors import FacedetError
 from facedet.files import file_sha256
+from facedet.weights.released_extd import RELEASED
 
 _MAX_DEPTH = 4  # folders below the one given
 # Hold ten thousand pictures, and nothing that is looked for.
@@ -32,8 +33,20 @@ class Resource(NamedTuple):
         return f"{len(files):,} files, {sum(file.stat().st_size for file in files):,} bytes"
 
 
+def is_impostor(path: Path) -> bool:
+    """Whether a file has the name of released weights and other contents.
+
+    Only the authors' own files can be told so; their conversions to safetensors differ.
+    """
+    released = {name.lower(): sha256 for name, sha256 in RELEASED.items()}
+    expected = released.get(path.name.lower())
+    return expected is not None and file_sha256(path) != expected
+
+
 def find_resources(folders: Sequence[Path], resources: Mapping[str, Resource]) -> dict[str, Path]:
     """The resources in `folders` and four levels below, by name; the first of each counts.
+
+    A file that is named as released weights and is another one is left out, and a line says so.
 
     Raises:
         FacedetError: one of `folders` is no folder.
@@ -46,7 +59,11 @@ def find_resources(folders: Sequence[Path], resources: Mapping[str, Resource]) -
             place = Path(name)
             inner.sort()
             for one, (key, resource) in product([*inner, *sorted(files)], resources.items()):
-                if any(fnmatch(one.lower(), pattern.lower()) for pattern in resource.names):
+                if not any(fnmatch(one.lower(), pattern.lower()) for pattern in resource.names):
+                    continue
+                if is_impostor(place / one):
+                    print(f"{place / one} is not taken: not the authors' file, by its SHA-256")
+                else:
                     found.setdefault(key, (place / one, place, place.parent)[resource.level])
             # os.walk enters what is left in the list.
             is_deepest = len(place.parts) - len(root.parts) >= _MAX_DEPTH
