@@ -5,6 +5,7 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -232,6 +233,17 @@ def test_resuming_keeps_the_detections_of_the_same_settings(cli, weights, wider,
     cli(*settings(weights, wider, out, "resume=true")).check_error(1, "detections.json cannot")
     assert cli(*settings(weights, wider, out)).code == 0
     assert files[0].read_text() != marked
+
+
+def test_the_rate_is_that_of_the_pictures_detected_now(cli, weights, wider, tmp_path, monkeypatch):
+    clock = iter(range(0, 100, 2))
+    monkeypatch.setattr(run, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    # Two seconds for each detection of all pictures: of one, of three more, of none.
+    for limit, rate in ((1, 0.5), (4, 1.5), (4, None)):
+        words = settings(weights, wider, tmp_path / "out", "resume=true", f"limit={limit}")
+        assert cli(*words).code == 0
+        report = json.loads((tmp_path / "out" / "metrics.json").read_text())
+        assert (report["images"], report["pictures_per_second"]) == (limit, rate)
 
 
 def test_an_interrupted_run_is_not_resumed_with_detections_of_other_settings(

@@ -17,6 +17,7 @@ from facedet.errors import FacedetError, UsageError
 from facedet.evaluation.benchmarks import Benchmark
 from facedet.evaluation.detect import chosen_records, detect_records, save_sheet
 from facedet.evaluation.detection_files import to_detections
+from facedet.evaluation.detection_writers import DetectionWriter
 from facedet.evaluation.provenance import provenance, require_same_run
 from facedet.evaluation.scoring import Scored, build_benchmark, score_records
 from facedet.export.opening import Opened, open_detector
@@ -48,18 +49,11 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     )
     pyramid = make_pyramid(config, opened)
     records, missing = read_records(config, benchmark)
-    began = time.perf_counter()
     made_with = provenance(config, opened.weights, records, str(device), opened.engine)
     require_same_run(output / "detections.json", made_with, config.resume)
     folder = output / "detections"
-    notes = detect_records(pyramid, records, benchmark.writer(folder, **layout), config.resume)
-    seconds = time.perf_counter() - began
-    made_with |= {
-        "split": config.split,
-        "missing_pictures": missing,
-        "pictures_per_second": round(len(records) / seconds, 2),
-        "notes": notes,
-    }
+    made_with |= {"split": config.split, "missing_pictures": missing}
+    made_with |= detect_timed(pyramid, records, benchmark.writer(folder, **layout), config.resume)
     if config.split == "test" and not any(len(record.boxes) for record in records):
         return save_submission(output, records, made_with)
     # Scored are the files, so that `facedet score` on them gives the same numbers.
@@ -82,6 +76,20 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     if config.get("logger"):
         log_report(config, scored, shown, found)
     return scored.report
+
+
+def detect_timed(
+    pyramid: Pyramid, records: Sequence[Record], writer: DetectionWriter, resume: bool
+) -> dict[str, Any]:
+    """`detect_records`, and what metrics.json says of it: of the pictures detected now."""
+    number = len(records) - (sum(writer.has(record.name) for record in records) if resume else 0)
+    began = time.perf_counter()
+    notes = detect_records(pyramid, records, writer, resume)
+    seconds = time.perf_counter() - began
+    return {
+        "pictures_per_second": round(number / seconds, 2) if number else None,
+        "notes": notes,
+    }
 
 
 def save_submission(
