@@ -162,6 +162,16 @@ def test_pictures_that_are_missing_or_damaged(cli, data, found, tmp_path):
     cli(*args).check_error(1, "3.jpg")
 
 
+def test_pictures_unpacked_once_more(cli, data, found, tmp_path):
+    nested = tmp_path / "nested"
+    shutil.copytree(data / "ground_truth", nested / "ground_truth")
+    shutil.copytree(data / "WIDER_val", nested / "WIDER_val" / "WIDER_val")
+    out = tmp_path / "out"
+    result = cli("diagnose", "--detections", found, "--data", nested, "--output", out)
+    assert (result.code, result.err) == (0, "")
+    assert (out / "worst.jpg").is_file()
+
+
 def test_lists_elsewhere(cli, data, found, tmp_path):
     lists = tmp_path / "lists"
     shutil.copytree(data / "ground_truth", lists)

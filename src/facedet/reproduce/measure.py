@@ -9,6 +9,7 @@ import numpy as np
 
 from facedet.api import load
 from facedet.config import compose, literal
+from facedet.data.readers.wider import pictures_folder
 from facedet.evaluation.application import evaluate_sweep
 from facedet.evaluation.contenders import (
     contender_of_preset,
@@ -144,7 +145,7 @@ def picture_sizes(run: Run) -> Outcome:
     step, runs = _SIZES[run.budget]
     sides = _PROTOCOL_SIDES[:: step // _PROTOCOL_SIDES.step]
     weights = run.resources.get("extd_64", Path(DEFAULT))
-    images = run.resources.get("wider", Path("nowhere")) / "WIDER_val" / "images"
+    images = pictures_folder(run.resources.get("wider", Path("nowhere")), "val")
     path = min(images.glob("*/*.jpg"), default=None)
     pictures = [square_picture(path, side) for side in sides]
     values: Values = {

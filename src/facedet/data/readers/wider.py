@@ -46,7 +46,7 @@ def read_wider(root: str | Path, split: str, **choices: Any) -> Reading:  # noqa
     Raises:
         FacedetError: a picture or file is missing, or an annotation is malformed.
     """
-    return select(_read_records(Path(root), split), _pictures(Path(root), split), **choices)
+    return select(_read_records(Path(root), split), pictures_folder(Path(root), split), **choices)
 
 
 def read_wider_annotations(root: str | Path, split: str, **choices: Any) -> Reading:  # noqa: ANN401
@@ -64,7 +64,9 @@ def read_ground_truth(folder: str | Path, split: str = "val") -> list[Record]:
         FacedetError: a file is missing, broken, or disagrees with another.
     """
     folder = find_folder(Path(folder), ["ground_truth"])
-    records = _records(folder / f"wider_face_{split}.mat", _pictures(folder.parent, split), split)
+    records = _records(
+        folder / f"wider_face_{split}.mat", pictures_folder(folder.parent, split), split
+    )
     if not add_subsets(folder, split, records):
         raise FacedetError(
             f"{folder} holds no wider_easy_{split}.mat beside wider_face_{split}.mat"
@@ -93,7 +95,7 @@ def subset_names(records: Sequence[Record]) -> tuple[str, ...]:
     return SUBSETS if records[0].tags["subsets"].shape[1] == len(SUBSETS) else ("all",)
 
 
-def _pictures(root: Path, split: str) -> Path:
+def pictures_folder(root: Path, split: str) -> Path:
     """The folder of a split's event folders."""
     official = f"WIDER_{split}/images"
     # Unpacked once more, or arranged as for other detectors.
@@ -111,7 +113,7 @@ def _read_records(root: Path, split: str) -> list[Record]:
         raise FacedetError(
             f"{files[1].parent} holds neither {names}; nor is there {split}/label.txt"
         )
-    records = _records(source, _pictures(root, split), split)
+    records = _records(source, pictures_folder(root, split), split)
     add_subsets(root / "ground_truth", split, records)
     return records
 
@@ -157,7 +159,7 @@ class Wider(Format):
 
         So the protocol takes them. The dummy box of a picture without a face is left out.
         """
-        folder = _pictures(Path(root), split)
+        folder = pictures_folder(Path(root), split)
         pictures = []
         for record in _read_records(Path(root), split):
             is_dummy = len(record.boxes) == 1 and not record.boxes.any()

@@ -8,6 +8,7 @@ import numpy as np
 
 from facedet.data.readers.wider import (
     count_all_faces,
+    pictures_folder,
     read_ground_truth,
     read_wider_annotations,
     subset_names,
@@ -109,7 +110,7 @@ def _read_truth(data: Path, split: str, lists: Path | None) -> list[Record]:
     """All annotated pictures; where there are no lists, every face of any size is in "all"."""
     folder = lists or data / "ground_truth"
     if lists or (folder / f"wider_face_{split}.mat").is_file():
-        pictures = data / f"WIDER_{split}" / "images"
+        pictures = pictures_folder(data, split)
         records = read_ground_truth(folder, split)
         return [record._replace(path=pictures / f"{record.name}.jpg") for record in records]
     reading = read_wider_annotations(data, split, zero_size="keep", faceless="keep")
