@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, UsageError
 from facedet.files import replacing
 from facedet.structures import Detections
 
@@ -40,6 +40,9 @@ class EventFiles(DetectionWriter):
             ties.
         truncate: x1, y1, x2 and y2 lose their decimals first, as SmallHardFace's release writes
             them: w = int(x2) - int(x1) with `plus_one` 0.
+
+    Raises:
+        UsageError: a number of decimals is below 0.
     """
 
     folder: str | Path
@@ -47,6 +50,9 @@ class EventFiles(DetectionWriter):
     decimals: int = 1
     score_decimals: int = 3
     truncate: bool = False
+
+    def __post_init__(self) -> None:
+        _require_decimals(self)
 
     def has(self, name: str) -> bool:
         """Whether the file of the picture "EVENT/IMAGE" is there; it is written in one piece."""
@@ -76,6 +82,9 @@ class _OneFile(DetectionWriter):
     decimals: int = 3  # of the box
     score_decimals: int = 10
     lines: list[str] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        _require_decimals(self)
 
     def close(self) -> None:
         """Writes the file."""
@@ -111,6 +120,13 @@ class ScoredLines(_OneFile):
         for box, score in zip(boxes.tolist(), scores, strict=True):
             numbers = " ".join(f"{value:.{self.decimals}f}" for value in box)
             self.lines.append(f"{name} {score:.{self.score_decimals}f} {numbers}")
+
+
+def _require_decimals(form: EventFiles | _OneFile) -> None:
+    for key in ("decimals", "score_decimals"):
+        value = getattr(form, key)
+        if not (isinstance(value, int) and value >= 0):
+            raise UsageError(f"files.{key}={value}: expected a number of decimals, 0 or more")
 
 
 def _best_first(detections: Detections) -> tuple[np.ndarray, list[float]]:

@@ -43,6 +43,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     keep_freed_memory()
     output = Path(str(config.paths.output))
     benchmark = build_benchmark(protocol)
+    folder = output / "detections"
+    writer = benchmark.writer(folder, **layout)
     device = find_device(config.device)
     opened = open_detector(
         config.weights, config.engine, config.device, config.threads, config.folded
@@ -51,9 +53,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     records, missing = read_records(config, benchmark)
     made_with = provenance(config, opened.weights, records, str(device), opened.engine)
     require_same_run(output / "detections.json", made_with, config.resume)
-    folder = output / "detections"
     made_with |= {"split": config.split, "missing_pictures": missing}
-    made_with |= detect_timed(pyramid, records, benchmark.writer(folder, **layout), config.resume)
+    made_with |= detect_timed(pyramid, records, writer, config.resume)
     if config.split == "test" and not any(len(record.boxes) for record in records):
         return save_submission(output, records, made_with)
     # Scored are the files, so that `facedet score` on them gives the same numbers.

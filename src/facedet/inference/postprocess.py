@@ -28,6 +28,9 @@ class NmsPostprocess:
         clip: move boxes into the image, to coordinates of pixels: 0 … width - 1, 0 … height - 1.
         at_least: the best so many stay whatever their score.
         sure: see `top_k`; at 1 nothing is.
+
+    Raises:
+        UsageError: `iou` is not 0 … 1.
     """
 
     box_coder: SsdBoxCoder | FasterRcnnBoxCoder | DecodedBoxes
@@ -38,6 +41,10 @@ class NmsPostprocess:
     clip: bool = False
     at_least: int = 0
     sure: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.iou is not None:
+            _require_iou("postprocess", self.iou)
 
     def __call__(self, predictions: Predictions) -> list[Detections]:
         """Detections of each of the B images, best first, in pixels of the network's input.
@@ -80,11 +87,17 @@ class NmsMerge:
     Args:
         iou: NMS threshold.
         keep: detections at the most; None: no limit.
+
+    Raises:
+        UsageError: `iou` is not 0 … 1.
     """
 
     iou: float = 0.3
     keep: int | None = 750
     raw: ClassVar[bool] = False  # an NMS of what an NMS left changes nothing
+
+    def __post_init__(self) -> None:
+        _require_iou("merge", self.iou)
 
     def __call__(self, found: Detections) -> Detections:
         """Detections of one picture, from all passes, to the merged ones, best first."""
@@ -109,7 +122,7 @@ class VoteMerge:
         raw: the passes come without an NMS, so a single one has to be merged too.
 
     Raises:
-        UsageError: `singletons` is none of these.
+        UsageError: `singletons` is none of these, or `iou` not 0 … 1.
     """
 
     iou: float = 0.3
@@ -119,6 +132,7 @@ class VoteMerge:
     raw: bool = False
 
     def __post_init__(self) -> None:
+        _require_iou("merge", self.iou)
         if self.singletons not in get_args(Singletons):
             choices = ", ".join(get_args(Singletons))
             raise UsageError(f"merge.singletons={self.singletons!r}: there are {choices}")
@@ -128,3 +142,9 @@ class VoteMerge:
         voting = found.scores > self.score
         boxes, scores = vote(found.boxes[voting], found.scores[voting], self.iou, self.singletons)
         return Detections(boxes[: self.keep], scores[: self.keep])
+
+
+def _require_iou(part: str, value: float) -> None:
+    """Raises `UsageError` where the IoU of a part of a protocol is none."""
+    if not (isinstance(value, int | float) and 0 <= value <= 1):
+        raise UsageError(f"{part}.iou={value}: expected 0 … 1")

@@ -48,6 +48,9 @@ class Pyramid:
         pixel_budget: a pass over more pixels than this is not run as a whole; None: no limit.
         on_large: what is done then. `tile`: overlapping tiles, plus the whole picture shrunk to
             the budget for the faces that no tile holds; `shrink`: the shrunk picture alone.
+
+    Raises:
+        UsageError: `pixel_budget` or `on_large` is nothing of that kind.
     """
 
     def __init__(
@@ -61,6 +64,11 @@ class Pyramid:
     ) -> None:
         if on_large not in ("tile", "shrink"):
             raise UsageError(f"on_large={on_large!r}: use tile or shrink")
+        # A protocol's default is null, in whose place Hydra takes words as well.
+        if pixel_budget is not None and not (
+            isinstance(pixel_budget, int | float) and 0 < pixel_budget < math.inf
+        ):
+            raise UsageError(f"pixel_budget={pixel_budget}: expected pixels above 0, or null")
         self.net = net
         self.postprocess = postprocess
         self.scales = scales
