@@ -29,8 +29,9 @@ SWEEPS = sorted(file.stem for file in SWEEPS_DIR.glob("*.yaml"))
 SMALLHARDFACE = {"backbone": {"vgg16"}, "neck": {"fuse"}, "anchors": {"three_scales"}}
 # Backbones whose maps have several widths, which an FPN-like neck cannot add.
 SSD_LIKE = {"backbone": {"vgg16_extended", "mobilefacenet"}}
-# Their other arguments come from the code, or are what the benchmark is.
+# Their other arguments come from the code, are what the benchmark is, or are Lightning's.
 FIXED = (
+    "facedet.callbacks.checkpoint_io.MovableCheckpoint",
     "facedet.data.crowds.dataset.ensure_crowds",
     "facedet.data.readers.coco.read_coco",
     "facedet.data.readers.csv.read_csv",
