@@ -21,6 +21,7 @@ EXPERIMENTS = {experiment.id: experiment for experiment in read_catalogue()[0]}
 PARTS = EXPERIMENTS["shipped"].settings["networks"]
 TEACHER = Path("a, b/EXTD_64.pth")
 TEACHERS = EXPERIMENTS["shipped"].settings["teachers"]
+SEEDS = EXPERIMENTS["shipped"].settings["seeds"]
 NAME = "extd-fpn-32-prelu"
 
 
@@ -224,14 +225,19 @@ def test_mining_has_nothing_to_hold_against(results_of):
 
 
 class Trainings:
-    """In place of `facedet train`: composes its words, and leaves a weights file."""
+    """In place of `facedet train`: composes its words, and leaves a weights file; keeps means."""
 
     def __init__(self, file):
         self.configs = []
+        self.means = []
         self.file = file
         self.threads = set()
 
     def __call__(self, command, *words):
+        if command == "weights":
+            self.means.append(words)
+            copyfile(self.file, words[-1])
+            return
         assert command == "train"
         config = compose("train", words)
         self.configs.append(config)
@@ -253,29 +259,39 @@ def test_each_part_starts_from_the_one_before(name, evaluated, tmp_path):
     trainings, root = Trainings(NAMED[name].path()), tmp_path / "a, b"
     folder = tmp_path / "a, b=c"
     run, parts = Run({"wider": root, "extd_64": TEACHER}, folder, trainings), PARTS[name]
-    outcome = train.shipped(run, {name: parts}, TEACHERS)
-    outputs = [Path(config.paths.output) for config in trainings.configs]
-    assert [output.name for output in outputs] == parts
-    files = [str(output / "weights.safetensors") for output in outputs]
-    assert [config.weights for config in trainings.configs] == [None, *files[:-1]]
+    outcome = train.shipped(run, {name: parts}, TEACHERS, SEEDS)
+    places, starts, means = [], [], []
+    start = None
+    for part in parts:
+        place = folder / name / part
+        of_part = [place / f"seed_{one}" for one in SEEDS.get(name, {}).get(part, ())] or [place]
+        places += of_part
+        starts += [start] * len(of_part)
+        start = str(place / "weights.safetensors")
+        if len(of_part) > 1:
+            means.append(("average", *(str(one / "weights.safetensors") for one in of_part), start))
+    assert [Path(config.paths.output) for config in trainings.configs] == places
+    assert [config.weights for config in trainings.configs] == starts
+    assert trainings.means == means
     backbone = read_weights(name).config["net"]["backbone"]
-    for config in trainings.configs:
+    for config, place in zip(trainings.configs, places, strict=True):
         assert Path(config.data.root) == root
         assert config.ckpt_path == "auto"
         assert config.backbone.items() >= backbone.items()
         assert config.trainer.devices == 1
-    taught = [config.callbacks.get("distillation") for config in trainings.configs]
-    wanted = [str(TEACHER) if part in TEACHERS else None for part in parts]
-    assert [one and one.teacher.weights for one in taught] == wanted
+        taught = config.callbacks.get("distillation")
+        is_taught = any(part in TEACHERS for part in place.parts)
+        assert (taught and taught.teacher.weights) == (str(TEACHER) if is_taught else None)
+        assert f"seed_{config.seed}" == place.name or place.parent.name == name
     net = read_weights(name).config["net"]
     assert trainings.configs[-1].model.net.enlarge == net.get("enlarge", 1)
     assert outcome.short_of == ""
     assert outcome.values[f"{name}, wider/hard"] == "0.3000"
-    # Finished parts are not trained again.
-    rmtree(outputs[-1])
+    # What has finished is not trained again.
+    rmtree(folder / name / parts[-1])
     trainings.configs.clear()
-    train.shipped(run, {name: parts}, TEACHERS)
-    assert [Path(config.paths.output) for config in trainings.configs] == outputs[-1:]
+    train.shipped(run, {name: parts}, TEACHERS, SEEDS)
+    assert {config.weights for config in trainings.configs} == {starts[-1]}
 
 
 def test_another_file_is_no_failure(evaluated, tmp_path):
@@ -284,7 +300,7 @@ def test_another_file_is_no_failure(evaluated, tmp_path):
     torch.set_num_threads(2)
     trainings = Trainings(save_one_face(tmp_path / "other.safetensors"))
     run = Run({"wider": tmp_path}, tmp_path / "out", trainings)
-    outcome = train.shipped(run, {NAME: ["shipped"]}, {})
+    outcome = train.shipped(run, {NAME: ["shipped"]}, {}, {})
     left = torch.get_num_threads()
     torch.set_num_threads(threads)
     results = judge(EXPERIMENTS["shipped"], outcome)

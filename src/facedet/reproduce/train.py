@@ -102,12 +102,16 @@ def reuse_jobs(folder: Path, planned: Sequence[PlannedJob], places: Sequence[Pat
 
 
 def shipped(
-    run: Run, networks: Mapping[str, Sequence[str]], teachers: Mapping[str, str]
+    run: Run,
+    networks: Mapping[str, Sequence[str]],
+    teachers: Mapping[str, str],
+    seeds: Mapping[str, Mapping[str, Sequence[int]]],
 ) -> Outcome:
     """The shipped networks, trained again; the files are the same on the same kind of machine.
 
     `networks` has by name the experiments of the training; each starts from the weights of the one
-    before. `teachers` has by experiment the resource whose answers it learns from.
+    before. `teachers` has by experiment the resource whose answers it learns from. `seeds` has by
+    network and experiment those of several trainings, whose mean is taken.
     """
     root, values, expected = run.resources["wider"], {}, {}
     threads = torch.get_num_threads()
@@ -115,17 +119,13 @@ def shipped(
     torch.set_num_threads(1)
     try:
         for name, parts in networks.items():
+            words = [f"preset={name.replace('-', '_')}", literal("data.root", root)]
             start: list[str] = []
             for part in parts:
-                folder = run.folder / name / part
-                weights = folder / "weights.safetensors"
-                # A finished part is not trained further: its last step is the schedule's.
-                if not weights.is_file():
-                    words = [f"preset={name.replace('-', '_')}", f"experiment={part}", *start]
-                    if teacher := teachers.get(part):
-                        words += [literal(_TEACHER, run.resources[teacher])]
-                    places = [literal("data.root", root), literal("paths.output", folder)]
-                    run.call("train", *words, "ckpt_path=auto", *places)
+                folder, chosen = run.folder / name / part, [*words, f"experiment={part}", *start]
+                if teacher := teachers.get(part):
+                    chosen += [literal(_TEACHER, run.resources[teacher])]
+                weights = _train(run, folder, chosen, seeds.get(name, {}).get(part, ()))
                 start = [literal("weights", weights)]
             key = f"{name}, SHA-256"
             values[key] = read_weights(weights).info["sha256"][:12]
@@ -138,6 +138,20 @@ def shipped(
     is_same = all(values[key] == one[0] for key, one in expected.items())
     reason = "" if is_same else "a machine whose arithmetic rounds as that of the shipped files"
     return Outcome(values, report["images"], "those trained here", reason, expected=expected)
+
+
+def _train(run: Run, folder: Path, words: Sequence[str], seeds: Sequence[int] = ()) -> Path:
+    """Weights of a training in the folder, or the mean of one for each seed in folders below it."""
+    weights = folder / "weights.safetensors"
+    # What has finished is not trained further: its last step is the schedule's.
+    if weights.is_file():
+        return weights
+    if seeds:
+        each = [_train(run, folder / f"seed_{one}", [*words, f"seed={one}"]) for one in seeds]
+        run.call("weights", "average", *map(str, each), str(weights))
+    else:
+        run.call("train", *words, "ckpt_path=auto", literal("paths.output", folder))
+    return weights
 
 
 def _by_seed(jobs: Sequence[Job], cell: Cell, subsets: Sequence[str]) -> dict[str, float]:
