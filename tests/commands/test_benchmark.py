@@ -2,11 +2,14 @@
 
 import csv
 import json
+import sys
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pytest
 import torch
 
+from facedet.evaluation import engines
 from reference.one_face import save_picture
 
 
@@ -78,6 +81,20 @@ def test_engines_next_to_each_other(cli, weights, wider, tmp_path):
     assert sorted(file.name for file in out.iterdir()) == [
         "engines.csv", "engines.json", "engines.png",
     ]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process begins at nothing")
+def test_memory_is_that_of_the_engine_alone(weights):
+    own = np.ones(250_000_000)  # 2 GB of this process
+    assert engines._peak(engines.Entry(str(weights), "torch"), (48, 64), 1) < own.nbytes / 1e6
+
+
+def test_what_cannot_be_saved_is_printed_all_the_same(cli, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    words = ("--preset", "extd_ssd_32_relu", "--sizes", 32, "--runs", 1)
+    result = cli("benchmark", "sizes", *words, "--output", tmp_path / "taken")
+    assert (result.code, "extd_ssd_32_relu" in result.out) == (1, True)
+    assert "cannot be written" in result.err
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def test_show_prints_the_config_and_trains_nothing(cli):
         (["weights=extd-plain-32", "preset=extd_ssd_48_relu"], 1, "weights of another network: "),
         (["data.batch_size=0"], 1, "data.batch_size=0"),
         (["export=bset"], 2, "export=bset: expected best or last"),
+        (["widen=true"], 2, "widen=true: expected weights="),
         (["total_batch_size=3"], 2, "batches of data.batch_size=2; 1 or 3 would do"),
         (["trainer.precision=x"], 2, "Trainer: Precision 'x' is invalid"),
         (["trainer.devices=abc"], 2, "Trainer: `devices`"),

@@ -14,6 +14,7 @@ from facedet.errors import FacedetError
 from facedet.inference.sources import pictures
 from facedet.inference.sources.pictures import PictureSource
 from facedet.inference.sources.selection import find_sources, unique_stems
+from facedet.inference.sources.videos import VideoSource
 from facedet.plots import save_picture as save_drawn
 from reference.one_face import save_picture as save_photo
 from reference.web_server import web_server
@@ -198,6 +199,15 @@ def test_equal_names_stay_apart(tmp_path):
     photos = [tmp_path / name for name in ("a/x.jpg", "b/x.jpg", "c/X.png", "d/y.jpg")]
     # On a disk that does not tell X from x the first and third would be one file.
     assert list(stems_of(photos, tmp_path).values()) == ["x", "x_2", "X_3", "y"]
+
+
+def test_a_picture_is_not_called_as_a_frame(tmp_path):
+    names = ("film_000000", "Film_1234567", "film_00000", "other_000000")
+    photos = [PictureSource(f"{one}.jpg", one, tmp_path / f"{one}.jpg") for one in names]
+    film = VideoSource("film.mp4", "film", tmp_path / "film.mp4")
+    stems = unique_stems([*photos, film], tmp_path)
+    expected = ["film_000000_2", "Film_1234567_2", "film_00000", "other_000000", "film"]
+    assert list(stems.values()) == expected
 
 
 def test_long_names_are_cut(tmp_path):

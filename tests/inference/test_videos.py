@@ -111,6 +111,15 @@ def bad_videos(folder):
     }
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_a_video_whose_times_begin_late_is_whole(tmp_path, suffix):
+    path = save_video(tmp_path / f"a.{suffix}", 25, times=[30_000 + 40 * one for one in range(25)])
+    said = []
+    source = VideoSource(str(path), path.stem, path)
+    frames = [frame for frame, _ in detect_frames([source], lambda _: None, said.append)]
+    assert (len(frames), said) == (25, [])
+
+
 def test_bad_videos_say_one_line_after_their_good_frames(tmp_path):
     for name, (counts, words) in bad_videos(tmp_path).items():
         path = tmp_path / name

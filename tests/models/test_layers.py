@@ -1,5 +1,9 @@
 """Activations and building blocks."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -106,3 +110,24 @@ def test_lengths_in_other_precisions(dtype):
     y = L2Norm(2, 10)(cells((3000.0, 4000.0), (0.0, 0.0), dtype=dtype))
     assert y.dtype is dtype
     torch.testing.assert_close(y.float(), cells((6.0, 8.0), (0.0, 0.0)), rtol=0, atol=0.01)
+
+
+NARROW = """
+import torch
+from facedet.models.layers import ConvNormAct
+layer, x = ConvNormAct(32, 32, 3, stride=2).eval(), torch.randn(2, 32, 2, 1)
+weight = layer.conv.weight
+grads = []
+for dtype in (torch.float32, torch.bfloat16):
+    weight.grad = None
+    with torch.autocast("cpu", dtype, enabled=dtype is torch.bfloat16):
+        layer(x).sum().backward()
+    grads.append(weight.grad)
+torch.testing.assert_close(grads[1], grads[0], rtol=0, atol=0.1)
+"""
+
+
+def test_the_gradient_of_one_cell_in_bfloat16():
+    # glibc fills memory that nobody has written with this.
+    environment = {**os.environ, "MALLOC_PERTURB_": "128"}
+    subprocess.run([sys.executable, "-c", NARROW], env=environment, check=True)

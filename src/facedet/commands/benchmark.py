@@ -92,11 +92,11 @@ def run(args: argparse.Namespace) -> int:
         result, text = {"pictures": str(args.image or "noise"), "rows": rows}, sizes_text
     made = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "command": os.environ.get(COMMAND, "")}
     result = {"what": args.what, **made, **result, "machine": describe_machine()}
+    print(json.dumps(result, indent=1) if args.json else text(result))
     if args.output is not None:
         save_rows(args.output, result)
         if args.data is not None and args.output.suffix != ".json":
             draw_engines(args.output / "engines.png", result["rows"])
-    print(json.dumps(result, indent=1) if args.json else text(result))
     return 0
 
 

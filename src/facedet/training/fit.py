@@ -56,6 +56,8 @@ def train(config: DictConfig) -> float | None:
     values = plain(config)
     if values.get("export", "best") not in ("best", "last"):
         raise UsageError(f"export={values['export']}: expected best or last")
+    if config.widen and config.weights is None:
+        raise UsageError("widen=true: expected weights=, those of a narrower network")
     from facedet.allocator import keep_freed_memory
     from facedet.training.resume import find_checkpoint
     from facedet.training.threads import set_threads

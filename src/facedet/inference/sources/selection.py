@@ -105,16 +105,26 @@ def unique_stems(sources: Sequence[Source], output: Path, ending: str = "faces")
     """
     stems: dict[str, str] = {}
     used: set[str] = set()
+    films = {one.stem.lower() for one in sources if not isinstance(one, PictureSource)}
     taken = {os.path.realpath(source.path) for source in sources if source.path is not None}
 
     def is_free(path: Path) -> bool:
         return not path.exists() or (_is_own(path) and os.path.realpath(path) not in taken)
 
+    def is_frame(stem: str) -> bool:
+        """Whether files of a video's or camera's frame are called so."""
+        film, _, number = stem.lower().rpartition("_")
+        return film in films and number.isdecimal() and len(number) >= 6
+
     for source in sources:
         short = os.fsencode(source.stem)[:_STEM_BYTES].decode(errors="ignore") or "picture"
         stem, number = short, 2
-        while stem.lower() in used or not all(
-            is_free(output / f"{stem}_{ending}{suffix}") for suffix in (".jpg", *VIDEO_OUTPUTS)
+        while (
+            stem.lower() in used
+            or is_frame(stem)
+            or not all(
+                is_free(output / f"{stem}_{ending}{suffix}") for suffix in (".jpg", *VIDEO_OUTPUTS)
+            )
         ):
             stem, number = f"{short}_{number}", number + 1
         used.add(stem.lower())
