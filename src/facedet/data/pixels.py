@@ -67,15 +67,12 @@ def to_rgb(image: Image.Image, upright: bool) -> LoadedImage:
     image.load()
     if frames > 1:
         notes.append(f"first of {frames} frames")
-    orientation = exif_orientation(image)
-    if loaded_turn != 1:
-        if upright:
-            notes.append(f"turned upright (EXIF orientation {loaded_turn})")
-        else:
-            image = image.transpose(_UNDO[loaded_turn])
-    elif upright and orientation != 1:
+    orientation = max(loaded_turn, exif_orientation(image))
+    if not upright:
+        image = image.transpose(_UNDO[loaded_turn]) if loaded_turn != 1 else image
+    elif orientation != 1:
         try:
-            image = ImageOps.exif_transpose(image)
+            image = ImageOps.exif_transpose(image)  # nothing, where it was turned already
             notes.append(f"turned upright (EXIF orientation {orientation})")
         except Exception:  # the rest of the block is broken
             notes.append("EXIF unreadable, not turned")

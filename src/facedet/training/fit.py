@@ -72,11 +72,11 @@ def train(config: DictConfig) -> float | None:
         values["threads"] = set_threads(config, resume)
         values |= {"ckpt_path": resume, "paths": {**values["paths"], "output": str(output)}}
         with ranks_start_from(values, output):
-            return _train(config, values, output, resume)
+            return _train(config, values, output, resume, is_own)
 
 
 def _train(
-    config: DictConfig, values: dict[str, Any], output: Path, resume: str | None
+    config: DictConfig, values: dict[str, Any], output: Path, resume: str | None, is_own: bool
 ) -> float | None:
     import pytorch_lightning as pl
 
@@ -86,7 +86,6 @@ def _train(
     from facedet.training.estimate import check_fit
     from facedet.training.trainer import build_callbacks, build_trainer
 
-    is_own = resume is not None and holds(output, resume)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = build(config.data)
     module = build(config.model)
