@@ -129,6 +129,7 @@ def test_weights_say_their_scales_and_those_that_are_given_come_first(tmp_path):
     found = detector.detect(pixels()).boxes
     assert found.tolist() == [[value / 2 for value in BOX], BOX]
     assert load(weights, scales=[1.0]).pyramid.scales((48, 64)) == [Pass(1.0)]
+    assert load(weights, scales=0.5).pyramid.scales((48, 64)) == [Pass(0.5)]
     planned = load(weights, scales=lambda size: [Pass(0.5)])
     assert planned.pyramid.scales((48, 64)) == [Pass(0.5)]
 
@@ -252,10 +253,15 @@ def test_what_is_no_picture(detector, picture, words):
         ({"max_det": 0}, "max_det=0"),
         ({"keep": 0}, "max_det=0"),
         ({"min_size": -1}, "min_size=-1"),
+        ({"score": "0.5"}, "score='0.5': expected 0 … 1"),
+        ({"scales": "0.5"}, r"scales=\['0.5'\]: expected one or more factors"),
+        ({"scales": 0.0}, "above 0"),
         ({"scales": []}, r"scales=\[\]"),
         ({"scales": [1.0, 0.0]}, "above 0"),
         ({"scales": [float("inf")]}, "above 0"),
         ({"pixel_budget": 0}, "pixel_budget=0"),
+        ({"pixel_budget": 1000}, "pixel_budget=1000: tiles have 262,144 pixels at least"),
+        ({"pixel_budget": "1000"}, "pixel_budget='1000'"),
         ({"on_large": "crop"}, "tile or shrink"),
         *(
             ({"device": name}, f"^device={name}: expected auto, cpu, cuda, cuda:N")
@@ -312,9 +318,9 @@ def test_the_host_process_stays_as_it_is(weights, tmp_path):
             "hydra": GlobalHydra.instance().hydra,
         }
 
-    path = save_picture(tmp_path / "a.jpg", (300, 200))
+    path = save_picture(tmp_path / "a.jpg", (600, 500))
     before = state()
-    detector = load(weights, pixel_budget=40_000)
+    detector = load(weights, pixel_budget=512 * 512)
     seen = []
     with ThreadPoolExecutor(4) as pool:
         for _ in pool.map(lambda _: detector.detect(path), range(12)):
@@ -426,3 +432,9 @@ def test_a_stream_of_frames(detector, tmp_path):
     assert said == [f"{tmp_path / 'no.jpg'}: no such file or folder"]
     with pytest.warns(UserWarning, match="no.jpg: no such file"):
         assert list(detector.stream(tmp_path / "no.jpg")) == []
+
+
+@pytest.mark.parametrize("one", [pixels(), Image.fromarray(pixels()), [pixels()], 0.5])
+def test_a_stream_of_pictures_themselves(detector, one):
+    with pytest.raises(UsageError, match=r"stream\(\) takes paths, URLs and numbers of cameras"):
+        next(detector.stream(one))

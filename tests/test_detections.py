@@ -43,6 +43,10 @@ def test_length_faces_and_text(found, none):
     assert repr(found) == f"Detections({said})"
     assert (len(none), list(none), bool(none)) == (0, [], False)
     assert repr(none) == "Detections(no faces in 64 x 48)"
+    assert repr(found[:1]) == "Detections(1 face in 64 x 48: 0.98 at (10, 20, 30, 44) [a note])"
+    assert found[:1].picture is found.picture
+    assert [*found[::-1]] == [second, first]
+    assert (len(found[5:]), found[5:].boxes.shape, len(none[:3])) == (0, (0, 4), 0)
 
 
 def test_as_plain_values(found, none):

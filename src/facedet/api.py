@@ -1,7 +1,7 @@
 """Three lines to the faces in a picture: `facedet.load().detect(picture)`."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -23,24 +23,17 @@ from facedet.inference.pyramid import Pyramid
 from facedet.inference.scales import FixedScales, Mirrored, Pass
 from facedet.inference.sources.frames import Frame, detect_frames
 from facedet.inference.sources.selection import find_sources
+from facedet.option_types import check_ranges
 from facedet.weights.store import Weights
 from facedet.weights.trusted import build_untrusted
 from facedet.weights.zoo import DEFAULT, DEFAULT_SCORE
 
 Picture = str | Path | np.ndarray | Image.Image
 Planner = Callable[[tuple[int, int]], list[Pass]]
+Scales = Planner | Sequence[float] | float
 
 # Keeps EXTD-64 on a picture of 24 megapixels below 2 GiB: `tests/benchmarks/memory.py`.
 PIXEL_BUDGET = 1_200_000
-# What arguments may be, other than None: a test, and words for it.
-_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "score": (lambda value: 0 <= value <= 1, "0 … 1"),
-    "iou": (lambda value: 0 <= value <= 1, "0 … 1"),
-    "max_det": (lambda value: value >= 1, "at least 1"),
-    "min_size": (lambda value: value >= 0, "0 or more"),
-    "pixel_budget": (lambda value: value >= 1, "at least 1"),
-    "on_large": (lambda value: value in ("tile", "shrink"), "tile or shrink"),
-}
 # Candidates above this score are never cut, however many there are.
 _SURE = 0.3
 
@@ -120,7 +113,11 @@ class FaceDetector:
                 or a list of them.
             report: takes a line about each source that cannot be read, or not all of it.
         """
-        words = [source] if isinstance(source, (str, Path, int)) else source
+        words: list[Any] = [source]
+        if isinstance(source, Iterable) and not isinstance(source, str):
+            words = list(source)
+        if not all(isinstance(word, (str, Path, int)) for word in words):
+            raise UsageError("stream() takes paths, URLs and numbers of cameras, detect() pictures")
         inputs = find_sources([str(word) for word in words])
         for failure in inputs.failures:
             report(failure)
@@ -173,7 +170,7 @@ def load(
     weights: str | Path = DEFAULT,
     *,
     score: float | None = None,
-    scales: Planner | Sequence[float] | None = None,
+    scales: Scales | None = None,
     flip: bool = False,
     iou: float | None = None,
     max_det: int | None = None,
@@ -194,7 +191,7 @@ def load(
         weights: safetensors of ours, a training checkpoint, a released EXTD file, a name of
             `facedet weights list`, `hf://owner/name[@revision]`, or a file of `facedet export`.
         score: faces below this score are left out; None: the cut of the weights' card, else 0.5.
-        scales: factors at which each picture is processed, or a function from its size to passes;
+        scales: factor or factors on each picture's sides, or a function from its size to passes;
             None: as the weights were made for, which is most often the picture as it is.
         flip: process the mirrored picture too, at each of the scales.
         iou: overlap above which two detections are one face; None: an exported file's, else 0.3.
@@ -218,7 +215,7 @@ def load(
     check_process()
     max_det = keep if max_det is None else max_det
     ranges = {"score": score, "iou": iou, "max_det": max_det, "min_size": min_size}
-    _check_ranges(**ranges, pixel_budget=pixel_budget, on_large=on_large)
+    check_ranges(**ranges, pixel_budget=pixel_budget, on_large=on_large)
     if keep_memory:
         keep_freed_memory()
     opened = open_detector(weights, engine, device, threads, folded)
@@ -248,19 +245,10 @@ def _limits(
     return about.score if score is None else score, about.iou if iou is None else iou
 
 
-def _check_ranges(**values: Any) -> None:  # noqa: ANN401
-    for name, value in values.items():
-        is_valid, expected = _RANGES[name]
-        if value is not None and not is_valid(value):
-            raise UsageError(f"{name}={value}: expected {expected}")
-
-
-def _plan(
-    scales: Planner | Sequence[float] | None, flip: bool, weights: Weights, source: str | Path
-) -> Planner:
+def _plan(scales: Scales | None, flip: bool, weights: Weights, source: str | Path) -> Planner:
     """How a picture is processed: as asked for, as the weights need it, or as it is."""
     if scales is not None:
-        planner = scales if callable(scales) else FixedScales(tuple(scales))
+        planner = scales if callable(scales) else FixedScales(tuple(np.atleast_1d(scales).tolist()))
     elif (node := weights.config.get("inference")) is None:
         planner = FixedScales()
     else:

@@ -2,10 +2,10 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import torch
@@ -53,7 +53,16 @@ class Detections:
         """The number of faces."""
         return len(self.scores)
 
-    def __getitem__(self, index: int) -> Face:
+    @overload
+    def __getitem__(self, index: int) -> Face: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Detections": ...
+
+    def __getitem__(self, index: int | slice) -> "Face | Detections":
+        if isinstance(index, slice):
+            chosen = list(range(len(self)))[index]  # PyTorch has no backward steps
+            return replace(self, boxes=self.boxes[chosen], scores=self.scores[chosen])
         x1, y1, x2, y2 = self.boxes[index].tolist()
         return Face((x1, y1, x2, y2), float(self.scores[index]))
 

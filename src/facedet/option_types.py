@@ -1,9 +1,22 @@
-"""Values of command line options, checked: what is wrong is said before anything is loaded."""
+"""Values of options, of commands and of `facedet.load`, checked before anything is loaded."""
 
 import argparse
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from facedet.errors import UsageError
+
+# What arguments of `facedet.load` may be, other than None: a test, and words for it.
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "score": (lambda value: 0 <= value <= 1, "0 … 1"),
+    "iou": (lambda value: 0 <= value <= 1, "0 … 1"),
+    "max_det": (lambda value: value >= 1, "at least 1"),
+    "min_size": (lambda value: value >= 0, "0 or more"),
+    "pixel_budget": (lambda value: value >= 1, "at least 1"),
+    "on_large": (lambda value: value in ("tile", "shrink"), "tile or shrink"),
+}
 
 
 def unit(text: str) -> float:
@@ -46,3 +59,13 @@ def _number(text: str, kind: type, is_valid: Callable[[Any], bool], expected: st
     if value is None or not is_valid(value):
         raise argparse.ArgumentTypeError(f"{text} is not {expected}")
     return value
+
+
+def check_ranges(**values: Any) -> None:  # noqa: ANN401
+    """Raises `UsageError` where an argument of `facedet.load` is out of its range."""
+    for name, value in values.items():
+        is_valid, expected = _RANGES[name]
+        with suppress(TypeError):  # of a text, say
+            if value is None or is_valid(value):
+                continue
+        raise UsageError(f"{name}={value!r}: expected {expected}")

@@ -41,7 +41,11 @@ def test_a_single_pass_of_raw_candidates_is_merged():
 
 
 def test_nothing_in_the_picture():
-    for one in (pyramid(), pyramid((0.5, 1.0), flip=True), pyramid(pixel_budget=100)):
+    for one in (
+        pyramid(),
+        pyramid((0.5, 1.0), flip=True),
+        pyramid(pixel_budget=100, on_large="shrink"),
+    ):
         found = one(picture(60, 100))
         assert (found.boxes.shape, found.scores.shape) == ((0, 4), (0,))
 
@@ -157,12 +161,12 @@ def test_pictures_of_one_size_go_together_and_keep_their_order():
 def test_the_budget_limits_the_batch():
     pictures = [picture(100, 100, (0, 0, 10, 10 + i)) for i in range(5)]
     # 25,000 px hold two pictures of 10,000.
-    one = pyramid(pixel_budget=25_000)
+    one = pyramid(pixel_budget=25_000, on_large="shrink")
     found = one.detect_many(pictures)
     assert [batch[0] for batch in one.net.batches] == [2, 2, 1]
     assert [result.boxes[0, 3].item() for result in found] == [10, 11, 12, 13, 14]
     # The largest pass counts: at scale 1.5 they have 22,500.
-    one = pyramid((1.0, 1.5), pixel_budget=25_000)
+    one = pyramid((1.0, 1.5), pixel_budget=25_000, on_large="shrink")
     one.detect_many(pictures)
     assert {batch[0] for batch in one.net.batches} == {1}
 

@@ -254,11 +254,13 @@ def test_notes_of_pictures(cli, weights, tmp_path):
     assert (turned["width"], turned["height"]) == (48, 64)
     assert turned["note"] == "turned upright (EXIF orientation 8)"
     assert "[turned upright" in cli(*words).out
-    large = save_picture(tmp_path / "large.jpg", (600, 100))
-    words = ("predict", large, "--weights", weights, "--json", "--pixel-budget", 40_000)
-    assert "tiles" in cli(*words).json["images"][0]["note"]
-    shrunk = cli(*words, "--on-large", "shrink").json["images"][0]
-    assert shrunk["note"].startswith("reduced to 0.816 of its size")  # sqrt(40,000 / 60,000)
+    large = save_picture(tmp_path / "large.jpg", (600, 500))
+    words = ("predict", large, "--weights", weights, "--json", "--pixel-budget")
+    assert "tiles" in cli(*words, 512 * 512).json["images"][0]["note"]
+    # No tile is smaller.
+    cli(*words, 512 * 512 - 1).check_error(2, "pixel_budget=262143: tiles have 262,144 pixels")
+    shrunk = cli(*words, 200_000, "--on-large", "shrink").json["images"][0]
+    assert shrunk["note"].startswith("reduced to 0.816 of its size")  # sqrt(200,000 / 300,000)
     assert shrunk["width"] == 600
 
 

@@ -50,7 +50,7 @@ class Pyramid:
             the budget for the faces that no tile holds; `shrink`: the shrunk picture alone.
 
     Raises:
-        UsageError: `pixel_budget` or `on_large` is nothing of that kind.
+        UsageError: `pixel_budget` or `on_large` is nothing of that kind, or no tile fits.
     """
 
     def __init__(
@@ -69,6 +69,12 @@ class Pyramid:
             isinstance(pixel_budget, int | float) and 0 < pixel_budget < math.inf
         ):
             raise UsageError(f"pixel_budget={pixel_budget}: expected pixels above 0, or null")
+        least = side_of(1) ** 2
+        if pixel_budget is not None and on_large == "tile" and pixel_budget < least:
+            raise UsageError(
+                f"pixel_budget={pixel_budget}: tiles have {least:,} pixels at least: "
+                "give so many, or on_large=shrink"
+            )
         self.net = net
         self.postprocess = postprocess
         self.scales = scales

@@ -140,4 +140,7 @@ def _passes(scales: Sequence[float], flip: bool) -> list[Pass]:
 
 
 def _are_lengths(values: Sequence[float]) -> bool:
-    return all(0 < value < math.inf for value in values)
+    try:
+        return all(0 < value < math.inf for value in values)
+    except TypeError:  # of a text
+        return False

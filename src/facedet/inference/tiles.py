@@ -58,9 +58,9 @@ class Tile(NamedTuple):
         return ((boxes[:, :2] - margin >= first) & (boxes[:, 2:] + margin <= last)).all(dim=1)
 
 
-def side_of(pixel_budget: int) -> int:
+def side_of(pixel_budget: float) -> int:
     """Side of a square tile, px: a multiple of the step, at least two overlaps."""
-    return max(math.isqrt(pixel_budget) // STEP * STEP, 2 * OVERLAP)
+    return max(int(math.sqrt(pixel_budget)) // STEP * STEP, 2 * OVERLAP)
 
 
 def spans(length: int, side: int) -> list[Span]:
