@@ -1,6 +1,7 @@
 """`facedet weights`: what is listed, fetched, verified and converted."""
 
 import hashlib
+from functools import reduce
 from pathlib import Path
 from shutil import copyfile
 
@@ -309,7 +310,8 @@ def test_the_mean_of_three(cli, tmp_path):
     for number, bias in enumerate((1.0, 2.0, 6.0)):
         weights = one_face_weights()
         weights.state["head.levels.5.score.bias"][-1] = bias
-        weights.config["net"]["mean"] = [bias] * 3
+        # Of no matter for what the network computes.
+        weights.config["net"]["head"]["prior"] = bias / 10
         files.append(str(save_weights(tmp_path / f"{number}.safetensors", weights)))
     target = tmp_path / "new" / "mean.safetensors"
     result = cli("weights", "average", *files, str(target))
@@ -334,3 +336,25 @@ def test_no_mean_of_different_networks(cli, tmp_path):
     assert not target.exists()
     few = cli("weights", "average", str(file), str(target)).err
     assert "average takes two SOURCES or more and TARGET, not" in few
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("net.backbone.activation", "leaky_relu", "backbone.activation relu ({0}) / leaky_relu"),
+        ("net.mean", [0.0] * 3, "mean [123.0, 117.0, 104.0] ({0}) / [0.0, 0.0, 0.0]"),
+        ("net.multiple", 8, "multiple null ({0}) / 8"),
+        ("box_coder.size_variance", 0.1, "box_coder.size_variance 0.2 ({0}) / 0.1"),
+    ],
+)
+def test_no_mean_of_equal_shapes_in_different_networks(cli, tmp_path, key, value, said):
+    weights, files = one_face_weights(), [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    del weights.config["net"]["multiple"]  # an older file does not say it
+    save_weights(files[0], weights)
+    *parents, last = key.split(".")
+    reduce(dict.__getitem__, parents, weights.config)[last] = value
+    save_weights(files[1], weights)
+    result = cli("weights", "average", *files, tmp_path / "mean.safetensors")
+    said = f"weights of different networks: {said.format(files[0])} ({files[1]})"
+    result.check_error(1, said)
+    assert not (tmp_path / "mean.safetensors").exists()
