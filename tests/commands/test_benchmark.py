@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from facedet.evaluation import engines
+from facedet.export.writing import export
 from reference.one_face import save_picture
 
 
@@ -81,6 +82,23 @@ def test_engines_next_to_each_other(cli, weights, wider, tmp_path):
     assert sorted(file.name for file in out.iterdir()) == [
         "engines.csv", "engines.json", "engines.png",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ({"form": "end-to-end"}, 2, "leaves out faces below 0.5 itself"),
+        ({"form": "decoded", "size": (480, 640)}, 2, "takes pictures of one size"),
+        ({"form": "decoded"}, 1, "nowhere"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_said_before_the_timing(
+    cli, weights, wider, tmp_path, monkeypatch, options, code, said
+):
+    monkeypatch.setattr(engines, "measure_calls", lambda *_: pytest.fail("was timed"))
+    file, data = tmp_path / "a.onnx", "/nowhere" if said == "nowhere" else wider
+    export(weights, file, "onnx", **options)
+    cli("benchmark", "engines", "--weights", file, "--data", data).check_error(code, said)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process begins at nothing")

@@ -12,9 +12,10 @@ import numpy as np
 
 from facedet.api import load
 from facedet.config import compose, literal
-from facedet.errors import FacedetError
-from facedet.evaluation.run import evaluate
-from facedet.export.opening import installed_engines
+from facedet.errors import FacedetError, UsageError
+from facedet.evaluation.run import evaluate, make_pyramid, read_records
+from facedet.evaluation.scoring import build_benchmark
+from facedet.export.opening import installed_engines, open_detector
 from facedet.plots import Point, pareto_front, plot_trade_off
 from facedet.profiling.calls import measure_calls
 from facedet.tables import pipe_table
@@ -91,7 +92,12 @@ def compare_engines(
     Returns:
         A row each: "detector", "engine", what `measure_calls` measures, "file_kb", "peak_mb" if
         asked for, and with data "wider/easy" and so on.
+
+    Raises:
+        FacedetError: a detector cannot be loaded, or not be evaluated on `data`.
     """
+    if data is not None:
+        _check_evaluation(chosen, data, limit, threads)
     detectors = [
         load(one.source, engine=one.engine, threads=threads, folded=one.folded) for one in chosen
     ]
@@ -136,20 +142,39 @@ def draw_engines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     plot_trade_off(path, {"whole call, ms": points}, key, "Engines: AP over time")
 
 
+def _check_evaluation(
+    chosen: Sequence[Entry], data: Path, limit: int | None, threads: int | None
+) -> None:
+    """Raises what `_ap` would, before the timing: that may take minutes."""
+    for one in chosen:
+        config = compose("evaluate", _words(one, data, limit, threads))
+        opened = open_detector(one.source, one.engine, threads=threads, folded=one.folded)
+        make_pyramid(config, opened)
+        if opened.about.size is not None:
+            raise UsageError(
+                f"{one.source}: takes pictures of one size, those of {data} have many: "
+                "export it with --size dynamic"
+            )
+    read_records(config, build_benchmark(config.protocol))
+
+
+def _words(one: Entry, data: Path, limit: int | None, threads: int | None) -> list[str]:
+    return [
+        literal("weights", one.source),
+        f"engine={one.engine}",
+        f"folded={str(one.folded).lower()}",
+        f"threads={threads or 'null'}",
+        "data=wider",
+        literal("data.root", data),
+        "data.images=present",  # engines are compared with each other, not with papers
+        "protocol=wider_single",
+        f"limit={limit or 'null'}",
+    ]
+
+
 def _ap(one: Entry, data: Path, limit: int | None, threads: int | None) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
-        words = [
-            literal("weights", one.source),
-            f"engine={one.engine}",
-            f"folded={str(one.folded).lower()}",
-            f"threads={threads or 'null'}",
-            "data=wider",
-            literal("data.root", data),
-            "data.images=present",  # engines are compared with each other, not with papers
-            "protocol=wider_single",
-            f"limit={limit or 'null'}",
-            literal("paths.output", folder),
-        ]
+        words = [*_words(one, data, limit, threads), literal("paths.output", folder)]
         report = evaluate(compose("evaluate", words))
     return {key: value for key, value in report.items() if "/" in key}
 
