@@ -253,6 +253,22 @@ def test_the_rate_is_that_of_the_pictures_detected_now(cli, weights, wider, tmp_
         assert (report["images"], report["pictures_per_second"]) == (limit, rate)
 
 
+def test_a_resumed_run_has_the_notes_of_all_its_pictures(cli, weights, wider, tmp_path):
+    def notes(*words):
+        assert cli(*settings(weights, wider, tmp_path / "out", *words)).code == 0
+        return json.loads((tmp_path / "out" / "metrics.json").read_text())["notes"]
+
+    # A sixteenth of 128 x 128 pixels.
+    shrunk = ("protocol.pixel_budget=1024", "protocol.on_large=shrink")
+    first = notes(*shrunk, "limit=2")
+    said = "reduced to 0.25 of its size (pixel budget 1024)"
+    assert first == {f"0--Event/picture {i}": said for i in (0, 2)}
+    assert notes(*shrunk, "resume=true", "limit=1") == {"0--Event/picture 0": said}
+    assert notes(*shrunk, "resume=true") == first | {f"1--Event/picture {i}": said for i in (1, 3)}
+    # Another run has none of them, not even when it is resumed.
+    assert notes() == notes("resume=true") == {}
+
+
 def test_an_interrupted_run_is_not_resumed_with_detections_of_other_settings(
     cli, weights, wider, tmp_path, monkeypatch
 ):

@@ -25,11 +25,12 @@ def detect_records(
     records: Sequence[Record],
     writer: DetectionWriter,
     resume: bool = False,
+    kept: Path | None = None,
 ) -> dict[str, str]:
     """Writes the detections in every record's picture into files.
 
     `detect` takes an RGB image uint8 [H, W, 3]; `resume` leaves out the pictures whose detections
-    are there already.
+    are there already, and takes their notes from the file `kept`, where each is put at once.
 
     Returns:
         By record name, the notes of pictures that were not processed plainly.
@@ -38,8 +39,10 @@ def detect_records(
         FacedetError: a file cannot be written; or pictures cannot be read: each is named on
             stderr, and the others are done first.
     """
-    notes, unreadable = {}, 0
+    unreadable = 0
     waiting = [record for record in records if not (resume and writer.has(record.name))]
+    earlier = {record.name for record in records} - {record.name for record in waiting}
+    notes = {name: note for name, note in _read_notes(kept) if name in earlier}
     bar = tqdm(_decoded(waiting), total=len(waiting), unit="picture", disable=None)
     try:
         for record, rgb in bar:
@@ -49,9 +52,12 @@ def detect_records(
                 continue
             found = detect(rgb)
             give_back_above()
-            writer.add(record.name, found)
             if found.note:
                 notes[record.name] = found.note
+                if kept is not None:
+                    with kept.open("a", encoding="utf-8", errors="surrogateescape") as stream:
+                        stream.write(f"{record.name}\t{found.note}\n")
+            writer.add(record.name, found)
     finally:
         # What was found before an interruption is worth its time.
         writer.close()
@@ -61,6 +67,15 @@ def detect_records(
             "others are written: replace the pictures, or see what `facedet score` says of them"
         )
     return notes
+
+
+def _read_notes(path: Path | None) -> list[tuple[str, str]]:
+    """Names and notes; a line that was cut off has none."""
+    if path is None or not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    parts = [line.partition("\t") for line in lines]
+    return [(name, note) for name, _, note in parts if note]
 
 
 def _decoded(records: Sequence[Record]) -> Iterator[tuple[Record, np.ndarray | FacedetError]]:

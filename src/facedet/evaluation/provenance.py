@@ -75,8 +75,8 @@ def require_same_run(path: Path, made_with: Mapping[str, Any], resume: bool) -> 
     """Writes what detections are made with; a resumed run must have been made with the same.
 
     `path` is the note next to the detections' folder, which has its name without the suffix. A
-    fresh run removes detections that it could not be resumed with, before it writes the note:
-    were it interrupted, they would pass for its own.
+    fresh run removes detections that it could not be resumed with, and what was noted of their
+    pictures, before it writes the note: were it interrupted, they would pass for its own.
 
     The pictures of `made_with`, see `provenance`, are left out: more of them may be asked for
     later. Raises `UsageError` where `path` has something else, or there is none of detections.
@@ -85,6 +85,7 @@ def require_same_run(path: Path, made_with: Mapping[str, Any], resume: bool) -> 
     now["engine"] = made_with["engine"].split()[0]  # another version of it may resume
     now["settings"] = {key: made_with["settings"][key] for key in _DETECTED}
     now["weights"] = made_with["weights"]["sha256"]
+    problem = ""
     if files := list(path.with_suffix("").rglob("*.txt")):
         try:
             problem = _unlike(path, now)
@@ -97,8 +98,8 @@ def require_same_run(path: Path, made_with: Mapping[str, Any], resume: bool) -> 
                 f"{path.parent} holds detections of another run ({problem}): give another "
                 "paths.output, or resume=false to start fresh"
             )
-        for file in files if problem else ():
-            file.unlink()
+    for file in [*files, path.with_suffix(".notes")] if problem or not files else ():
+        file.unlink(missing_ok=True)
     replace_json(path, now)
 
 

@@ -54,7 +54,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     made_with = provenance(config, opened.weights, records, str(device), opened.engine)
     require_same_run(output / "detections.json", made_with, config.resume)
     made_with |= {"split": config.split, "missing_pictures": missing}
-    made_with |= detect_timed(pyramid, records, writer, config.resume)
+    kept = output / "detections.notes"
+    made_with |= detect_timed(pyramid, records, writer, config.resume, kept)
     if config.split == "test" and not any(len(record.boxes) for record in records):
         return save_submission(output, records, made_with)
     # Scored are the files, so that `facedet score` on them gives the same numbers.
@@ -80,12 +81,16 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
 
 
 def detect_timed(
-    pyramid: Pyramid, records: Sequence[Record], writer: DetectionWriter, resume: bool
+    pyramid: Pyramid,
+    records: Sequence[Record],
+    writer: DetectionWriter,
+    resume: bool,
+    kept: Path,
 ) -> dict[str, Any]:
-    """`detect_records`, and what metrics.json says of it: of the pictures detected now."""
+    """`detect_records`, and what metrics.json says of it: the speed is that of now."""
     number = len(records) - (sum(writer.has(record.name) for record in records) if resume else 0)
     began = time.perf_counter()
-    notes = detect_records(pyramid, records, writer, resume)
+    notes = detect_records(pyramid, records, writer, resume, kept)
     seconds = time.perf_counter() - began
     return {
         "pictures_per_second": round(number / seconds, 2) if number else None,
