@@ -116,12 +116,20 @@ def test_the_slider_starts_where_the_card_says(tmp_path):
     assert facts["least_score"] == 0.2
 
 
-def test_weights_are_fetched_before_their_score_is_asked_for(weights, tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(page, "locate", asked.append)
-    monkeypatch.setattr(page, "usual_score", lambda source: 0.25 if asked else None)
+@pytest.mark.parametrize(("score", "shown"), [(0.25, 0.25), (0.1, 0.2)])  # 0.2: the slider's end
+def test_weights_are_fetched_before_their_score_is_asked_for(
+    weights, tmp_path, monkeypatch, score, shown
+):
+    asked, export = [], page.export
+
+    def fetching(source, *about, **more):
+        asked.append(source)
+        return export(source, *about, **more)
+
+    monkeypatch.setattr(page, "export", fetching)
+    monkeypatch.setattr(page, "usual_score", lambda source: score if asked else None)
     write_page(weights, tmp_path / "page", make_runtime(tmp_path / "given"))
-    assert json.loads((tmp_path / "page" / "model.json").read_text())["score"] == 0.25
+    assert json.loads((tmp_path / "page" / "model.json").read_text())["score"] == shown
 
 
 @pytest.mark.parametrize(

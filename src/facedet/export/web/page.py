@@ -13,7 +13,7 @@ from facedet.export.web.runtime import find_runtime
 from facedet.export.writing import export
 from facedet.files import new_folder
 from facedet.inference.engines.exported import Description
-from facedet.weights.zoo import locate, usual_score
+from facedet.weights.zoo import usual_score
 
 # Without weights: a small file, and quick.
 DEFAULT_WEIGHTS = "extd-plain-32-s8"
@@ -52,10 +52,7 @@ def write_page(
         FacedetError: weights or runtime are missing, or the folder cannot be written.
         UsageError: the score is below the slider's end.
     """
-    if score is None:
-        locate(source)  # fetches it, if need be
-        score = usual_score(source)
-    if score < LEAST_SCORE:
+    if score is not None and score < LEAST_SCORE:
         raise UsageError(f"score={score}: the slider of format=web ends at {LEAST_SCORE}")
     found = find_runtime(runtime)
     with new_folder(folder) as aside:
@@ -73,7 +70,8 @@ def write_page(
             "weights": about.weights,
             "sha256": about.sha256,
             "licence": about.licence,
-            "score": score,
+            # `export` has fetched them, if need be.
+            "score": max(LEAST_SCORE, usual_score(source)) if score is None else score,
             "least_score": LEAST_SCORE,
             "facedet": __version__,
             "runtime": found.version,
