@@ -5,6 +5,7 @@ import pytest
 from facedet.errors import FacedetError
 from facedet.reproduce import experiments
 from facedet.reproduce.experiments import Experiment, Outcome, read_catalogue
+from facedet.reproduce.resources import Resource
 from facedet.reproduce.run import FUNCTIONS
 
 
@@ -127,6 +128,12 @@ def test_other_inputs_are_run_again(cli, counted, tmp_path, name, there, arrives
         write(arrives, "a later one")
         write(arrives + "~", "nothing that counts")
     assert (run(*words), run(*words)) == (2, 2)
+
+
+def test_the_list_reads_no_data(cli, runs, tmp_path, monkeypatch):
+    (tmp_path / "new_annotations_AFW.mat").touch()
+    monkeypatch.setattr(Resource, "contents", lambda *_: pytest.fail("read what it only lists"))
+    assert f": {tmp_path}" in cli("reproduce", "--list", "--data", tmp_path).out
 
 
 def test_the_list_runs_nothing(cli, runs, tmp_path):

@@ -73,7 +73,10 @@ def run(args: argparse.Namespace) -> int:
     folders = args.data or [Path(one) for one in variable if one]
     found, places = find_resources(folders, resources), [Path("outputs/sweeps"), *folders]
     base = Run(found, args.output, _call, args.budget, args.seeds, args.limit, places)
-    contents = {name: resources[name].contents(path) for name, path in found.items()}
+    # Takes seconds; a list does without.
+    contents = {
+        name: resources[name].contents(path) for name, path in found.items() if not args.list
+    }
     reproduction = Reproduction(experiments, resources, base, contents)
     chosen = _choose(experiments, args.ids)
     if args.list:
