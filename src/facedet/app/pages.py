@@ -124,7 +124,7 @@ def _add_webcam(actions: "_Actions", chosen: Sequence[gr.Component]) -> None:
             [camera, *chosen],
             [seen, counts, faces],
             stream_every=0.2,
-            concurrency_id="find",
+            concurrency_id="look",  # lasts as long as the camera is on; requests do not wait for it
             show_progress="hidden",
             api_visibility="private",
         )
