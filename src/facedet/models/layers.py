@@ -93,17 +93,20 @@ class ConvNormAct(nn.Module):
     def forward(self, x: Tensor, index: int = 0) -> Tensor:
         """[B, C_in, H, W] to [B, C_out, ceil(H / stride), ceil(W / stride)], in pass `index`."""
         norm = self.norm[index] if isinstance(self.norm, nn.ModuleList) else self.norm
-        return self.act(norm(self._convolve(x)))
+        return self.act(norm(convolve(self.conv, x)))
 
-    def _convolve(self, x: Tensor) -> Tensor:
-        conv = self.conv
-        # In bfloat16 on CPUs (torch 2.13) the gradient of its weights reads memory that nobody has
-        # written, where the input is one cell wide and the padding is the convolution's own.
-        is_narrow = x.device.type == "cpu" and x.shape[-1] == 1 and conv.stride[0] > 1
-        if torch.is_grad_enabled() and is_narrow and conv.groups == 1:
-            padded = F.pad(x, [conv.kernel_size[0] // 2] * 4)
-            return F.conv2d(padded, conv.weight, conv.bias, conv.stride)
-        return conv(x)
+
+def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """`conv(x)`, with gradients that are right for maps one cell wide too.
+
+    In bfloat16 on CPUs (torch 2.13) the gradient of the weights of a strided convolution reads
+    memory that nobody has written, where the input is one cell wide and the padding is its own.
+    """
+    is_narrow = x.device.type == "cpu" and x.shape[-1] == 1 and conv.stride[0] > 1
+    if torch.is_grad_enabled() and is_narrow and conv.groups == 1:
+        padded = F.pad(x, [conv.kernel_size[0] // 2] * 4)
+        return F.conv2d(padded, conv.weight, conv.bias, conv.stride)
+    return conv(x)
 
 
 class InvertedResidual(nn.Module):

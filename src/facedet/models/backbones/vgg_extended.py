@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from facedet.errors import UsageError
 from facedet.models.backbones.vgg import Vgg16
-from facedet.models.layers import L2Norm, xavier_init
+from facedet.models.layers import L2Norm, convolve, xavier_init
 
 
 class Vgg16Extended(Vgg16):
@@ -74,6 +74,6 @@ class Vgg16Extended(Vgg16):
         x = self.pool5(from_vgg[-1])
         for first, last in self._pairs():
             x = F.relu(first(x), inplace=True)
-            x = F.relu(last(x), inplace=True)
+            x = F.relu(convolve(last, x), inplace=True)
             maps.append(x)
         return maps
