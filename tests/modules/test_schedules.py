@@ -56,3 +56,9 @@ def test_flat_cosine_without_a_fall():
 def test_what_is_refused(kind, settings, said):
     with pytest.raises(UsageError, match=said):
         rates(10, 1, kind, **settings)
+
+
+@pytest.mark.parametrize("kind", [WarmupCosine, FlatCosine])
+def test_an_open_number_of_steps_has_no_end_to_fall_at(kind):
+    with pytest.raises(UsageError, match="trainer.max_steps=-1: .* scheduler=constant does not"):
+        rates(-1, 1, kind)

@@ -72,6 +72,11 @@ def _factor(
     start: float, rising: float, falling: float, total: int, end: float
 ) -> Callable[[int], float]:
     """Step to factor: `start` to 1 at step `rising`, 1 up to `falling`, `end` from `total` on."""
+    if total < 0 and falling < math.inf:
+        raise UsageError(
+            f"trainer.max_steps={total}: this scheduler falls at the end of the training and needs "
+            "the number of its steps; scheduler=constant does not"
+        )
 
     def factor(step: int) -> float:
         if step < rising:
