@@ -93,6 +93,11 @@ def run_rank(rank, port, results):
         batches = [(u, own[k : k + size]) for u in range(len(FACES)) for k in range(0, 4, size)]
         trainer = {"strategy": "ddp", "devices": 2, "accumulate_grad_batches": 4 // size}
         results[family, rank] = trained(family, batches, **trainer)
+    # Normalisations of each process, amid a training.
+    module = DetectionModule(nn.BatchNorm2d(1), None, None, None, None)
+    module.net.running_mean.fill_(rank + 1)
+    module.on_validation_start()
+    results["statistics", rank] = module.net.running_mean.item()
 
 
 @functools.cache
@@ -140,6 +145,7 @@ def test_two_processes_are_one():
         results = manager.dict()
         torch.multiprocessing.spawn(run_rank, args=(port, results), nprocs=2)
         found = dict(results)
+    assert [found.pop(("statistics", rank)) for rank in range(2)] == [1.0, 1.0]
     assert len(found) == 4
     for (family, _), state in found.items():
         check_same(state, in_one_batch(family))

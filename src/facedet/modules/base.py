@@ -92,6 +92,15 @@ class DetectionModule(pl.LightningModule):
             if parameter.grad is not None:
                 parameter.grad.mul_(factor)
 
+    def on_validation_start(self) -> None:
+        """Gives every process the first one's statistics, which a resumed run begins with.
+
+        DDP does so before each step, but in a validation to those of a moving average.
+        """
+        if _num_processes() > 1:
+            for buffer in self.net.buffers():
+                dist.broadcast(buffer, 0)
+
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, list[Detections]]:
         """Adds the detections of a batch to the metric, and its loss to the mean `val/loss`."""
         images, targets = batch
