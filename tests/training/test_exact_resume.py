@@ -147,6 +147,19 @@ def test_the_checkpoint_of_an_epochs_end_resumes_with_the_next_epoch(run, tmp_pa
 
 
 @pytest.mark.slow
+def test_a_training_of_so_many_epochs_resumes_with_more(run, tmp_path):
+    settings, part = (*MINING, "trainer.max_steps=99"), tmp_path / "part"
+    run(tmp_path / "whole", *settings, "+trainer.max_epochs=3")
+    for epochs, words in (1, []), (1, ["ckpt_path=last"]), (3, ["ckpt_path=last"]):
+        run(part, *settings, f"+trainer.max_epochs={epochs}", *words)
+    expected, found = result(tmp_path / "whole"), result(part)
+    # The validation of the early end is one more, whose step may be the best.
+    for name in ("metrics.csv", "best"):
+        del expected[name], found[name]
+    assert_same(found, expected)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [2, 3])
 @pytest.mark.parametrize("words", [MINING, ACCUMULATION], ids=["mining", "accumulation and EMA"])
 def test_a_training_whose_time_was_up_goes_on_to_the_same_end(

@@ -119,6 +119,14 @@ def test_the_weights_of_the_last_step_of_a_training_that_ends_early(
     assert (last["global_step"], exported) == (2, 2)
 
 
+def test_the_weights_of_the_last_step_of_so_many_epochs(run, tmp_path):
+    # Four steps an epoch, and validations at every third.
+    words = ("+trainer.max_epochs=1", "trainer.val_check_interval=3", "export=last")
+    assert run(9, *words, "objective=wider/medium") == pytest.approx(0.9)
+    last = torch.load(tmp_path / "out" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert (last["global_step"], step_of_best(tmp_path / "out"), len(run.validations)) == (4, 4, 2)
+
+
 def test_what_was_never_measured(run):
     assert run(1, "objective=wider/hard", "trainer.limit_val_batches=0") is None
 

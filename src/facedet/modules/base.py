@@ -78,10 +78,12 @@ class DetectionModule(pl.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Divides the gradient of accumulated batches by the total of all of them."""
-        if self.trainer.global_step + 1 == self.trainer.max_steps:
+        trainer = self.trainer
+        ends_epochs = trainer.is_last_batch and trainer.current_epoch + 1 == trainer.max_epochs
+        if ends_epochs or trainer.global_step + 1 == trainer.max_steps:
             # Else the last weights are validated only where a validation happens to be due.
-            self.trainer.should_stop = True
-        accumulated = self.trainer.accumulate_grad_batches
+            trainer.should_stop = True
+        accumulated = trainer.accumulate_grad_batches
         first, total = self._totals[0], torch.stack(self._totals).sum()
         self._totals = []
         if accumulated == 1:
