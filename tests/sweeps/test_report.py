@@ -222,6 +222,25 @@ def test_a_setting_that_older_jobs_do_not_name(sweep):
     ]  # fmt: skip
 
 
+def test_jobs_of_several_starts_are_ranked_apart(sweep, configs, capsys):
+    """The same seeds with another budget, then another network: no rows of four or six seeds."""
+    long = configs[32] | {"trainer": configs[32]["trainer"] | {"max_steps": 500}}
+    for number, config in enumerate((configs[32], long, configs[64])):
+        for seed in (0, 1):
+            changes = {"seed": seed, "paths": {"output": f"outputs/{number}-{seed}"}}
+            folder = sweep(f"{number}{seed}", number + seed, {"seed": str(seed)}, config | changes)
+    call(folder)
+    found = [[row[key] for key in ("trainer.max_steps", "backbone.width", "n", "mean")]
+             for row in read_table(folder)]  # fmt: skip
+    assert found == [
+        ["300", "64", "2", "2.500000"], ["500", "32", "2", "1.500000"],
+        ["300", "32", "2", "0.500000"],
+    ]  # fmt: skip
+    # Paired by seed are 300 steps with either width, and width 32 after 300 and 500 steps.
+    out = capsys.readouterr().out
+    assert "| trainer.max_steps |   300 | 4 | 1.5000 |" in out
+
+
 def test_latency(sweep, monkeypatch, capsys):
     folder = grid(sweep)
     nets = []

@@ -154,14 +154,19 @@ def settings_text(settings: Mapping[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in settings.items())
 
 
-def _digest(values: Mapping[str, Any]) -> str:
-    hashed = {key: value for key, value in values.items() if key not in _NOT_HASHED}
-    if "estimate" in hashed:  # changes no result, but is hashed since jobs of before have it
-        hashed["estimate"] = "refuse"
+def hashed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a config changes the result."""
+    kept = {key: value for key, value in values.items() if key not in _NOT_HASHED}
+    if "estimate" in kept:  # changes no result, but is hashed since jobs of before have it
+        kept["estimate"] = "refuse"
     for part, keys in _NOT_HASHED_INNER.items():
-        if isinstance(hashed.get(part), dict):
-            hashed[part] = {name: one for name, one in hashed[part].items() if name not in keys}
-    text = json.dumps(hashed, sort_keys=True, default=str)
+        if isinstance(kept.get(part), dict):
+            kept[part] = {name: one for name, one in kept[part].items() if name not in keys}
+    return kept
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    text = json.dumps(hashed(values), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

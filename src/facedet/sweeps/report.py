@@ -7,12 +7,13 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, NamedTuple
 
+from facedet.config import flat, is_under
 from facedet.errors import FacedetError
 from facedet.files import replacing, replacing_table
 from facedet.plots import Point, pareto_front, plot_trade_off
 from facedet.sweeps import results
 from facedet.sweeps.listing import states_text
-from facedet.sweeps.plan import settings_text
+from facedet.sweeps.plan import hashed, settings_text
 from facedet.sweeps.results import SEED, Job, axes, setting_text, spread
 from facedet.tables import pipe_table
 from facedet.training.objective import mode_of
@@ -24,13 +25,8 @@ _COSTS = ("parameters", "madds", "latency_seconds")
 # What an AP depends on: how it was measured, and after what training.
 _VALIDATION = ("metric", "data.root", "data.prepare.val_images", "trainer.limit_val_batches",
                "postprocess.score")  # fmt: skip
-_TRAINING = (
-    "trainer.max_steps",
-    "trainer.max_time",
-    "total_batch_size",
-    "data.batch_size",
-    "augmentation.size",
-)
+_TRAINING = ("trainer.max_steps", "trainer.max_time", "total_batch_size", "data.batch_size",
+             "augmentation.size")  # fmt: skip
 # The shorter of the papers' schedules, SmallHardFace's; EXTD's has 480,000 steps.
 _FULL_STEPS = 60_000
 
@@ -211,16 +207,49 @@ def _comparable(jobs: Sequence[Job], objective: str) -> list[Job]:
     A job that was run before its sweep varied a setting does not name it; its config does.
     """
     names = [*axes(jobs), *([SEED] if any(SEED in job.overrides for job in jobs) else [])]
+    names += _unnamed([job for job in jobs if job.config and job.objective_name == objective])
     found = []
     for job in jobs:
         known = {name: _get(job.config, name) for name in names}
-        texts = {k: setting_text(v) for k, v in known.items() if isinstance(v, (str, float, int))}
+        kinds = (str, float, int, list)
+        texts = {k: setting_text(v) for k, v in known.items() if isinstance(v, kinds)}
         # Its own come first and count, so that the settings stay in the sweep's order.
         found.append(job._replace(overrides=job.overrides | texts | job.overrides))
         if job.objective is not None and job.objective_name != objective:
             error = f"not ranked: its objective is {job.objective_name}, not {objective}"
             found[-1] = found[-1]._replace(objective=None, metrics={}, error=error)
     return found
+
+
+def _unnamed(jobs: Sequence[Job]) -> list[str]:
+    """Settings, as few as do, that tell apart what differs in more than it names and the seed.
+
+    Such jobs are of several starts in one folder, with other budgets or experiments.
+    """
+    kinds: list[tuple] = [
+        tuple(sorted(one for one in job.overrides.items() if one[0] != SEED)) for job in jobs
+    ]
+    configs = [_trained(job.config) for job in jobs]
+    keys = sorted(set().union(*configs), key=lambda k: ("_target_" in k, k.count("."), k))
+    found = []
+    for key in (*_TRAINING, *keys):
+        finer = [(*kind, config.get(key)) for kind, config in zip(kinds, configs, strict=True)]
+        if len(set(finer)) > len(set(kinds)):
+            found.append(key)
+            kinds = finer
+    return found
+
+
+def _trained(config: Mapping[str, Any]) -> dict[str, str]:
+    """The settings of a training, by dotted key; not where it lies, its seed and its validation."""
+    output = str(_get(config, "paths.output"))
+    texts = {key: setting_text(value) for key, value in flat(hashed(config)).items()}
+    return {
+        key: text
+        for key, text in texts.items()
+        if text != "null"
+        and not (is_under(key, _VALIDATION) or key.endswith(SEED) or output in text)
+    }
 
 
 def _get(config: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401
