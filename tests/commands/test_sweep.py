@@ -102,14 +102,55 @@ def test_a_search_is_resumed_where_it_was_killed(sweep, tmp_path):
     # As it was when the second trial was running: no objective, and the third not drawn.
     sweep.folder = tmp_path / "killed"
     (sweep.folder / ".hydra").mkdir(parents=True)
-    storage = f"sqlite:///{sweep.folder / '.hydra' / 'study.db'}"
-    study = optuna.create_study(study_name="lr", storage=storage, direction="maximize")
+    name = optuna.get_all_study_names(storage(tmp_path / "sweep ü, (1)"))[0]
+    study = optuna.create_study(
+        study_name=name, storage=storage(sweep.folder), direction="maximize"
+    )
     study.add_trial(study_trial(optuna, 0, whole))
     study.add_trial(study_trial(optuna, 1, whole, state=optuna.trial.TrialState.RUNNING))
     assert sweep("lr", "hydra.sweeper.n_trials=3", "seed=7").code == 0
     assert sweep.trained[3:] == whole[1:]
-    values = [trial.value for trial in optuna.load_study(study_name="lr", storage=storage).trials]
+    values = [trial.value for trial in trials(optuna, sweep)]
     assert values == [seed + rate for seed, rate in whole]
+
+
+@pytest.mark.slow
+def test_what_failed_in_a_search_or_was_not_begun_is_left_to_do(sweep):
+    optuna = pytest.importorskip("optuna", reason="facedet[optuna] is not installed")
+    words = ("lr", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2")
+    sweep.fails[0] = FacedetError("the disk is full")
+    assert sweep(*words, "--on-error", "stop").code == 1
+    assert len(sweep.trained) == 1
+    # The second is run, the first stays failed until a retry.
+    assert sweep(*words).code == 1
+    assert len(sweep.trained) == 2
+    sweep.fails.clear()
+    assert sweep(*words, "--on-error", "retry").code == 0
+    assert len(sweep.trained) == 4
+    assert [trial.value for trial in trials(optuna, sweep)] == [
+        rate for _, rate in sweep.trained[:2]
+    ]
+
+
+@pytest.mark.slow
+def test_a_search_with_other_settings_is_another_one(sweep):
+    pytest.importorskip("optuna", reason="facedet[optuna] is not installed")
+    # Batches are whole numbers, for which null is no value.
+    words = ("lr", "hydra.sweeper.n_trials=2", "data.batch_size=4,8")
+    assert sweep(*words, "budget=smoke").code == 0
+    assert sweep(*words).code == 0
+    assert sweep(*words, "data.num_workers=1").code == 0
+    assert len(sweep.trained) == 4
+
+
+def storage(folder):
+    return f"sqlite:///{folder / '.hydra' / 'study.db'}"
+
+
+def trials(optuna, sweep):
+    place = storage(sweep.folder)
+    (name,) = optuna.get_all_study_names(place)
+    return optuna.load_study(study_name=name, storage=place).trials
 
 
 def study_trial(optuna, number, whole, state=None):
@@ -128,5 +169,5 @@ def test_a_search_goes_where_the_objective_is_better(tmp_path, objective, way):
     pytest.importorskip("optuna", reason="facedet[optuna] is not installed")
     sweeper = StudySweeper({}, study_name="lr", storage=None)
     place = {"sweep": {"dir": str(tmp_path)}}
-    sweeper.config = OmegaConf.create({"hydra": place, "objective": objective, "callbacks": None})
-    assert sweeper.open_study().direction.name == way
+    config = OmegaConf.create({"hydra": place, "objective": objective, "callbacks": None})
+    assert sweeper.open_study(config).direction.name == way

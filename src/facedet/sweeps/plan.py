@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -101,10 +101,14 @@ def planned_jobs(sweep: Sweep) -> list[PlannedJob]:
     Raises:
         UsageError: a key or value is wrong, or nothing varies.
     """
-    varying = varying_keys(sweep)
+    varying = _varying(sweep)
     if not sweep.is_grid:
-        for key in varying:  # an unknown one is reported before a trial is drawn
-            sweep.composed([f"{key}=null"])
+        for key, one in varying.items():  # an unknown one is reported before a trial is drawn
+            value = one.value()
+            if isinstance(value, IntervalSweep):
+                sweep.composed([f"{key}={value.start}"])
+            elif isinstance(value, (ChoiceSweep, RangeSweep)):
+                sweep.composed([f"{key}={next(one.sweep_string_iterator())}"])
         return []
     parsed = [_parse(one) for one in sweep.overrides if not one.startswith("hydra.")]
     try:
@@ -138,10 +142,14 @@ def planned_jobs(sweep: Sweep) -> list[PlannedJob]:
 
 def varying_keys(sweep: Sweep) -> list[str]:
     """The keys that differ between the jobs, sorted."""
+    return sorted(_varying(sweep))
+
+
+def _varying(sweep: Sweep) -> dict[str, Override]:
     space = sweep.config.hydra.sweeper.get("search_space") or {}
     words = [*(f"{key}={value}" for key, value in space.items()), *sweep.overrides]
-    last = {one.partition("=")[0]: one for one in words if not one.startswith("hydra.")}
-    return sorted(key for key, one in last.items() if _parse(one).is_sweep_override())
+    last = {one.partition("=")[0]: _parse(one) for one in words if not one.startswith("hydra.")}
+    return {key: one for key, one in last.items() if one.is_sweep_override()}
 
 
 def job_hash(config: DictConfig) -> str:

@@ -15,6 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from facedet.errors import UsageError
+from facedet.sweeps.plan import job_hash
 from facedet.training.objective import DIRECTIONS, mode_of
 
 if TYPE_CHECKING:
@@ -38,11 +39,13 @@ class StudySweeper(Sweeper):
         params: settings of all jobs, as for Hydra's own sweeper.
         options: `n_trials`, jobs in all, those of earlier starts included; `n_jobs` that the
             launcher gets at a time; `startup`, trials drawn at random before the search learns
-            from them; `seed` of the draws; `study_name` and `storage` (URL of Optuna's; None:
-            `study.db` in Hydra's folder of the sweep).
+            from them; `seed` of the draws; `study_name`, to which a hash of the jobs' settings
+            is added, since objectives of another budget do not compare; and `storage` (URL of
+            Optuna's; None: `study.db` in Hydra's folder of the sweep).
     """
 
     config: DictConfig
+    hydra_context: HydraContext
     launcher: Launcher
 
     def __init__(
@@ -68,10 +71,9 @@ class StudySweeper(Sweeper):
 
         Of the command line's settings, `arguments`, those of several values extend the space.
         """
-        from optuna.trial import TrialState
-
         space, fixed = read_space([*self.words, *arguments])
-        study, number = self.open_study(), 0
+        loader = self.hydra_context.config_loader
+        study, number = self.open_study(loader.load_sweep_config(self.config, fixed)), 0
         trials = self._trials_left(study, space)
         while batch := list(islice(trials, self.options["n_jobs"])):
             words = [
@@ -81,22 +83,23 @@ class StudySweeper(Sweeper):
             jobs = self.launcher.launch(words, initial_job_idx=number)
             number += len(batch)
             for (trial, _), job in zip(batch, jobs, strict=True):
-                state = TrialState.FAIL if job.return_value is None else None
-                study.tell(trial, job.return_value, state=state)
+                # One that failed, or was not begun, is asked for again at the next start.
+                if job.return_value is not None:
+                    study.tell(trial, job.return_value)
             if (Path(self.config.hydra.sweep.dir) / "stop").exists():
                 break  # a job failed, and --on-error stop ends the search
 
-    def open_study(self) -> "Study":
-        """The stored study, or a new one whose direction is that of the objective."""
+    def open_study(self, config: DictConfig) -> "Study":
+        """The stored study of jobs of this config, or a new one in its objective's direction."""
         import optuna
 
-        folder = Path(self.config.hydra.sweep.dir)
+        folder = Path(config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         return optuna.create_study(
             storage=self.options["storage"] or f"sqlite:///{folder / 'study.db'}",
-            study_name=self.options["study_name"],
-            direction=DIRECTIONS[mode_of(self.config, self.config.objective)],
+            study_name=f"{self.options['study_name']}-{job_hash(config)}",
+            direction=DIRECTIONS[mode_of(config, config.objective)],
             load_if_exists=True,
         )
 
@@ -109,7 +112,7 @@ class StudySweeper(Sweeper):
 
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if trial.params.keys() == space.keys():
-                log.info("trial %d was not finished: it is run again", trial.number)
+                log.info("trial %d has no objective yet: its job comes first", trial.number)
                 yield trial.number, trial.params
             else:  # killed while it was being drawn, or of another space
                 study.tell(trial.number, state=TrialState.FAIL)
