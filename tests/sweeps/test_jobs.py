@@ -28,6 +28,15 @@ with started_sweep(Path(sys.argv[1]), "seeds", [], {}):
     print("held", flush=True)
     time.sleep(60)
 """
+WORKER = """
+import os, threading, time
+from facedet.sweeps import jobs
+parent = os.getpid()
+if os.fork() == 0:
+    threading.Thread(target=jobs._end_after, args=(parent,), daemon=True).start()
+    print("begun", flush=True)
+time.sleep(600)
+"""
 
 
 def leave(folder, *names):
@@ -201,6 +210,14 @@ def test_a_full_disk_leaves_the_old_record(sweep, monkeypatch):
     with pytest.raises(FacedetError, match="error.txt cannot be written: full"):
         sweep.run()
     assert sweep.record() == before
+
+
+def test_an_idle_worker_ends_after_its_sweep():
+    process = subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "begun\n"
+    process.kill()
+    # The worker has the other end of the pipe.
+    process.communicate(timeout=60)
 
 
 def test_each_worker_keeps_one_gpu(sweep, monkeypatch):

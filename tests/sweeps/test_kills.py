@@ -90,3 +90,25 @@ def test_killed_at_random_moments_a_sweep_ends_the_same(crowds, tmp_path):
         assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
     # To the end each job was trained once.
     assert log.read_text(errors="replace").count(f"trained {STEPS} steps") <= JOBS + KILLS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_ctrl_c", [False, True], ids=["SIGTERM", "Ctrl-C"])
+def test_a_signal_to_a_sweep_of_joblib_saves_what_its_workers_run(crowds, tmp_path, is_ctrl_c):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="facedet[joblib] is missing")
+    folder, log = tmp_path / "sweep", tmp_path / "log"
+    more = ("launcher=joblib", "seeds=2", "trainer.max_steps=100000")
+    process = start([*words(crowds, folder), *more], log)
+    began = time.monotonic()
+    while len(signs(folder)) < 2:
+        time.sleep(0.1)
+        assert process.is_alive(), log.read_text(errors="replace")
+        assert time.monotonic() - began < 600
+    if is_ctrl_c:
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        os.kill(process.pid, signal.SIGTERM)
+    process.join(120)
+    assert process.exitcode == 128 + (signal.SIGINT if is_ctrl_c else signal.SIGTERM)
+    assert log.read_text(errors="replace").count("everything is saved; the same command") == 2
+    assert [state_of(job) for job in folder.glob("jobs/*")] == ["interrupted"] * 2

@@ -12,11 +12,13 @@ import multiprocessing
 import os
 import signal
 import socket
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import hydra
@@ -41,6 +43,9 @@ _STATES = {
     "checkpoints/last.ckpt": "interrupted",
 }
 _LOCK = ".job.lock"
+_PATIENCE = 60.0  # s that a worker has to save its training when the sweep's process is gone
+
+_busy = threading.Event()  # while this process works on a job
 
 
 @contextmanager
@@ -129,6 +134,7 @@ def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> b
               "config": plain(config)}  # fmt: skip
     (folder / "error.txt").unlink(missing_ok=True)
     start = time.monotonic()
+    _busy.set()
     try:
         replace_json(folder / "job.json", record)
         record["objective"] = _train(config, folder)
@@ -147,6 +153,8 @@ def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> b
         with replacing(folder / "error.txt") as aside:
             aside.write_text(f"{line}\n\n{traceback.format_exc()}", encoding="utf-8")
         return False
+    finally:
+        _busy.clear()
     record["seconds"] = round(time.monotonic() - start, 3)
     if rows := measured(folder, config.objective):
         record["metrics"] = best_row(rows, config.objective, mode_of(config, config.objective))
@@ -158,14 +166,40 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     from facedet.training.fit import train
 
     if multiprocessing.get_start_method(allow_none=True) == "loky":
-        # What starts joblib's workers cannot start the loading processes of a worker.
-        multiprocessing.set_start_method(None, force=True)
+        _settle_worker()
     config.paths.output, config.ckpt_path = str(folder), "auto"
     try:
         return train(config)
     finally:
         # Trainer, module and loaders refer to each other: the next job needs their memory.
         gc.collect()
+
+
+def _settle_worker() -> None:
+    """Prepares a worker of joblib for its jobs, once."""
+    # What starts joblib's workers cannot start the loading processes of a worker.
+    multiprocessing.set_start_method(None, force=True)
+    threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Interrupts a job; of a worker that has none joblib would kill all the others."""
+    if _busy.is_set():
+        raise KeyboardInterrupt
+
+
+def _end_after(parent: int) -> None:
+    """Ends a worker whose sweep was killed, and which would hold its memory and GPU for ever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)  # a training saves itself after its step
+    for _ in range(int(_PATIENCE)):
+        time.sleep(1)
+        if not _busy.is_set():
+            break
+    os._exit(1)
 
 
 def _state_at_rest(folder: Path) -> str:

@@ -1,10 +1,18 @@
 """A sweep from its plan to its result, in a folder of its own."""
 
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from facedet.config import literal
-from facedet.errors import FacedetError
-from facedet.sweeps.jobs import is_done, main, started_sweep
+from facedet.errors import FacedetError, InterruptedTrainingError
+from facedet.sweeps.jobs import is_done, main, started_sweep, state_of
 from facedet.sweeps.launchers import check_launcher
 from facedet.sweeps.listing import print_plan, print_result
 from facedet.sweeps.plan import Sweep, planned_jobs, search_path, varying_keys
@@ -40,7 +48,9 @@ def run_sweep(sweep: Sweep, folder: Path, overrides: list[str], on_error: str) -
                 words = [search_path(), place, *workers, *sweep.overrides]
                 flags = ["--config-path", str(sweep.folder), "--config-name", sweep.name]
                 # Hydra's sweeper makes the jobs, its launcher runs them.
-                run_hydra(main, "train", words, [*flags, "--multirun"])
+                is_joblib = launcher.startswith("joblib")
+                with _saving_workers(folder) if is_joblib else nullcontext():
+                    run_hydra(main, "train", words, [*flags, "--multirun"])
         except FacedetError:
             raise
         except Exception as error:  # of a launcher whose worker was killed, or cannot be reached
@@ -53,3 +63,36 @@ def run_sweep(sweep: Sweep, folder: Path, overrides: list[str], on_error: str) -
             found = [path.name for path in sorted(folder.glob("jobs/*"))]
             is_complete = print_result(folder, [job.hash for job in jobs] or found)
     return is_complete
+
+
+@contextmanager
+def _saving_workers(folder: Path) -> Iterator[None]:
+    """Lets joblib's workers save their jobs when Ctrl-C or SIGTERM ends the sweep.
+
+    By themselves Ctrl-C makes joblib kill them at once, and SIGTERM leaves them training.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # A signal to the process group comes again from a `make` in it, which hands it on.
+        signal.signal(number, signal.SIG_IGN)
+        (folder / ".hydra" / "stop").touch()  # no further job is begun
+        for worker in multiprocessing.active_children():
+            if worker.pid is not None:
+                os.kill(worker.pid, number)
+        time.sleep(1)
+        signal.signal(number, before[number])  # once more ends at once
+        while any(state_of(path) == "running" for path in folder.glob("jobs/*")):
+            time.sleep(0.2)
+        name = signal.Signals(number).name
+        raise InterruptedTrainingError(
+            f"{name}: what ran is saved", number, "the same command resumes it"
+        )
+
+    before: dict[int, Any] = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for changed, handler in before.items():
+            signal.signal(changed, handler)
