@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facedet.data.augmentation.distortion import PhotometricDistortion, distort
+from facedet.data.augmentation.distortion import Distortion, distort, draw_steps
 from facedet.data.augmentation.extd import (
     FILTERS,
     A,
@@ -87,7 +87,7 @@ def test_distortion_inside_the_crop_is_the_one_before_it(picture, crop):
     boxes = np.array([[220.0, 90.0, 280.0, 160.0]])
     distorted = 0
     for seed in range(25):
-        done = run([crop(256, distortion=PhotometricDistortion())], picture, boxes, seed)
+        done = run([crop(256, distortion=Distortion(draw_steps, distort))], picture, boxes, seed)
         draws = dict(done.applied)[crop.__name__]
         before = cut_window(distort(picture, draws["steps"], picture), draws["window"])
         assert difference(done.image, before).mean() < 1
@@ -98,7 +98,7 @@ def test_distortion_inside_the_crop_is_the_one_before_it(picture, crop):
 def test_squares_clip_and_drop_by_hand():
     # A square around the first face: the second reaches out of it or in, the third is 1 px^2.
     boxes = np.array([[0.0, 0.0, 40.0, 40.0], [30.0, 30.0, 90.0, 90.0], [5.0, 5.0, 6.0, 6.0]])
-    table = np.column_stack([boxes / 100, np.arange(3)])
+    table = np.column_stack([boxes / 100, np.arange(3), np.zeros(3)])
     step = SquareCrop(size=100)
     step.set_random_seed(3)
     out = step(image=np.zeros((100, 100, 3), dtype=np.uint8), bboxes=table)
@@ -106,17 +106,6 @@ def test_squares_clip_and_drop_by_hand():
     assert out["bboxes"][:, :4].max() <= 1
     # 1 px^2 in a square of at least 40 is at most (100 / 40)^2 = 6.25 px^2 at 100.
     assert 2 not in out["bboxes"][:, 4]
-
-
-def test_albumentations_own_pipeline_takes_the_crops(picture):
-    pipeline = A.Compose(
-        [PhotometricDistortion(), SquareCrop(128), PillowResize(128), A.HorizontalFlip()],
-        bbox_params=A.BboxParams(format="pascal_voc", label_fields=["labels"]),
-        seed=1,
-    )
-    out = pipeline(image=picture, bboxes=[[220, 90, 280, 160]], labels=[7])
-    assert out["image"].shape == (128, 128, 3)
-    assert len(out["bboxes"]) == 1
 
 
 def test_the_steps_do_not_share_their_numbers(picture):

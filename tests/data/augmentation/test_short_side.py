@@ -64,13 +64,6 @@ def test_half_of_the_pictures_are_cropped_and_both_sides_by_themselves():
     assert abs(np.corrcoef(heights, widths)[0, 1]) < 0.15
 
 
-def test_no_crop_for_ignored_faces_alone():
-    for seed in range(30):
-        crop = choose((300, 400), [[150, 100, 250, 200]], seed, pickable=[False], crop=1.0)
-        assert is_whole(crop.window)
-        assert crop.keep.tolist() == [True]
-
-
 def test_faces_by_hand():
     # At scale 1: the first stays; the second has a width of 0.9 pixels; the third lies beyond the
     # picture but for 0.5 of its width; the fourth reaches beyond it and is clipped to 5 x 5.

@@ -3,13 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from facedet.data.augmentation.hsv_distortion import Tone, retouch
+from facedet.data.augmentation.distortion import Tone, retouch
 from facedet.data.augmentation.pipeline import SmallHardFaceAugmentation
-from facedet.data.images import read_rgb
-from facedet.data.readers.wider import read_wider
 from facedet.errors import UsageError
 from reference.whole_resize import difference
 
@@ -103,29 +99,6 @@ def test_pictures_without_faces_are_background(picture):
         assert done.rows.tolist() == [0, 1]
 
 
-@settings(max_examples=60)
-@given(
-    st.tuples(st.integers(1, 150), st.integers(1, 150)),
-    st.lists(st.tuples(*[st.floats(-30, 180)] * 4), max_size=5),
-    st.integers(0, 10**6),
-)
-def test_invariants(size, listed, seed):
-    image = np.zeros((*size, 3), np.uint8)
-    corners = np.array(listed, np.float32).reshape(-1, 2, 2)
-    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-    augmentation = SmallHardFaceAugmentation(scales=(40, 80, 120), long_limit=200, flip=0.5)
-    done = run(augmentation, image, boxes, seed)
-    height, width = done.image.shape[:2]
-    assert max(done.image.shape) <= 200
-    assert min(height, width) <= 120
-    assert done.image.dtype == np.uint8
-    assert len(done.boxes) == len(done.rows) == len(set(done.rows.tolist()))
-    assert (done.boxes >= 0).all()
-    assert (done.boxes <= [width, height, width, height]).all()
-    # Single precision takes a thousandth off a pixel at most.
-    assert (done.boxes[:, 2:] - done.boxes[:, :2] >= 0.999).all()
-
-
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
@@ -142,14 +115,3 @@ def test_invariants(size, listed, seed):
 def test_arguments_are_checked(wrong, told):
     with pytest.raises(UsageError, match=told):
         SmallHardFaceAugmentation(**wrong)
-
-
-@pytest.mark.data
-def test_real_pixels_are_those_of_the_whole_resize(shared):
-    records = read_wider(shared / "data" / "wider", "train", images="present").records
-    augmentation, rng = SmallHardFaceAugmentation(), np.random.default_rng(11)
-    for index in rng.integers(len(records), size=4).tolist():
-        record = records[index]
-        image = read_rgb(record.path)
-        done = run(augmentation, image, record.boxes, index)
-        assert difference(done.image, whole_resize(image, drawn(done))).mean() < 1

@@ -1,76 +1,79 @@
-"""EXTD's photometric distortion: brightness, contrast, saturation and hue as Pillow defines them.
+"""Photometric distortions of RGB `uint8 [H, W, 3]`: EXTD's, and SmallHardFace's on floats.
 
-Works on RGB `uint8 [H, W, 3]`. Tables and OpenCV stand in for Pillow's enhancers, which
-take some five times as long; how close they come is held by the tests.
+EXTD changes brightness, contrast, saturation and hue as Pillow defines them. Tables and OpenCV
+stand in for Pillow's enhancers, which take some five times as long; how close they come is held by
+the tests. SmallHardFace takes SSD's distortion: brightness adds levels and contrast multiplies
+them, each cut off at 0 and 255; saturation and hue are those of HSV, and rounding comes last.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from facedet.data.augmentation.face_crop import Distortion
-
 # A contrast change needs the whole picture's mean grey; so many pixels give it to half a level.
 _MEAN_PIXELS = 65536
-_STRIP_PIXELS = 32768
+# Float copies of a whole picture leave the cache: strips of so many pixels are faster.
+_STRIP_PIXELS = 16384
 _LEVELS = np.arange(256, dtype=np.float32)
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as Pillow's mode L
+# Half the width of the range that is drawn from, as SSD, S3FD and EXTD train with.
+_RANGES = {"brightness": 0.125, "contrast": 0.5, "saturation": 0.5, "hue": 18.0}
+_TONE_RANGES = np.array([32.0, 0.5, 0.5, 18.0])  # of the first four fields of `Tone`
+
+
+class Distortion(NamedTuple):
+    """How a change of brightness, contrast, saturation and hue is drawn, and how it is done."""
+
+    draw: Callable[[np.random.Generator], Any]
+    # A part uint8 [h, w, 3] of a picture, what was drawn, and the picture: the part, changed.
+    alter: Callable[[np.ndarray, Any, np.ndarray], np.ndarray]
 
 
 class Step(NamedTuple):
-    """One operation of a distortion."""
+    """One operation of EXTD's distortion."""
 
     kind: str  # brightness | contrast | saturation | hue
     amount: float  # a factor; for hue the shift of Pillow's 8-bit hue, 255 to the turn
 
 
-class PhotometricDistortion(Distortion):
-    """Brightness, contrast, saturation and hue in SSD's two orders, each with probability 0.5.
+class Tone(NamedTuple):
+    """SmallHardFace's distortion; as it stands it changes nothing."""
 
-    Contrast comes second or last, evenly. As SSD, S3FD and EXTD train with.
+    brightness: float = 0.0  # levels added to every channel
+    contrast: float = 1.0  # factor of every channel, cut off at 255
+    saturation: float = 1.0  # factor of HSV's saturation, which ends at 1
+    hue: float = 0.0  # degrees added to HSV's hue
+    contrast_last: bool = False  # contrast after saturation and hue, not before
 
-    Args:
-        brightness, contrast, saturation: factor 1 + U(-brightness, brightness), and so on.
-        hue: shift U(-hue, hue) of Pillow's 8-bit hue.
-        p: probability of the whole.
+
+def draw_steps(rng: np.random.Generator, p: float = 1.0) -> tuple[Step, ...]:
+    """With probability `p`, each of the four operations with probability 0.5, in SSD's two orders.
+
+    Contrast comes second or last, evenly. Factors are 1 + U(-range, range), the hue's shift is
+    U(-18, 18).
     """
-
-    def __init__(
-        self,
-        brightness: float = 0.125,
-        contrast: float = 0.5,
-        saturation: float = 0.5,
-        hue: float = 18.0,
-        p: float = 1.0,
-    ) -> None:
-        ranges = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
-        super().__init__(ranges | {"hue": hue}, p)
-
-    def draw(self, rng: np.random.Generator) -> tuple[Step, ...]:
-        """The operations that were drawn, in order."""
-        early = ("brightness", "contrast", "saturation", "hue")
-        late = ("brightness", "saturation", "hue", "contrast")
-        steps = []
-        for kind in early if rng.random() < 0.5 else late:
-            if rng.random() < 0.5:
-                half = self.ranges[kind]
-                centre = 0.0 if kind == "hue" else 1.0
-                steps.append(Step(kind, centre + float(rng.uniform(-half, half))))
-        return tuple(steps)
-
-    def alter(self, piece: np.ndarray, drawn: tuple[Step, ...], picture: np.ndarray) -> np.ndarray:
-        """A part uint8 [h, w, 3] of `picture` uint8 [H, W, 3], changed as drawn."""
-        return distort(piece, drawn, picture)
+    if rng.random() >= p:
+        return ()
+    early = ("brightness", "contrast", "saturation", "hue")
+    late = ("brightness", "saturation", "hue", "contrast")
+    steps = []
+    for kind in early if rng.random() < 0.5 else late:
+        if rng.random() < 0.5:
+            half = _RANGES[kind]
+            centre = 0.0 if kind == "hue" else 1.0
+            steps.append(Step(kind, centre + float(rng.uniform(-half, half))))
+    return tuple(steps)
 
 
 def distort(piece: np.ndarray, steps: tuple[Step, ...], picture: np.ndarray) -> np.ndarray:
-    """Applies a distortion to a part of a picture.
+    """Applies EXTD's distortion to a part of a picture.
 
     Args:
         piece: uint8 [h, w, 3], the part that is needed.
-        steps: as `PhotometricDistortion` draws them.
+        steps: as `draw_steps` draws them.
         picture: uint8 [H, W, 3], the whole: contrast turns about its mean grey.
 
     Returns:
@@ -123,7 +126,6 @@ def _turn_hue(piece: np.ndarray, shift: float) -> np.ndarray:
     shifted = np.trunc(np.arange(256) + shift).astype(np.int64) & 255
     degrees = (shifted * (360 / 255) % 360).astype(np.float32)
     turned = np.empty_like(piece)
-    # In strips, for the float copies of a whole picture leave the cache: three times slower.
     rows = max(1, _STRIP_PIXELS // piece.shape[1])
     for start in range(0, len(piece), rows):
         strip = slice(start, start + rows)
@@ -139,3 +141,47 @@ def _replace_hue(piece: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     saturation = np.floor(saturation * np.float32(255) + np.float32(1e-4)) * np.float32(1 / 255)
     turned = cv2.merge([cv2.LUT(steps, degrees), saturation, value])
     return cv2.convertScaleAbs(cv2.cvtColor(turned, cv2.COLOR_HSV2RGB))
+
+
+def draw_tone(rng: np.random.Generator, p: float = 1.0) -> Tone:
+    """With probability `p`, each of the four changes with probability 0.5.
+
+    A coin decides whether contrast comes before or after the HSV part. What it cuts off at 255 is
+    lost to the colours if it comes before. Brightness adds U(-32, 32) levels, contrast and
+    saturation are factors 1 + U(-0.5, 0.5), the hue turns by U(-18, 18) degrees.
+    """
+    if rng.random() >= p:
+        return Tone()
+    happens = rng.random(4) < 0.5
+    amounts = np.array(Tone()[:4]) + np.where(happens, rng.uniform(-_TONE_RANGES, _TONE_RANGES), 0)
+    return Tone(*amounts.tolist())._replace(contrast_last=bool(rng.random() < 0.5))
+
+
+def retouch(piece: np.ndarray, tone: Tone, _: np.ndarray | None = None) -> np.ndarray:
+    """Applies SmallHardFace's distortion to uint8 [h, w, 3], of any picture: pixels go alone.
+
+    Gives `piece` itself where there is none.
+    """
+    if tone[:4] == Tone()[:4]:
+        return piece
+    levels = np.clip(_LEVELS + np.float32(tone.brightness), 0, 255)
+    is_grey = tone.saturation == 1 and tone.hue == 0
+    if is_grey or not tone.contrast_last:
+        levels = (levels * np.float32(tone.contrast)).clip(max=255)
+    if is_grey:
+        return cv2.LUT(piece, np.rint(levels).astype(np.uint8))
+    done = np.empty_like(piece)
+    rows = max(1, _STRIP_PIXELS // piece.shape[1])
+    for start in range(0, len(piece), rows):
+        strip = slice(start, start + rows)
+        hsv = cv2.cvtColor(cv2.LUT(piece[strip], levels), cv2.COLOR_RGB2HSV)
+        hue, saturation, value = cv2.split(hsv)
+        hue += np.float32(tone.hue)
+        # `np.mod` takes half of the whole time.
+        hue -= np.float32(360) * (hue >= 360)
+        hue += np.float32(360) * (hue < 0)
+        saturation = np.minimum(saturation * np.float32(tone.saturation), np.float32(1))
+        turned = cv2.cvtColor(cv2.merge([hue, saturation, value]), cv2.COLOR_HSV2RGB)
+        # It rounds, and cuts off at 255.
+        done[strip] = cv2.convertScaleAbs(turned, alpha=tone.contrast if tone.contrast_last else 1)
+    return done

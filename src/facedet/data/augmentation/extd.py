@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from facedet.data.augmentation.face_crop import A, Distortion, FaceCrop
-from facedet.data.augmentation.windows import INTERPOLATIONS, Crop, Size, Window
+from facedet.data.augmentation.distortion import Distortion
+from facedet.data.augmentation.windows import INTERPOLATIONS, A, Crop, FaceCrop, Size, Window
 from facedet.errors import UsageError
 
 ANCHOR_SIDES = (16, 32, 64, 128, 256, 512)
@@ -39,7 +39,7 @@ class DataAnchorSampling(FaceCrop):
         sides: anchor sides in pixels, ascending; those above `size` are no targets.
         side_limit: the resized picture has at most this squared many pixels.
         tries: windows drawn.
-        distortion, ignore_column, p: see `FaceCrop`.
+        distortion, p: see `FaceCrop`.
     """
 
     def __init__(
@@ -49,10 +49,9 @@ class DataAnchorSampling(FaceCrop):
         side_limit: int = 12000,
         tries: int = 50,
         distortion: Distortion | None = None,
-        ignore_column: int | None = None,
         p: float = 1.0,
     ) -> None:
-        super().__init__(distortion, ignore_column, p)
+        super().__init__(distortion, p)
         if not sides or list(sides) != sorted(sides) or sides[0] > size:
             raise UsageError(f"sides {list(sides)} must ascend from one of at most size {size}")
         self.size = size
@@ -99,7 +98,7 @@ class SquareCrop(FaceCrop):
         size: side of the network's input, at which the smallest faces are measured.
         min_scale: of the short side, for the smallest square.
         tries: squares drawn in each search.
-        distortion, ignore_column, p: see `FaceCrop`.
+        distortion, p: see `FaceCrop`.
     """
 
     clips = True
@@ -110,10 +109,9 @@ class SquareCrop(FaceCrop):
         min_scale: float = 0.3,
         tries: int = 50,
         distortion: Distortion | None = None,
-        ignore_column: int | None = None,
         p: float = 1.0,
     ) -> None:
-        super().__init__(distortion, ignore_column, p)
+        super().__init__(distortion, p)
         self.size = size
         self.min_scale = min_scale
         self.tries = tries
@@ -146,15 +144,10 @@ class SquareCrop(FaceCrop):
 
 
 class PillowResize(A.DualTransform):
-    """Resizes to `size` x `size`, aspect ignored, with a random one of Pillow's filters.
+    """Resizes to `size` x `size` px, aspect ignored, with a random one of Pillow's filters."""
 
-    Args:
-        size: side of the result in pixels.
-        p: probability of resizing.
-    """
-
-    def __init__(self, size: int = 640, p: float = 1.0) -> None:
-        super().__init__(p=p)
+    def __init__(self, size: int = 640) -> None:
+        super().__init__(p=1.0)
         self.size = size
 
     def get_params(self) -> dict[str, Any]:

@@ -7,23 +7,27 @@ subtracts the mean itself.
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from facedet.data.augmentation.distortion import PhotometricDistortion
+from facedet.data.augmentation.distortion import (
+    Distortion,
+    distort,
+    draw_steps,
+    draw_tone,
+    retouch,
+)
 from facedet.data.augmentation.extd import (
     ANCHOR_SIDES,
-    A,
     DataAnchorSampling,
     PillowResize,
     SquareCrop,
 )
-from facedet.data.augmentation.hsv_distortion import HsvDistortion
 from facedet.data.augmentation.smallhardface import ShortSideCrop
+from facedet.data.augmentation.windows import A
 from facedet.errors import UsageError
-
-IGNORE_COLUMN = 5  # of the boxes as the steps see them
 
 
 class Transformed(NamedTuple):
@@ -112,8 +116,8 @@ class ExtdAugmentation(Augmentation):
     ) -> None:
         _check_probabilities(anchor_sampling=anchor_sampling, distortion=distortion, flip=flip)
         # Given to the crops, the distortion touches only the pixels that are used.
-        photometric = PhotometricDistortion(p=distortion)
-        shared = (tries, photometric, IGNORE_COLUMN)
+        photometric = Distortion(partial(draw_steps, p=distortion), distort)
+        shared = (tries, photometric)
         # `OneOf` takes the probabilities of its transforms as weights.
         crops = [
             DataAnchorSampling(size, sides, side_limit, *shared, p=anchor_sampling),
@@ -148,10 +152,8 @@ class SmallHardFaceAugmentation(Augmentation):
         flip: float = 0.0,
     ) -> None:
         _check_probabilities(crop=crop, distortion=distortion, flip=flip)
-        photometric = HsvDistortion(p=distortion)
-        window = ShortSideCrop(
-            scales, long_limit, crop, min_ratio, tries, photometric, IGNORE_COLUMN
-        )
+        photometric = Distortion(partial(draw_tone, p=distortion), retouch)
+        window = ShortSideCrop(scales, long_limit, crop, min_ratio, tries, photometric)
         super().__init__([window, A.HorizontalFlip(p=flip)])
 
 

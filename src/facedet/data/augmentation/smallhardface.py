@@ -6,8 +6,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facedet.data.augmentation.face_crop import Distortion, FaceCrop
-from facedet.data.augmentation.windows import Crop, Size, Window
+from facedet.data.augmentation.distortion import Distortion
+from facedet.data.augmentation.windows import Crop, FaceCrop, Size, Window
 from facedet.errors import UsageError
 
 
@@ -29,7 +29,7 @@ class ShortSideCrop(FaceCrop):
         crop: probability of trying rectangles.
         min_ratio: of the picture's sides, for the smallest rectangle.
         tries: rectangles drawn.
-        distortion, ignore_column, p: see `FaceCrop`.
+        distortion: see `FaceCrop`.
     """
 
     clips = True
@@ -43,10 +43,8 @@ class ShortSideCrop(FaceCrop):
         min_ratio: float = 0.6,
         tries: int = 50,
         distortion: Distortion | None = None,
-        ignore_column: int | None = None,
-        p: float = 1.0,
     ) -> None:
-        super().__init__(distortion, ignore_column, p)
+        super().__init__(distortion, p=1.0)
         is_sound = bool(scales) and 1 <= min(scales) <= max(scales) <= long_limit
         if not (is_sound and 0 <= crop <= 1 and 0 < min_ratio <= 1 and tries >= 1):
             raise UsageError(
