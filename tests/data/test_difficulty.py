@@ -96,26 +96,6 @@ def test_an_epoch_without_visits_changes_nothing():
     assert given.easy.tolist() == [True, False, False, False, False]
 
 
-@pytest.mark.parametrize(
-    ("visits", "told"),
-    [
-        ({1: 0.5, 2: NAN}, "score of entry 2 is nan, 1 of 2"),
-        ({0: 1.01}, "score of entry 0 is 1.0"),
-        ({0: -0.5}, "score of entry 0 is -0.5"),
-        ({5: 0.5}, "entry 5 is not one of 5"),
-        ({-1: 0.5}, "entry -1 is not one of 5"),
-    ],
-)
-def test_what_is_no_score_is_refused_and_spoils_nothing(visits, told):
-    given = table()
-    record(given, {0: 0.9})
-    before = given.state_dict()
-    with pytest.raises(FacedetError, match=told):
-        record(given, visits)
-    assert torch.equal(given.easy, before["easy"])
-    assert torch.equal(given.scores.nan_to_num(), before["scores"].nan_to_num())
-
-
 def test_histogram_and_hardest():
     given = table(6)
     record(given, {0: 0.95, 1: 0.1, 2: 0.5, 3: 1.0, 4: 0.0})

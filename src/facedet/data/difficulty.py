@@ -79,19 +79,15 @@ class DifficultyTable:
 
         Args:
             indices: [K] entries; the lowest score counts where one comes several times.
-            scores: [K] in [0, 1], or `NO_POSITIVE`.
+            scores: [K] in [0, 1], or `NO_POSITIVE`; see `is_score`.
 
         Returns:
             Counts of entries: `visited` in this epoch; from now on `easy` by their score, and
             with `no_positive` anchor at their latest visit; `became_easy` by their score and
             `became_hard` in this epoch.
-
-        Raises:
-            FacedetError: a score or an entry is out of its range; the table stays as it was.
         """
         indices = indices.detach().cpu().long()
         scores = scores.detach().cpu().float()
-        self._check(indices, scores)
         worst = torch.full_like(self.scores, torch.inf)
         worst = worst.scatter_reduce(0, indices, scores, "amin")
         visited = worst.isfinite()
@@ -148,21 +144,6 @@ class DifficultyTable:
         if self.rule.rule == "refresh":
             self.easy = self.scores >= self.rule.threshold
         self.counts = dict(state["counts"])
-
-    def _check(self, indices: Tensor, scores: Tensor) -> None:
-        """Refuses what would spoil the table."""
-        if indices.shape != scores.shape:
-            raise FacedetError(f"{len(indices)} entries and {len(scores)} difficulty scores differ")
-        strange = (indices < 0) | (indices >= len(self))
-        if strange.any():
-            raise FacedetError(f"entry {int(indices[strange][0])} is not one of {len(self):,}")
-        bad = ~is_score(scores)
-        if bad.any():
-            raise FacedetError(
-                f"the difficulty score of entry {int(indices[bad][0])} is "
-                f"{float(scores[bad][0])}, {int(bad.sum())} of {len(scores)} are no number from "
-                "0 to 1: the training has diverged"
-            )
 
 
 def merged(tables: Sequence[DifficultyTable]) -> DifficultyTable:

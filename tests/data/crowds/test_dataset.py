@@ -125,16 +125,6 @@ def test_impossible_parameters_are_refused(tmp_path, name, value):
     assert not os.listdir(tmp_path)
 
 
-def test_interrupted_make_leaves_nothing(tmp_path, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(crowds, "write_wider", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        ensure_crowds(tmp_path / "crowds", **TINY)
-    assert not os.listdir(tmp_path)
-
-
 def test_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
