@@ -205,14 +205,6 @@ def test_what_is_no_picture(tmp_path, reader):
         assert str(caught.value) == f"{tmp_path / name}: {why}"
 
 
-@pytest.mark.parametrize("reader", READERS)
-def test_pixel_limit(tmp_path, reader):
-    path = saved(tmp_path, photo(64, 48), "a.jpg")  # 3072 pixels
-    reader(path, pixel_limit=3072)
-    with pytest.raises(FacedetError, match="64 x 48 pixels"):
-        reader(path, pixel_limit=3071)
-
-
 def test_nothing_of_the_process_is_changed_while_pictures_are_read(tmp_path, monkeypatch):
     """Pillow's limit holds for the host's own pictures, and its warnings stay as they are."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)

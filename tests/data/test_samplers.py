@@ -28,15 +28,6 @@ def test_every_image_once_per_epoch_and_the_epoch_goes_along():
     assert isinstance(draws[0], Draw)
 
 
-def test_order_depends_on_seed_and_epoch_alone():
-    assert drawn(50, 2, seed=1) == drawn(50, 2, seed=1)
-    orders = [
-        tuple(draw.index for draw in drawn(50, epoch, seed))
-        for seed, epoch in itertools.product(range(3), range(3))
-    ]
-    assert len(set(orders)) == 9
-
-
 @pytest.mark.parametrize(("num_images", "world"), [(8, 2), (9, 2), (10, 3), (2, 3)])
 def test_ranks_share_the_images_without_repeats_and_evenly(num_images, world):
     shares = [
@@ -48,14 +39,6 @@ def test_ranks_share_the_images_without_repeats_and_evenly(num_images, world):
     assert all(len(ShuffleSampler(num_images, 0, r, world)) == len(s) for r, s in enumerate(shares))
     whole = [draw.index for draw in drawn(num_images, 1)]
     assert set(together) == set(whole[: len(together)])
-
-
-def test_what_is_left_out_differs_from_epoch_to_epoch():
-    left_out = {
-        frozenset(range(5)) - {draw.index for rank in (0, 1) for draw in drawn(5, e, 0, rank, 2)}
-        for e in range(12)
-    }
-    assert len(left_out) > 1
 
 
 def test_the_order_of_a_seed_stays_what_it_was():
@@ -184,33 +167,6 @@ def test_hard_images_are_drawn_more_often():
     assert times[100:].std() == pytest.approx(3.55, abs=0.4)
 
 
-def test_an_easy_image_that_is_drawn_can_become_hard_again():
-    counts = {}
-    for rule in ("refresh", "sticky"):
-        table = DifficultyTable(400, DifficultyRule(rule=rule))
-        sampler = DifficultySampler(table, seed=3)
-        table.record(torch.arange(400), torch.ones(400))
-        # The network forgets: whatever is drawn from now on has score 0.
-        for epoch in range(1, 30):
-            images = sampled(sampler, epoch)
-            table.record(torch.tensor(images), torch.zeros(len(images)))
-        counts[rule] = len(sampled(sampler, 30))
-    # 0.7^29 = 3e-5 of 400 are still easy; sticky draws 400 * 0.3 = 120, deviation 9.2.
-    assert counts["refresh"] == 400
-    assert abs(counts["sticky"] - 120) < 37
-
-
-def test_what_is_left_out_depends_on_seed_and_epoch_alone():
-    lists = {
-        (seed, epoch): frozenset(sampled(DifficultySampler(scored(), seed), epoch))
-        for seed, epoch in itertools.product(range(3), range(4))
-    }
-    assert len(set(lists.values())) == 12
-    sampler = DifficultySampler(scored(), 1)
-    for epoch in (3, 0, 2):
-        assert frozenset(sampled(sampler, epoch)) == lists[1, epoch]
-
-
 def test_what_is_left_out_says_nothing_of_the_order():
     # Of the places that an ordinary shuffle gives, those left out lie evenly in both halves.
     table = DifficultyTable(2000, DifficultyRule(probability=0.5))
@@ -276,23 +232,6 @@ def test_filling_up_keeps_to_one_kind():
     images = sampled(DifficultySampler(table, batch_size=8, wide=few), 1)
     assert len(images) == 8
     assert few[images].all()
-
-
-@pytest.mark.parametrize(("world", "batch_size"), [(1, 4), (2, 3), (3, 2)])
-def test_mining_gives_whole_batches_and_spares_no_image(world, batch_size):
-    left = []
-    for epoch in range(10):
-        samplers = [DifficultySampler(scored(), 0, r, world, batch_size) for r in range(world)]
-        images = [sampled(sampler, epoch) for sampler in samplers]
-        assert all(len(s) == len(i) for s, i in zip(samplers, images, strict=True))
-        assert {len(share) % batch_size for share in images} == {0}
-        together = set(itertools.chain(*images))
-        kept = 61 - samplers[0].left_out
-        assert len(together) == kept // (world * batch_size) * world * batch_size
-        hard = ~scored().easy
-        left += [i for i in range(61) if hard[i] and i not in together]
-    # Hard images that filled no batch: others each time.
-    assert not left or max(left.count(image) for image in left) < 6
 
 
 def tail_of(num_images, world, batch_size, accumulated, make=ShuffleSampler, epoch=1):
@@ -363,8 +302,3 @@ def test_each_process_with_a_table_of_its_own_draws_all_images():
     assert drawn[1] == expected
     assert {len(one) for one in drawn} == {len(one) for one in samplers} == {len(expected)}
     assert {one.left_out for one in samplers} == {alone.left_out}
-
-
-def test_no_two_processes_share_a_seed():
-    seeds = [rank_seed(seed, rank, 4) for seed in range(5) for rank in range(4)]
-    assert len(set(seeds)) == 20

@@ -72,17 +72,6 @@ def test_mirroring_uses_the_width_of_the_network():
     assert net.batches == [(1, 3, 30, 50)]
 
 
-def test_plain_and_mirrored_boxes_of_a_symmetric_picture_agree():
-    # The middle of 1,013 px lies at 506.5, in a pass of 100 px (101.3, so 101) at 50.5: a box of
-    # 20 … 81 of that pass is its own mirror image.
-    found = [
-        Pyramid(Echo(), always((20.0, 5, 81, 25)), lambda size, f=flip: [Pass(0.1, f)], NmsMerge())
-        for flip in (False, True)
-    ]
-    plain, mirrored = (one(picture(300, 1013)).boxes for one in found)
-    assert plain.tolist() == mirrored.tolist() == [[200, 50, 810, 250]]
-
-
 def test_size_filters_are_strict_and_count_whole_pixels_of_the_file():
     rows = [
         (0.0, 0, 29, 5),  # max(30, 6) is not above 30

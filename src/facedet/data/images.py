@@ -32,9 +32,7 @@ _JPEG_END = b"\xff\xd9"
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
-def read_image(
-    path: str | Path, upright: bool = True, pixel_limit: int = PIXEL_LIMIT
-) -> LoadedImage:
+def read_image(path: str | Path, upright: bool = True) -> LoadedImage:
     """Decodes any picture that Pillow knows.
 
     16-bit grey is scaled to 8 bits, transparency is shown over white, of an animation the first
@@ -43,22 +41,20 @@ def read_image(
     Args:
         path: the file.
         upright: turn the picture as its EXIF orientation asks.
-        pixel_limit: refuse pictures of more pixels, from the header, before decoding.
 
     Raises:
-        FacedetError: the file is missing, empty, a folder, no picture, damaged or too large.
+        FacedetError: the file is missing, empty, a folder, no picture, damaged or, as its header
+            says, of more than `PIXEL_LIMIT` pixels.
     """
-    return decode_image(io.BytesIO(_read(path)), str(path), upright, pixel_limit)
+    return decode_image(io.BytesIO(_read(path)), str(path), upright)
 
 
-def decode_image(
-    stream: BinaryIO, name: str, upright: bool = True, pixel_limit: int = PIXEL_LIMIT
-) -> LoadedImage:
+def decode_image(stream: BinaryIO, name: str, upright: bool = True) -> LoadedImage:
     """Decodes a picture from an open file or from memory, whose place is set at will.
 
     `name` is for messages; other arguments and errors are those of `read_image`.
     """
-    image = _open(name, stream, pixel_limit)
+    image = _open(name, stream)
     try:
         return to_rgb(image, upright)
     except FacedetError as error:
@@ -68,14 +64,14 @@ def decode_image(
         raise FacedetError(f"{name}: the picture is damaged ({_one_line(error)})") from error
 
 
-def read_rgb(path: str | Path, upright: bool = True, pixel_limit: int = PIXEL_LIMIT) -> np.ndarray:
+def read_rgb(path: str | Path, upright: bool = True) -> np.ndarray:
     """Decodes a file of a data set to RGB uint8 [H, W, 3]; arguments and errors as `read_image`.
 
     A sound RGB or grey JPEG goes through OpenCV, about a third faster than Pillow; everything else
     is decoded as by `read_image`.
     """
     data = _read(path)
-    header = _open(str(path), io.BytesIO(data), pixel_limit)
+    header = _open(str(path), io.BytesIO(data))
     is_turned = upright and exif_orientation(header) != 1
     plain = header.format == "JPEG" and header.mode in ("RGB", "L") and not is_turned
     # Before version 5 OpenCV fills what a truncated file lacks with grey and only warns.
@@ -87,7 +83,7 @@ def read_rgb(path: str | Path, upright: bool = True, pixel_limit: int = PIXEL_LI
             bgr = None
         if bgr is not None:
             return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
-    return decode_image(io.BytesIO(data), str(path), upright, pixel_limit).rgb
+    return decode_image(io.BytesIO(data), str(path), upright).rgb
 
 
 def read_size(path: str | Path, upright: bool = True) -> tuple[int, int]:
@@ -110,7 +106,7 @@ def read_orientation(path: str | Path) -> int:
 def _read_header(path: str | Path) -> tuple[tuple[int, int], int]:
     """(width, height) as stored and EXIF orientation of a picture."""
     with _opened(path) as stream:
-        image = _open(str(path), stream, PIXEL_LIMIT)
+        image = _open(str(path), stream)
         size, orientation = image.size, exif_orientation(image)
         if isinstance(image, TiffImageFile):  # whose `size` is that of the upright picture
             size = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
@@ -139,7 +135,7 @@ def _opened(path: str | Path) -> BinaryIO:
         raise FacedetError(f"{path}: cannot be opened ({error.strerror})") from error
 
 
-def _open(name: str, stream: BinaryIO, pixel_limit: int) -> Image.Image:
+def _open(name: str, stream: BinaryIO) -> Image.Image:
     """Reads the header only."""
     try:
         image = _identify(stream)
@@ -148,10 +144,10 @@ def _open(name: str, stream: BinaryIO, pixel_limit: int) -> Image.Image:
     except Exception as error:
         raise FacedetError(f"{name}: the header is damaged ({_one_line(error)})") from error
     width, height = image.size
-    if width * height > pixel_limit:
+    if width * height > PIXEL_LIMIT:
         raise FacedetError(
             f"{name}: {width} x {height} pixels are {width * height / 1e6:.0f} million, "
-            f"the limit is {pixel_limit / 1e6:.0f} million"
+            f"the limit is {PIXEL_LIMIT / 1e6:.0f} million"
         )
     return image
 
