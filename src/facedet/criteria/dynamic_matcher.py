@@ -23,11 +23,6 @@ class SimOtaMatcher:
     centre lies in the face or at most `radius` of their own sides from its centre, along both
     axes. k is the sum of the `top` largest IoUs of the candidates, rounded down, and at least 1.
     An anchor that two faces take serves the one it costs less.
-
-    Args:
-        top: see above.
-        iou_weight: see above.
-        radius: in sides of the anchor.
     """
 
     top: int = 10

@@ -116,7 +116,7 @@ def check(
     Args:
         root: the data set's folder.
         format: a key of `FORMATS`.
-        splits: names of the splits to look at.
+        splits: to look at.
         classes: whose boxes are faces; see `own.select_faces`.
         workers: processes that open pictures.
 
@@ -153,7 +153,6 @@ def check(
 def _picture(
     split: str, one: Listed, fact: PictureFacts | None, is_relative: bool
 ) -> Iterator[Finding]:
-    """What is wrong with a picture by itself."""
     if fact is None:
         yield Finding("missing", split, one.file)
     elif fact.problem:

@@ -223,7 +223,6 @@ class FaceDataModule(pl.LightningDataModule):
 
     @cached_property
     def _entries(self) -> FaceDataset:
-        """The training entries."""
         records = self.reading("train").records
         return FaceDataset(records, self.augmentation, self.seed, self.mirrored_copies)
 

@@ -36,11 +36,7 @@ class Converted(NamedTuple):
 
 
 def find_format(root: Path, name: str | None) -> tuple[str, list[str]]:
-    """The format of a data set, and its splits.
-
-    Args:
-        root: the data set's folder.
-        name: a key of `FORMATS`; None: it is guessed from the folder.
+    """The format of a data set, of that name or guessed from its folder, and its splits.
 
     Raises:
         FacedetError: the folder is missing, or holds nothing of that format (of any).
@@ -90,7 +86,7 @@ def convert(
         target: folder to make; it must be absent or empty.
         format: of `source`, a key of `FORMATS`.
         new_format: of `target`, a key of `WRITERS`.
-        splits: names of the splits to take.
+        splits: to take.
         classes: whose boxes are faces; see `own.select_faces`.
         images: "all" demands every picture, "present" leaves the missing ones out.
         copy: copy the pictures; otherwise they are hard links where the disk allows, which take
@@ -150,7 +146,6 @@ def _turned(one: Listed) -> Listed:
 
 
 def _place(path: Path, place: Path, copy: bool) -> None:
-    """Puts a picture at a new place."""
     try:
         if not copy:
             os.link(path.resolve(), place)

@@ -60,15 +60,13 @@ class ResumableLoader(DataLoader):
     length is that of the epoch which the sampler is set to. A run resumes with a whole step.
 
     Args:
-        dataset: map-style.
-        sampler: yields the drawings.
-        batch_size: images per batch.
+        dataset, sampler, batch_size: as of `DataLoader`.
         drop_last: leave out an incomplete last step.
         world: processes that each have such a loader.
         accumulated: batches of a step.
         limit: batches of an epoch at the most, or a float: the share of them that is used; as
             Lightning's `limit_train_batches`, which ends an epoch without a word to its loader.
-        **kwargs: of `torch.utils.data.DataLoader`.
+        **kwargs: of `DataLoader`.
     """
 
     def __init__(

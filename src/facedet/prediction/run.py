@@ -94,7 +94,6 @@ class Run:
 
 
 def _labels(frame: Frame, found: Detections) -> Image:
-    """What is written about a frame."""
     when = {} if frame.time is None else {"frame": frame.index, "time": round(frame.time, 6)}
     image = {"file": frame.source.name, **when, **found.to_dict()}
     if note := "; ".join(filter(None, (frame.note, found.note))):

@@ -87,7 +87,6 @@ def picture_name(text: str) -> str:
 
 
 def _annotation_file(folder: Path, mat: str) -> Path:
-    """The file of annotations in a folder."""
     for place in (folder, folder / "annotations"):
         if (place / mat).is_file():
             return place / mat

@@ -105,7 +105,6 @@ def _rows(
     source: Path,
     problems: list[str],
 ) -> tuple[dict[Any, list[Row]], Sequence[str]]:
-    """The boxes of each image, and the classes."""
     rows: dict[Any, list[Row]] = {key: [] for key in images}
     kinds = dict.fromkeys(names.values())
     for at, entry in enumerate(annotations):

@@ -104,7 +104,6 @@ def bounding_boxes(ellipses: np.ndarray) -> np.ndarray:
 
 
 def _ellipse_files(path: Path) -> list[Path]:
-    """The files of ellipses that a path means."""
     if path.is_file():
         return [path]
     for folder in (path, path / "FDDB-folds"):

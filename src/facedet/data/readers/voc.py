@@ -111,7 +111,6 @@ def _stems(folder: Path, names: Path | None) -> Iterator[str]:
 
 
 def _parse(path: Path) -> Element:
-    """The root of an XML file."""
     parser = ElementTree.XMLParser(target=_Builder())
     try:
         parser.feed(path.read_bytes())
@@ -126,7 +125,6 @@ def _parse(path: Path) -> Element:
 
 
 def _rows(annotation: Element, path: Path, problems: list[str]) -> Iterator[Row]:
-    """The boxes of one picture."""
     for number, item in enumerate(annotation.findall("object"), start=1):
         # Looking for paths such as bndbox/xmin would take most of the time.
         parts = {part.tag: part for part in item}

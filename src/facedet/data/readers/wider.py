@@ -105,7 +105,6 @@ def pictures_folder(root: Path, split: str) -> Path:
 
 
 def _read_records(root: Path, split: str) -> list[Record]:
-    """All pictures of a split's annotations, with all their boxes."""
     files = annotation_files(root, split)
     source = next((file for file in files if file.is_file()), None)
     if source is None:
@@ -119,7 +118,6 @@ def _read_records(root: Path, split: str) -> list[Record]:
 
 
 def _records(source: Path, folder: Path, split: str) -> list[Record]:
-    """Records of a file of annotations."""
     records: dict[str, Record] = {}
     for file, rows in read_annotations(source):
         name = name_of(file, split)

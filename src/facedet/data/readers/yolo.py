@@ -177,7 +177,6 @@ def _find_places(root: Path, split: str, settings: Mapping[str, Any]) -> list[Pa
 
 
 def _is_labelled(place: Path) -> bool:
-    """Whether a place holds pictures with YOLO's labels."""
     if place.is_file():
         first = read_text(place).strip().split("\n")[0] if place.suffix == ".txt" else ""
         return os.path.splitext(first.strip())[1].lower() in PICTURE_SUFFIXES

@@ -145,6 +145,11 @@ class Description:
 class ExportedNetwork(ABC):
     """A network in a file of `facedet.export`, run by the engine of a subclass.
 
+    A subclass is made with the file, or its bytes; `source`, as which messages name it; the device
+    on which it runs, None: the CPU; and the threads of one call, None: as many as PyTorch takes. It
+    raises `FacedetError` where a file is missing, damaged or not one of ours, or there is no such
+    device.
+
     Args:
         description: of the file.
         engine: name and version of what runs it.

@@ -14,17 +14,7 @@ _SILENT = 4  # its own messages would come before the one line of ours
 
 
 class OnnxRuntimeNetwork(ExportedNetwork):
-    """An ONNX file of `facedet export`.
-
-    Args:
-        model: the file, or its bytes.
-        source: how messages name it.
-        device: on which it runs: cpu or cuda.
-        threads: of one call; None: as many as PyTorch takes.
-
-    Raises:
-        FacedetError: the file is missing, damaged or not one of ours, or there is no such device.
-    """
+    """An ONNX file of `facedet export`, on cpu or cuda."""
 
     def __init__(
         self,

@@ -21,15 +21,7 @@ SECTION = "facedet"
 class OpenVinoNetwork(ExportedNetwork):
     """An .xml and .bin file of `facedet export`, or an ONNX model that weights were exported to.
 
-    Args:
-        model: the .xml file; or an ONNX file, or its bytes.
-        source: how messages name it.
-        device: on which it runs: only a CPU.
-        threads: of one call; None: as many as PyTorch takes.
-        description: of an ONNX model; None: the .xml file has it.
-
-    Raises:
-        FacedetError: a file is missing, damaged or not one of ours, or there is no such device.
+    Runs on the CPU alone; the `description` of an ONNX model is handed in, an .xml file has it.
     """
 
     def __init__(

@@ -15,16 +15,7 @@ EXTRA_FILE = "facedet.json"
 
 
 class TorchScriptNetwork(ExportedNetwork):
-    """A TorchScript file of `facedet export`.
-
-    Args:
-        model: the file.
-        source: how messages name it.
-        device: on which it runs; None: the CPU.
-
-    Raises:
-        FacedetError: the file is missing, damaged or not one of ours.
-    """
+    """A TorchScript file of `facedet export`."""
 
     def __init__(self, model: Path, source: str, device: torch.device | None = None) -> None:
         self._device = device or torch.device("cpu")
