@@ -42,18 +42,6 @@ def test_overlap_by_hand(box, giou, diou):
     assert loss(OverlapLoss("diou"), own, box) == pytest.approx(diou, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", [SmoothL1(), OverlapLoss("giou"), OverlapLoss("diou")])
-def test_gradients_lead_to_the_face(kind):
-    box = torch.tensor([[18.0, 3, 24, 12]])
-    deltas = torch.zeros(1, 4, requires_grad=True)
-    optimizer = torch.optim.Adam([deltas], lr=0.1)
-    for _ in range(400):
-        optimizer.zero_grad()
-        kind(deltas, box, ANCHOR, CODER).sum().backward()
-        optimizer.step()
-    torch.testing.assert_close(CODER.decode(deltas.detach(), ANCHOR), box, atol=0.3, rtol=0)
-
-
 @pytest.mark.parametrize("penalty", ["giou", "diou"])
 def test_wild_codes_give_finite_gradients(penalty):
     deltas = torch.tensor([[0.0, 0, 1e4, -1e4], [1e6, 0, -1e3, -1e3]], requires_grad=True)

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from facedet.boxes import iou
 from facedet.criteria.matchers import (
     BACKGROUND,
     NEITHER,
@@ -146,30 +145,6 @@ def test_two_thresholds_force_no_anchor():
     assert TwoThresholdMatcher()(overlaps([0.6, 0.0], [0.0, 0.45])).tolist() == [0, NEITHER]
 
 
-def test_two_equal_thresholds_leave_nothing_between():
-    match = TwoThresholdMatcher(0.5, 0.5)(overlaps([0.5, 0.49]))
-    assert match.tolist() == [0, BACKGROUND]
-
-
 def test_thresholds_in_the_wrong_order():
     with pytest.raises(UsageError, match="matcher.positive=0.2 lies below matcher.negative=0.3"):
         TwoThresholdMatcher(positive=0.2)
-
-
-def test_two_thousand_faces():
-    generator = torch.Generator().manual_seed(0)
-    corners = torch.rand(2000, 2, generator=generator) * 600
-    sides = torch.rand(2000, 2, generator=generator) * 30 + 6
-    faces = torch.cat([corners, corners + sides], dim=1)
-    y, x = torch.meshgrid(torch.arange(80), torch.arange(80), indexing="ij")
-    centres = torch.stack([x, y], dim=-1).reshape(-1, 2) * 8 + 4.0
-    rows = iou(faces, torch.cat([centres - 8, centres + 8], dim=1))
-    # Its best anchor serves each face, or the last of the faces that want the same one.
-    wanted = {anchor: face for face, anchor in enumerate(rows.argmax(dim=1).tolist())}
-    for matcher in MATCHERS:
-        match = matcher(rows)
-        assert all(match[anchor] == face for anchor, face in wanted.items())
-    first, released = (matcher(rows) for matcher in MATCHERS[:2])
-    reach = (rows.amax(dim=1) >= 0.35).sum() + (rows.amax(dim=1) >= 0.5).sum()
-    assert int((released >= 0).sum() - (first >= 0).sum()) == int(reach) // 2
-    assert torch.equal(first[first >= 0], released[first >= 0])

@@ -71,16 +71,6 @@ def test_no_anchor(miner):
 
 
 @pytest.mark.parametrize("miner", MINERS)
-def test_choosing_has_no_gradient(miner):
-    losses = torch.tensor(LOSSES, requires_grad=True)
-    positive = torch.zeros(1, 8, dtype=torch.bool)
-    positive[0, 0] = True
-    chosen = miner(losses, positive, ~positive)
-    assert chosen.dtype == torch.bool
-    assert not chosen.requires_grad
-
-
-@pytest.mark.parametrize("miner", MINERS)
 def test_what_is_neither_is_never_chosen(miner):
     positive = torch.tensor([[True, False, False, False]])
     negative = torch.tensor([[False, False, True, False]])

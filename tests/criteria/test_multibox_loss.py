@@ -171,18 +171,6 @@ def test_the_difficulty_is_that_of_anchors_well_on_their_face(least, expected):
     assert loss(predict(logits), [faces]).hardest_positive.item() == pytest.approx(expected)
 
 
-def test_order_of_the_images_does_not_matter():
-    generator = torch.Generator().manual_seed(1)
-    logits = torch.randn(2, 6, 2, generator=generator)
-    deltas = torch.randn(2, 6, 4, generator=generator)
-    targets = [target(NEAR_FACE), target((104.0, 4, 120, 20), (200.0, 0, 220, 18))]
-    one = criterion()(predict(logits, deltas), targets)
-    other = criterion()(predict(logits.flip(0), deltas.flip(0)), targets[::-1])
-    torch.testing.assert_close(one.classification, other.classification)
-    torch.testing.assert_close(one.box, other.box)
-    assert torch.equal(one.hardest_positive, other.hardest_positive.flip(0))
-
-
 # The values of the release
 
 

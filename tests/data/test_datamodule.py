@@ -1,4 +1,3 @@
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,9 +7,7 @@ from PIL import Image
 
 from facedet.data.augmentation.pipeline import ExtdAugmentation, KeepImage
 from facedet.data.datamodule import FaceDataModule
-from facedet.data.dataset import FaceDataset
 from facedet.data.difficulty import DifficultyRule
-from facedet.data.readers.wider import read_wider_annotations
 from facedet.data.samplers import DifficultySampler, ShuffleSampler
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import Reading, Record
@@ -88,12 +85,6 @@ def test_too_few_pictures_for_a_batch_is_said_before_training(reader, tmp_path):
 def test_wrong_numbers_are_named(reader, tmp_path):
     with pytest.raises(FacedetError, match="data.batch_size=0"):
         make(reader, tmp_path, batch_size=0)
-
-
-def test_prepare_is_called_with_the_root(reader, tmp_path):
-    made = []
-    make(reader, tmp_path, prepare=partial(made.append)).prepare_data()
-    assert made == [tmp_path]
 
 
 def test_the_position_counts_the_images_of_all_processes(reader, tmp_path):
@@ -242,14 +233,6 @@ def test_mirrored_copies_count_where_a_batch_is_to_be_filled(reader, tmp_path):
     told = "10 training pictures and mirrored copies do not fill one batch of 6 in each of 2"
     with pytest.raises(FacedetError, match=told):
         make(reader, tmp_path, mirrored_copies=True, world=2, batch_size=6).setup("fit")
-
-
-@pytest.mark.data
-def test_wider_has_as_many_entries_as_the_paper(shared):
-    # 12,880 pictures, 4 of them with a box of zero size only: background; with the copies 25,760.
-    reading = read_wider_annotations(shared / "data" / "wider", "train", faceless="keep")
-    assert sum(not len(record.boxes) for record in reading.records) == 4
-    assert len(FaceDataset(reading.records, KeepImage(), mirrored_copies=True)) == 25_760
 
 
 def test_a_split_without_a_face(tmp_path, caplog):

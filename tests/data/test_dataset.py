@@ -1,7 +1,5 @@
 """The data set: samples by drawing, replacement, errors, and batches."""
 
-import pickle
-
 import numpy as np
 import pytest
 import torch
@@ -121,12 +119,6 @@ def test_workers_give_the_same(records, method, workers):
         assert torch.equal(targets[0].boxes, others[0].boxes)
 
 
-def test_pickling(records):
-    dataset = FaceDataset(records, ExtdAugmentation(32), seed=5)
-    expected = dataset[2]
-    assert equal(pickle.loads(pickle.dumps(dataset))[2], expected)
-
-
 def test_a_sample_without_faces_is_replaced(records):
     # Only picture 3 keeps a face, so every drawing ends there.
     transform = TakeRows({3: [1]})
@@ -173,15 +165,6 @@ def test_an_error_ends_the_search(records):
         FaceDataset(records, transform)[2]
     assert "\n" not in str(caught.value)
     assert len(transform.calls) == 50
-
-
-def test_unreadable_pictures_are_named(records):
-    records[1].path.write_bytes(b"nothing")
-    records[2].path.unlink()
-    dataset = FaceDataset(records, ExtdAugmentation(32))
-    for index in (1, 2):
-        with pytest.raises(FacedetError, match=rf"{index}\.png"):
-            dataset[index]
 
 
 def test_indices_and_seeds_are_checked(records):

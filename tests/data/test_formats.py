@@ -93,20 +93,6 @@ def test_boxes_of_wider_are_turned_with_the_pictures(tmp_path, orientation):
         np.testing.assert_allclose(one.boxes, [white], rtol=0, atol=1e-4)
 
 
-def test_what_is_left_out_is_counted(tmp_path):
-    root = csv_root(tmp_path / "set")
-    put(root / "train.csv", "image,x,y,w,h,class\na.jpg,1,1,5,5,car\na.jpg,2,2,5,5,face\n"
-        "z.jpg,1,1,2,2,face\n")  # fmt: skip
-    with pytest.raises(FacedetError, match="1 of 2 pictures are missing.*--images present. uses"):
-        convert(root, tmp_path / "new", "csv", "coco", ["train"])
-    assert not (tmp_path / "new").exists()
-    done = convert(root, tmp_path / "new", "csv", "coco", ["train"], images="present")
-    assert done.left_out == {"missing pictures": 1, "boxes of other classes": 1}
-    assert done.boxes == {"train": 1}
-    with pytest.raises(UsageError, match="images=some is none of all, present"):
-        convert(root, tmp_path / "newer", "csv", "coco", ["train"], images="some")
-
-
 def test_yolo_names_a_class_for_what_is_ignored(tmp_path):
     done = convert(csv_root(tmp_path / "set"), tmp_path / "new", "csv", "yolo", ["train", "val"])
     assert done.notes == ["1 boxes to be ignored are written as class 1, ignore"]

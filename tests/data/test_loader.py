@@ -52,17 +52,6 @@ def test_goes_on_where_it_was(workers):
     assert batches(restored, 1) == whole[1]
 
 
-def test_a_finished_epoch_starts_over():
-    loader = make()
-    assert not loader.is_exhausted
-    batches(loader, 0)
-    state = loader.state_dict()
-    assert state == {"images": 0}
-    restored = make()
-    restored.load_state_dict(state)
-    assert batches(restored, 1) == batches(make(), 1)
-
-
 def test_skipped_batches_are_not_read():
     class Strict(Echo):
         def __getitem__(self, draw):

@@ -1,8 +1,6 @@
 """Detection files: the forms that are read, and the errors that name their place."""
 
-import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from facedet.evaluation.detection_files import (
     read_scored_lines,
 )
 
-SHARED = os.environ.get("FACEDET_SHARED", "")
 TEXT = "0_Parade_1\n2\n10 20 30 40 0.9\n1.5 2.5 3 4 0.25\n"
 ROWS = [[10, 20, 30, 40, 0.9], [1.5, 2.5, 3, 4, 0.25]]
 RECTANGLES = "a/1\n2\n1 2 3 4 0.9\n5 6 7 8 0.25\na/2\n0\n"
@@ -235,11 +232,3 @@ def test_complaints(tmp_path, read, files, message):
     if read is not read_detections:
         with pytest.raises(FacedetError, match="nowhere cannot be read"):
             read(tmp_path / "nowhere")
-
-
-@pytest.mark.data
-@pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set")
-def test_a_whole_set_of_detections():
-    folder = Path(SHARED) / "reference" / "fddb"
-    found = read_fddb_detections(folder / "fddb_mtcnn_lqy_result.txt")
-    assert (len(found), sum(map(len, found.values()))) == (2845, 7375)

@@ -67,15 +67,6 @@ def test_detections_without_a_note_are_not_resumed(folder):
     require_same_run(path, made_with(), resume=True)
 
 
-def test_a_fresh_run_keeps_no_detections_of_other_settings(folder):
-    path, files = folder / "detections.json", (folder / "detections").rglob
-    before = list(files("*.txt"))
-    require_same_run(path, made_with(), resume=False)
-    assert list(files("*.txt")) == before != []
-    require_same_run(path, made_with(device="cuda:0"), resume=False)
-    assert list(files("*.txt")) == []
-
-
 def test_an_older_result_is_compared_with_a_new_one():
     old = json.loads((OLD / "metrics.json").read_text())
     assert differences({"old": comparable(old), "new": comparable(made_with())}) == {}

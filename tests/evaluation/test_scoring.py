@@ -1,16 +1,12 @@
 """From detections to metrics.json and curves, without a network."""
 
-import csv
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from facedet.data.readers.wider import require_subsets
-from facedet.errors import FacedetError
 from facedet.evaluation.benchmarks import Row, WiderFace
-from facedet.evaluation.scoring import Scored, column_hint, find_protocol, score_records
+from facedet.evaluation.scoring import Scored, column_hint
 from facedet.structures import Record
 
 
@@ -20,34 +16,7 @@ def record(name, subsets=((1, 1, 1),)):
     return Record(name, Path(), boxes, np.zeros(len(boxes), bool), {"subsets": subsets})
 
 
-# The face of the first picture, then a false alarm of half the score; the second is not looked at.
-FOUND = {"e/1": np.array([[40, 20, 10, 10, 0.8], [0, 0, 9, 9, 0.4]])}
 RECORDS = [record("e/1"), record("e/2")]
-
-
-def score(records, found, **options):
-    return score_records(find_protocol("wider"), WiderFace(), records, found, options)
-
-
-def test_a_report_by_hand_and_its_files(tmp_path):
-    scored = score(RECORDS, FOUND)
-    report = scored.report
-    # One of two faces at precision 1.
-    assert [report[f"wider/{name}"] for name in ("easy", "medium", "hard")] == [0.5] * 3
-    assert (report["images"], report["detections"], report["protocol"]) == (2, 2, "wider")
-    assert (report["iou"], report["thresholds"], report["integer_quirk"]) == (0.5, 1000, True)
-    assert sorted(report["versions"]) == ["facedet", "opencv", "torch"]
-    assert score(RECORDS, FOUND, integer_quirk=False).report["integer_quirk"] is False
-    folder = tmp_path / "new" / "a b"
-    scored.save(folder, "a title")
-    files = ["curves.csv", "curves.npz", "metrics.json", "precision_recall.png"]
-    assert sorted(path.name for path in folder.iterdir()) == files
-    assert json.loads((folder / "metrics.json").read_text()) == report
-    stored = np.load(folder / "curves.npz")
-    with (folder / "curves.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    for key in stored.files:
-        assert [float(row[key]) for row in rows] == pytest.approx(stored[key].tolist(), rel=1e-5)
 
 
 def test_table_for_a_reader():
@@ -61,14 +30,6 @@ def test_table_for_a_reader():
         "  a longer label  TPR 0.9877    12,345 faces",
     ]
     assert scored.table(as_percent=True)[1] == "  a longer label   98.77 %    12,345 faces"
-
-
-def test_faces_that_are_in_no_list():
-    require_subsets(RECORDS, Path("here"))
-    require_subsets([], Path("here"))
-    bare = RECORDS[1]._replace(tags={})
-    with pytest.raises(FacedetError, match=r"^here: .*ground_truth/wider_\{easy,medium,hard\}_val"):
-        require_subsets([RECORDS[0], bare], Path("here"))
 
 
 def swapped(columns, rows=((40, 20, 10, 10, 0.8), (70, 60, 20, 30, 0.5))):

@@ -122,27 +122,6 @@ def test_small_faces_and_detections_do_not_count():
     assert (ignored.curves()[-1].faces, len(ignored.curves()[-1].precision)) == (0, 0)
 
 
-def test_order_and_repetition_of_pictures_do_not_matter():
-    rng = np.random.default_rng(0)
-    pictures = []
-    for index in range(8):
-        low = rng.uniform(0, 100, (4, 2))
-        faces = np.hstack([low, low + rng.uniform(20, 80, (4, 2))])
-        found = np.hstack(
-            [faces.repeat(2, axis=0) + rng.normal(0, 9, (8, 4)), rng.choice(3, (8, 1))]
-        )
-        pictures.append((detections(*found.tolist()), target(faces.tolist(), index)))
-    values = []
-    for order in (range(8), [3, 7, 1, 0, 2, 6, 5, 4, 3, 0]):
-        metric = VocAP("x")
-        for place in order:
-            metric.update([pictures[place][0]], [pictures[place][1]])
-        assert (metric.images, metric.detections) == (8, 64)
-        values.append(metric.compute())
-    assert values[0] == values[1]
-    assert 0 < values[0]["x/ap"].item() < 1
-
-
 def test_pictures_without_anything():
     metric = VocAP("x")
     metric.update([detections()], [target([])])

@@ -3,30 +3,20 @@
 The stored values are those of the authors' evaluators.
 """
 
-import importlib.util
 import json
 import pickle
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.io import loadmat
 
 from facedet.data.readers.wider import read_ground_truth
 from facedet.metrics.wider import WiderAP
 from facedet.structures import Detections, Target
 from reference import wider_eval
-
-
-def load_file(path):
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def detections(rows):
@@ -270,33 +260,6 @@ def test_small_set_has_the_stored_curve(golden, evaluator):
     points = np.nan_to_num(stored[f"{evaluator}_curve"])
     np.testing.assert_allclose(curve.precision.numpy(), points[:, 0], atol=1e-12)
     np.testing.assert_allclose(curve.recall.numpy(), points[:, 1], atol=1e-12)
-
-
-@pytest.fixture(scope="module")
-def full_set(shared, golden):
-    """Made-up detections on the whole official validation ground truth."""
-    truth = shared / "data" / "wider" / "ground_truth"
-    made = load_file(golden / "make_wider_synth.py").full(loadmat(truth / "wider_face_val.mat"))
-    rows = [row for event in made for row in event]
-    targets = [target_of(record, index) for index, record in enumerate(read_ground_truth(truth))]
-    return [detections(row) for row in rows], targets
-
-
-@pytest.mark.data
-@pytest.mark.slow
-@pytest.mark.parametrize("evaluator", QUIRKS)
-def test_full_set_has_the_stored_values(golden, full_set, evaluator):
-    expected = json.loads((golden / "wider_eval_expected.json").read_text())
-    metric = WiderAP(QUIRKS[evaluator])
-    metric.update(*full_set)
-    values = metric.compute()
-    assert metric.detections == expected["full_num_predictions"]
-    for name, curve in metric.curves().items():
-        values_of = expected[f"full_{name}"][evaluator]
-        assert values[f"wider/{name}"].item() == pytest.approx(values_of["ap"], abs=1e-9)
-        assert curve.faces == values_of["count_face"]
-        assert curve.recall[-1].item() == pytest.approx(values_of["max_recall"], abs=1e-12)
-        assert curve.precision[-1].item() == pytest.approx(values_of["final_precision"], abs=1e-12)
 
 
 @pytest.mark.data

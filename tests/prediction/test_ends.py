@@ -97,13 +97,6 @@ def test_an_interrupted_video_is_whole_up_to_there(cli, weights, tmp_path, monke
     assert sorted(os.listdir(tmp_path)) == ["a.mp4", "b.mp4"]
 
 
-def test_a_defect_keeps_what_is_done(cli, weights, photos, tmp_path, monkeypatch):
-    stop_at(monkeypatch, 2, ZeroDivisionError)
-    with pytest.raises(ZeroDivisionError):
-        cli("predict", photos, "--weights", weights, "--output", tmp_path / "out")
-    assert stored(tmp_path / "out") == [result_of(photos / "a b.jpg")]
-
-
 def test_a_video_for_which_the_disk_is_full_leaves_nothing(cli, weights, tmp_path):
     path = save_video(tmp_path / "a.mp4", 6)
     with room_for(500):

@@ -262,26 +262,3 @@ def test_notes_of_pictures(cli, weights, tmp_path):
     shrunk = cli(*words, 200_000, "--on-large", "shrink").json["images"][0]
     assert shrunk["note"].startswith("reduced to 0.816 of its size")  # sqrt(200,000 / 300,000)
     assert shrunk["width"] == 600
-
-
-@pytest.mark.data
-def test_real_pictures_with_released_weights(cli, shared, tmp_path):
-    """The README's two commands."""
-    target = tmp_path / "extd32.safetensors"
-    source = shared / "reference" / "weights" / "EXTD_32.pth"
-    assert cli("weights", "convert", source, target).code == 0
-    folder = shared / "data" / "wider" / "WIDER_val" / "images" / "12--Group"
-    picture = min(folder.glob("*.jpg"))
-    out = tmp_path / "out"
-    result = cli("predict", picture, "--weights", target, "--output", out, "--json")
-    assert result.code == 0
-    (image,) = result.json["images"]
-    assert set(image) == {"file", "width", "height", "faces"}
-    assert len(image["faces"]) >= 10
-    for face in image["faces"]:
-        x1, y1, x2, y2 = face["box"]
-        assert 0 <= x1 < x2 <= image["width"]
-        assert 0 <= y1 < y2 <= image["height"]
-        assert 0.5 <= face["score"] <= 1
-    scores = [face["score"] for face in image["faces"]]
-    assert scores == sorted(scores, reverse=True)

@@ -1,16 +1,11 @@
 """FDDB's annotations: layouts, boxes around ellipses, and complaints."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from facedet.data.readers.fddb import bounding_boxes, read_fddb, read_fddb_ground_truth
 from facedet.errors import FacedetError, UsageError
 from reference.one_face import save_picture
-
-SHARED = os.environ.get("FACEDET_SHARED", "")
 
 FIRST = "2002/08/11/big/img_591\n1\n20.5 10.0 0.0 30.0 20.0  1\n"
 SECOND = "2002/08/26/big/img_265\n2\n5 4 1.5707963267948966 40 30  1\n6 3 0 9 8 1\n"
@@ -130,11 +125,3 @@ def test_boxes_touch_the_ellipse_and_no_more():
     np.testing.assert_allclose(
         bounding_boxes(ellipse), [[x.min(), y.min(), x.max(), y.max()]], atol=1e-6
     )
-
-
-@pytest.mark.data
-@pytest.mark.skipif(not SHARED, reason="FACEDET_SHARED is not set")
-def test_the_whole_set():
-    folder = Path(SHARED) / "reference" / "fddb"
-    records = read_fddb_ground_truth(folder / "ellipses.txt")
-    assert (len(records), sum(len(record.boxes) for record in records)) == (2845, 5171)
