@@ -14,7 +14,7 @@ import pytest
 from facedet.errors import FacedetError
 from facedet.inference.sources import videos
 from facedet.inference.sources.frames import detect_frames
-from facedet.inference.sources.live import CameraSource, newest_frames
+from facedet.inference.sources.live import newest_frames
 from facedet.inference.sources.selection import find_sources
 from facedet.inference.sources.videos import VideoSource
 from reference.one_face import save_picture
@@ -308,7 +308,7 @@ def test_a_slow_reader_gets_the_newest_picture():
             made.append(index)
             yield np.full((2, 2, 3), index, np.uint8)
 
-    frames = newest_frames(CameraSource(0), pictures())
+    frames = newest_frames(source_of(0), pictures())
     first = next(frames)
     time.sleep(0.1)
     second = next(frames)
@@ -323,7 +323,7 @@ def test_a_slow_reader_gets_the_newest_picture():
 def test_whoever_stops_reading_frees_the_camera(monkeypatch):
     camera = Camera(np.zeros((2, 2, 3), np.uint8) for _ in itertools.count())
     monkeypatch.setattr(cv2, "VideoCapture", lambda _: camera)
-    frames = CameraSource(0).frames()
+    frames = source_of(0).frames()
     next(frames)
     frames.close()
     assert not camera.is_open

@@ -1,10 +1,11 @@
 """What every source gives: frames, one after the other."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,21 +14,15 @@ from facedet.errors import FacedetError
 Found = TypeVar("Found")
 
 
-class Source(Protocol):
+@dataclass(frozen=True)
+class Source(ABC):
     """A picture, a video, a camera or a stream."""
 
-    @property
-    def name(self) -> str:
-        """As messages and results call it."""
+    name: str  # as messages and results call it
+    stem: str  # for the names of files made of it
+    path: Path | None  # of a file
 
-    @property
-    def stem(self) -> str:
-        """For the names of files made of it."""
-
-    @property
-    def path(self) -> Path | None:
-        """Of a file."""
-
+    @abstractmethod
     def frames(self) -> "Iterator[Frame]":
         """Its frames; what went wrong is raised after the last good one, as one `FacedetError`."""
 

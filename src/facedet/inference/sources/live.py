@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,21 +21,10 @@ _WAKE = 0.5  # s; Windows notices Ctrl-C only between two waits
 
 
 @dataclass(frozen=True)
-class CameraSource:
-    """A camera of this machine, by its number."""
+class CameraSource(Source):
+    """A camera of this machine."""
 
-    index: int
-    path: Path | None = None
-
-    @property
-    def name(self) -> str:
-        """As messages and results call it."""
-        return f"camera {self.index}"
-
-    @property
-    def stem(self) -> str:
-        """For the names of files made of it."""
-        return f"camera{self.index}"
+    index: int  # the system's number of it
 
     def frames(self) -> Iterator[Frame]:
         """The newest picture each time.

@@ -7,11 +7,10 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPException
-from pathlib import Path
 
 from facedet.data.images import decode_image, read_image
 from facedet.errors import FacedetError
-from facedet.inference.sources.frames import Frame
+from facedet.inference.sources.frames import Frame, Source
 from facedet.inference.sources.videos import VideoSource
 
 STDIN = "-"
@@ -23,12 +22,8 @@ _VIDEO_TYPES = ("video/", "multipart/", "application/vnd.apple.mpegurl", "applic
 
 
 @dataclass(frozen=True)
-class PictureSource:
+class PictureSource(Source):
     """A picture that can be read; a URL may turn out to be a video."""
-
-    name: str
-    stem: str
-    path: Path | None
 
     def frames(self) -> Iterator[Frame]:
         """The one picture, or the frames of a URL that its server calls a video.

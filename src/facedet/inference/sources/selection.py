@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -71,9 +71,14 @@ def find_sources(words: Sequence[str]) -> Inputs:
         if word == STDIN:
             sources.setdefault(word, PictureSource(word, "stdin", None))
         elif "://" in word:
-            _check_url(word, failures) and sources.setdefault(word, _url_source(word))
+            try:
+                sources.setdefault(word, _url_source(word))
+            except ValueError as error:  # of brackets, say
+                failures.append(f"{word}: {error}")
         elif word.isdecimal() and not path.exists():
-            sources.setdefault(word, CameraSource(int(word)))
+            index = int(word)
+            camera = CameraSource(f"camera {index}", f"camera{index}", None, index)
+            sources.setdefault(word, camera)
         elif path.is_dir():
             add_folder(path)
         elif path.suffix.lower() == ".txt" and path.is_file() and not is_listed:
@@ -82,7 +87,11 @@ def find_sources(words: Sequence[str]) -> Inputs:
         elif os.path.lexists(path):
             add_file(path)
         elif glob.has_magic(word):
-            _add_all(sorted(glob.glob(str(path), recursive=True)), word, add, failures)
+            found = sorted(glob.glob(str(path), recursive=True))
+            if not found:
+                failures.append(f"{word}: matches no file")
+            for one in found:
+                add(one)
         else:
             failures.append(f"{word}: no such file or folder")
 
@@ -138,15 +147,6 @@ def _is_own(path: Path) -> bool:
     return path.is_file() and (is_drawn_video(path) if is_video else is_drawn(path))
 
 
-def _add_all(
-    found: Sequence[str], pattern: str, add: Callable[[str], None], failures: list[str]
-) -> None:
-    if not found:
-        failures.append(f"{pattern}: matches no file")
-    for one in found:
-        add(one)
-
-
 def _files_below(folder: Path) -> Iterator[Path]:
     """All files below a folder in the order of their paths; each folder once, links followed."""
     seen: set[str] = set()
@@ -177,19 +177,9 @@ def _read_list(path: Path, failures: list[str]) -> list[str]:
     ]
 
 
-def _check_url(url: str, failures: list[str]) -> bool:
-    if not url.startswith(("http://", "https://", *STREAM_SCHEMES)):
-        failures.append(f"{url}: expected an http, https, rtsp, rtmp, udp or srt URL")
-        return False
-    try:
-        urlsplit(url)
-    except ValueError as error:  # of brackets, say
-        failures.append(f"{url}: {error}")
-        return False
-    return True
-
-
 def _url_source(url: str) -> Source:
+    if not url.startswith(("http://", "https://", *STREAM_SCHEMES)):
+        raise ValueError("expected an http, https, rtsp, rtmp, udp or srt URL")
     parts = urlsplit(url)
     path = Path(unquote(parts.path))
     stem = path.stem.replace("/", "_") or parts.hostname or "picture"

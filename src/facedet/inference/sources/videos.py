@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facedet.errors import FacedetError
-from facedet.inference.sources.frames import Frame
+from facedet.inference.sources.frames import Frame, Source
 from facedet.inference.sources.live import newest_frames
 
 if TYPE_CHECKING:
@@ -36,12 +36,9 @@ _WAITS = (1, 2, 4, 8, 16)  # s before each attempt to reconnect
 
 
 @dataclass(frozen=True)
-class VideoSource:
+class VideoSource(Source):
     """A video file, the URL of one, or a stream."""
 
-    name: str
-    stem: str
-    path: Path | None
     url: str = ""  # where `name` leaves out its password
 
     @property
@@ -61,7 +58,8 @@ class VideoSource:
         """
         if not self.name.startswith(STREAM_SCHEMES):
             with _opened(self) as container:
-                if self.path is not None or not _is_live(container):
+                is_endless = container.duration is None and container.format.name in _LIVE_FORMATS
+                if self.path is not None or not is_endless:
                     yield from self._video(container)
                     return
         yield from newest_frames(self, self._stream())
@@ -80,7 +78,8 @@ class VideoSource:
                 # A raw stream has no times, and no format could hold a time that stands still.
                 pts = pts + step if frame.pts is None else max(pts + 1, frame.pts)
             rgb = decoding.rgb(frame)
-            yield Frame(rgb, self, _note(frame), index, pts, time_base, total)
+            note = "damaged in the video" if frame.is_corrupt else ""
+            yield Frame(rgb, self, note, index, pts, time_base, total)
         if wrong := decoding.complaints(index + 1):
             raise FacedetError(f"{self.name}: {'; '.join(wrong)}")
 
@@ -201,10 +200,6 @@ def is_drawn_video(path: Path) -> bool:
         return False
 
 
-def _is_live(container: "InputContainer") -> bool:
-    return container.duration is None and container.format.name in _LIVE_FORMATS
-
-
 def _picture_stream(container: "InputContainer", name: str) -> "VideoStream":
     """The first stream of pictures that is no cover of a piece of music."""
     from av.stream import Disposition
@@ -232,10 +227,6 @@ def _turned(rgb: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     if a == 0:
         rgb, a, d = rgb.swapaxes(0, 1), c, b
     return np.ascontiguousarray(rgb[:: d or 1, :: a or 1])
-
-
-def _note(frame: "VideoFrame") -> str:
-    return "damaged in the video" if frame.is_corrupt else ""
 
 
 def _reason(error: Exception) -> str:
