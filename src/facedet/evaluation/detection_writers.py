@@ -11,8 +11,29 @@ from facedet.files import replacing
 from facedet.structures import Detections
 
 
+@dataclass
 class DetectionWriter(ABC):
-    """Writes the detections of a data set; made with a folder and the protocol's `files`."""
+    """Writes the detections of a data set; made with a folder and the protocol's `files`.
+
+    Args:
+        folder: of the files.
+        decimals: of a box's numbers.
+        score_decimals: of the score. Evaluators that count by thresholds see rounded scores as
+            ties.
+
+    Raises:
+        UsageError: a number of decimals is below 0.
+    """
+
+    folder: str | Path
+    decimals: int
+    score_decimals: int
+
+    def __post_init__(self) -> None:
+        for key in ("decimals", "score_decimals"):
+            value = getattr(self, key)
+            if not (isinstance(value, int) and value >= 0):
+                raise UsageError(f"files.{key}={value}: expected a number of decimals, 0 or more")
 
     def has(self, name: str) -> bool:
         """Whether an earlier run has left this picture's detections, whole."""
@@ -26,33 +47,22 @@ class DetectionWriter(ABC):
         """Writes what is not written yet; raises `FacedetError` where it cannot."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class EventFiles(DetectionWriter):
     """A file per picture, `folder/EVENT/IMAGE.txt`, written as soon as it is found.
 
     The defaults are EXTD's result files (arXiv 1906.06579, released code).
 
     Args:
-        folder: where the event folders lie.
         plus_one: added to x2 - x1 and y2 - y1.
-        decimals: of x, y, w, h.
-        score_decimals: of the score. Evaluators that count by thresholds see rounded scores as
-            ties.
         truncate: x1, y1, x2 and y2 lose their decimals first, as SmallHardFace's release writes
             them: w = int(x2) - int(x1) with `plus_one` 0.
-
-    Raises:
-        UsageError: a number of decimals is below 0.
     """
 
-    folder: str | Path
-    plus_one: float = 1.0
     decimals: int = 1
     score_decimals: int = 3
+    plus_one: float = 1.0
     truncate: bool = False
-
-    def __post_init__(self) -> None:
-        _require_decimals(self)
 
     def has(self, name: str) -> bool:
         """Whether the file of the picture "EVENT/IMAGE" is there; it is written in one piece."""
@@ -78,13 +88,9 @@ class EventFiles(DetectionWriter):
 class _OneFile(DetectionWriter):
     """`folder/detections.txt` of all pictures, written when all are there."""
 
-    folder: str | Path
-    decimals: int = 3  # of the box
+    decimals: int = 3
     score_decimals: int = 10
     lines: list[str] = field(default_factory=list, init=False)
-
-    def __post_init__(self) -> None:
-        _require_decimals(self)
 
     def close(self) -> None:
         """Writes the file."""
@@ -120,13 +126,6 @@ class ScoredLines(_OneFile):
         for box, score in zip(boxes.tolist(), scores, strict=True):
             numbers = " ".join(f"{value:.{self.decimals}f}" for value in box)
             self.lines.append(f"{name} {score:.{self.score_decimals}f} {numbers}")
-
-
-def _require_decimals(form: EventFiles | _OneFile) -> None:
-    for key in ("decimals", "score_decimals"):
-        value = getattr(form, key)
-        if not (isinstance(value, int) and value >= 0):
-            raise UsageError(f"files.{key}={value}: expected a number of decimals, 0 or more")
 
 
 def _best_first(detections: Detections) -> tuple[np.ndarray, list[float]]:

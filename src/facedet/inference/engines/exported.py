@@ -158,6 +158,7 @@ class ExportedNetwork(ABC):
     def __init__(self, description: Description, engine: str) -> None:
         self.description = description
         self.engine = engine
+        self.outputs = OUTPUTS[description.form]
 
     @abstractmethod
     def run(self, pictures: np.ndarray) -> Sequence[np.ndarray]:

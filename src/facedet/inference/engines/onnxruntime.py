@@ -8,7 +8,7 @@ import onnxruntime
 import torch
 
 from facedet.errors import FacedetError
-from facedet.inference.engines.exported import INPUT, OUTPUTS, Description, ExportedNetwork
+from facedet.inference.engines.exported import INPUT, Description, ExportedNetwork
 
 _SILENT = 4  # its own messages would come before the one line of ours
 
@@ -40,12 +40,11 @@ class OnnxRuntimeNetwork(ExportedNetwork):
             raise FacedetError(f"{source}: not an ONNX file that can be run ({reason})") from error
         metadata = self._session.get_modelmeta().custom_metadata_map
         description = Description.read(metadata, source)
-        self._outputs = OUTPUTS[description.form]
         super().__init__(description, f"onnxruntime {onnxruntime.__version__}")
 
     def run(self, pictures: np.ndarray) -> Sequence[np.ndarray]:
         """Pictures uint8 [B, H, W, 3] to the outputs of the form."""
-        return self._session.run(self._outputs, {INPUT: pictures})
+        return self._session.run(self.outputs, {INPUT: pictures})
 
 
 def _providers(device: torch.device | None) -> list[str | tuple[str, dict[str, int]]]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from facedet.errors import FacedetError
-from facedet.inference.engines.exported import INPUT, OUTPUTS, Description, ExportedNetwork
+from facedet.inference.engines.exported import INPUT, Description, ExportedNetwork
 from facedet.inference.engines.telemetry import no_telemetry
 
 with no_telemetry():
@@ -52,7 +52,6 @@ class OpenVinoNetwork(ExportedNetwork):
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
             raise FacedetError(f"{source}: not a model that OpenVINO can run ({reason})") from error
-        self._outputs = OUTPUTS[description.form]
         # A request is used by one thread at a time.
         self._requests = threading.local()
         version = openvino.__version__.partition("-")[0]
@@ -64,7 +63,7 @@ class OpenVinoNetwork(ExportedNetwork):
         if request is None:
             request = self._requests.own = self._compiled.create_infer_request()
         results = request.infer({INPUT: pictures}, share_inputs=True)
-        return [results[name] for name in self._outputs]
+        return [results[name] for name in self.outputs]
 
 
 def _metadata(model: openvino.Model) -> dict[str, str]:
