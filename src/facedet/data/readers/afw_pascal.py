@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from facedet.data.readers.mat import load_mat
-from facedet.data.readers.selection import find_folder, refuse_training, select
+from facedet.data.readers.selection import find_folder, read_test_set
 from facedet.data.readers.text import (
     MAX_DISTANCE,
     are_within,
@@ -23,26 +23,11 @@ from facedet.data.readers.text import (
     without_suffix,
 )
 from facedet.errors import FacedetError
-from facedet.structures import Reading, Record
+from facedet.structures import Record
 
 _AFW = "new_annotations_AFW.mat"
 _PASCAL = "Annotations_Face_PASCALLayout_large_fixed.mat"
 _FOLDERS = ("images", "testimages", "JPEGImages")
-
-
-def _read_test_set(
-    mat: str,
-    title: str,
-    root: str | Path,
-    split: str,
-    **choices: Any,  # noqa: ANN401
-) -> Reading:
-    """Reads the pictures of `read_annotations` that `selection.select` takes.
-
-    All of them are for testing: `split` is "val", or `UsageError` is raised.
-    """
-    refuse_training(split, title)
-    return select(read_annotations(mat, root), Path(root), **choices)
 
 
 def read_annotations(mat: str, path: str | Path) -> list[Record]:
@@ -75,10 +60,10 @@ def read_annotations(mat: str, path: str | Path) -> list[Record]:
     return list(records.values())
 
 
-read_afw = partial(_read_test_set, _AFW, "AFW")
-read_pascal = partial(_read_test_set, _PASCAL, "Pascal Faces")
 read_afw_ground_truth = partial(read_annotations, _AFW)
 read_pascal_ground_truth = partial(read_annotations, _PASCAL)
+read_afw = partial(read_test_set, "AFW", read_afw_ground_truth)
+read_pascal = partial(read_test_set, "Pascal Faces", read_pascal_ground_truth)
 
 
 def picture_name(text: str) -> str:

@@ -9,28 +9,19 @@ Annotations and results share a layout: blocks of a picture's name without a suf
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from facedet.data.images import read_size
-from facedet.data.readers.selection import find_folder, refuse_training, select
+from facedet.data.readers.selection import find_folder, read_test_set
 from facedet.data.readers.text import MAX_DISTANCE, Text, read_blocks, read_text, without_suffix
 from facedet.errors import FacedetError
-from facedet.structures import Reading, Record
+from facedet.structures import Record
 
 # Every ellipse's row ends with a score or, in the annotations, with a 1.
 _ELLIPSE_COLUMNS = 6
-
-
-def read_fddb(root: str | Path, split: str, **choices: Any) -> Reading:  # noqa: ANN401
-    """Reads the pictures of `read_fddb_ground_truth` that `selection.select` takes.
-
-    All of them are for testing: `split` is "val", or `UsageError` is raised.
-    """
-    refuse_training(split, "FDDB")
-    return select(read_fddb_ground_truth(root), Path(root), **choices)
 
 
 def read_fddb_ground_truth(path: str | Path) -> list[Record]:
@@ -64,6 +55,9 @@ def read_fddb_ground_truth(path: str | Path) -> list[Record]:
     if not records:
         raise FacedetError(f"{files[0] if len(files) == 1 else path} lists no picture")
     return records
+
+
+read_fddb = partial(read_test_set, "FDDB", read_fddb_ground_truth)
 
 
 def read_fddb_blocks(

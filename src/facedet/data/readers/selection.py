@@ -1,8 +1,9 @@
 """Which annotated pictures and boxes a reading takes: what is on disk, and what has a size."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +14,6 @@ from facedet.structures import Reading, Record
 def find_folder(root: Path, names: Sequence[str]) -> Path:
     """The first of the subfolders `names` that exists, or `root` itself."""
     return next((root / name for name in names if (root / name).is_dir()), root)
-
-
-def refuse_training(split: str, title: str) -> None:
-    """Raises `UsageError` for the split "train" of data sets that are for testing only."""
-    if split != "val":
-        raise UsageError(f"{title} has no {split} pictures: it is a test set, read as val")
 
 
 def present(paths: Sequence[Path], folder: Path, images: str) -> list[bool]:
@@ -86,6 +81,22 @@ def select(
         "missing_images": len(records) - len(whole),
     }
     return Reading(used, counts)
+
+
+def read_test_set(
+    title: str,
+    read_truth: Callable[[str | Path], list[Record]],
+    root: str | Path,
+    split: str,
+    **choices: Any,  # noqa: ANN401
+) -> Reading:
+    """The pictures of `read_truth` that `select` takes; raises `UsageError` where `split` is train.
+
+    All of such a data set is for testing: `split` is "val".
+    """
+    if split != "val":
+        raise UsageError(f"{title} has no {split} pictures: it is a test set, read as val")
+    return select(read_truth(root), Path(root), **choices)
 
 
 def _with_size(record: Record) -> Record:
