@@ -180,14 +180,11 @@ def make_pyramid(config: DictConfig, opened: Opened) -> Pyramid:
             f"{config.weights}: leaves out faces below {least:g} itself, the protocol "
             f"counts them from {postprocess.score:g}: export it --decoded or with a lower --score"
         )
-    try:
-        return Pyramid(
-            opened.net,
-            postprocess,
-            build(protocol.scales),
-            build(protocol.merge),
-            protocol.pixel_budget,
-            protocol.on_large,
-        )
-    except ValueError as error:
-        raise UsageError(f"protocol: {error}") from error
+    return Pyramid(
+        opened.net,
+        postprocess,
+        build(protocol.scales),
+        build(protocol.merge),
+        protocol.pixel_budget,
+        protocol.on_large,
+    )

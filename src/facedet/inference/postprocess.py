@@ -47,13 +47,7 @@ class NmsPostprocess:
             _require_iou("postprocess", self.iou)
 
     def __call__(self, predictions: Predictions) -> list[Detections]:
-        """Detections of each of the B images, best first, in pixels of the network's input.
-
-        Raises:
-            ValueError: boxes are to be clipped, and the predictions do not say the images' size.
-        """
-        if self.clip and predictions.size is None:
-            raise ValueError("clip=True: the predictions do not say the size of their images")
+        """Detections of each of the B images, best first, in pixels of the network's input."""
         scores = predictions.logits.softmax(dim=2)[..., 1]
         return [
             self._one(*image, predictions.anchors, predictions.size)
