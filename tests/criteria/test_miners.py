@@ -19,37 +19,29 @@ MINERS = [HardNegativeRatio(), OnlineHardExamples()]
 LOSSES = [[9.0, 1.0, 8.0, 2.0, 7.0, 3.0, 6.0, 4.0]]
 
 
-def test_three_negatives_per_positive():
-    # Anchor 0 is positive; the worst others are 2 (8), 4 (7) and 6 (6).
-    assert mine(LOSSES, [[1, 0, 0, 0, 0, 0, 0, 0]]) == [[2, 4, 6]]
-
-
-def test_another_ratio():
-    assert mine(LOSSES, [[1, 0, 0, 0, 0, 0, 0, 0]], ratio=1) == [[2]]
-    # 2 * 1.5 = 3; 1 * 1.5 is rounded down.
-    assert mine(LOSSES, [[1, 1, 0, 0, 0, 0, 0, 0]], ratio=1.5) == [[2, 4, 6]]
-    assert mine(LOSSES, [[1, 0, 0, 0, 0, 0, 0, 0]], ratio=1.5) == [[2]]
-    assert mine(LOSSES, [[1, 0, 0, 0, 0, 0, 0, 0]], ratio=0) == [[]]
-
-
-def test_no_more_negatives_than_there_are():
-    # 3 * 5 = 15 of three.
-    assert mine(LOSSES, [[1, 1, 1, 1, 1, 0, 0, 0]]) == [[5, 6, 7]]
-    assert mine(LOSSES, [[1] * 8]) == [[]]
-
-
-def test_an_image_without_a_face_adds_nothing():
-    assert mine(LOSSES, [[0] * 8]) == [[]]
-
-
-def test_a_minimum_lets_it_teach():
-    assert mine(LOSSES, [[0] * 8], minimum=2) == [[0, 2]]
-    # Where three per positive are more, the minimum does nothing.
-    assert mine(LOSSES, [[1, 0, 0, 0, 0, 0, 0, 0]], minimum=2) == [[2, 4, 6]]
-
-
-def test_at_most_all_anchors_but_one():
-    assert mine([[4.0, 3.0, 2.0, 1.0]], [[0] * 4], minimum=9) == [[0, 1, 2]]
+@pytest.mark.parametrize(
+    ("positives", "arguments", "negatives"),
+    [
+        # Of one positive the three worst others are 2 (8), 4 (7) and 6 (6).
+        (1, {}, [2, 4, 6]),
+        (1, {"ratio": 1}, [2]),
+        # 2 * 1.5 = 3; 1 * 1.5 is rounded down.
+        (2, {"ratio": 1.5}, [2, 4, 6]),
+        (1, {"ratio": 1.5}, [2]),
+        (1, {"ratio": 0}, []),
+        # 3 * 5 = 15 of three that there are.
+        (5, {}, [5, 6, 7]),
+        (8, {}, []),
+        # An image without a face adds nothing, unless a minimum lets it teach: at most all anchors
+        # but one. Where three per positive are more, the minimum does nothing.
+        (0, {}, []),
+        (0, {"minimum": 2}, [0, 2]),
+        (0, {"minimum": 9}, [0, 2, 3, 4, 5, 6, 7]),
+        (1, {"minimum": 2}, [2, 4, 6]),
+    ],
+)
+def test_negatives_by_hand(positives, arguments, negatives):
+    assert mine(LOSSES, [[place < positives for place in range(8)]], **arguments) == [negatives]
 
 
 def test_each_image_by_itself():
@@ -90,26 +82,30 @@ def sample(losses, roles, count, share):
     return chosen[0].nonzero().flatten().tolist()
 
 
-def test_a_quarter_of_the_hardest_positives_and_the_hardest_negatives():
-    losses = [1.0, 5.0, 3.0, 2.0, 8.0, 7.0, 9.0, 4.0, 6.0, 0.5]
-    # Of four anchors one positive: anchor 1 (5). Three negatives: 6 (9), 5 (7), 8 (6); anchor 4
-    # has a greater loss than two of them and is neither.
-    assert sample(losses, "+++-0--0--", 4, 0.25) == [1, 5, 6, 8]
-    # Half of four: positives 1 (5) and 2 (3), negatives 6 and 5.
-    assert sample(losses, "+++-0--0--", 4, 0.5) == [1, 2, 5, 6]
-    # 0.25 * 7 = 1.75 is rounded down to one; the five negatives there are do not fill it.
-    assert sample(losses, "+++-0--0--", 7, 0.25) == [1, 3, 5, 6, 8, 9]
+TEN = [1.0, 5.0, 3.0, 2.0, 8.0, 7.0, 9.0, 4.0, 6.0, 0.5]
+FIVE = [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
-def test_negatives_fill_up_where_positives_are_few():
-    # Two positives were allowed, one is there: three negatives.
-    assert sample([1.0, 2.0, 3.0, 4.0, 5.0], "+----", 4, 0.5) == [0, 2, 3, 4]
-    assert sample([1.0, 2.0, 3.0, 4.0, 5.0], "-----", 4, 0.5) == [1, 2, 3, 4]
-
-
-def test_positives_do_not_fill_up_where_negatives_are_few():
-    assert sample([1.0, 2.0, 3.0, 4.0, 5.0], "++++-", 4, 0.25) == [3, 4]
-    assert sample([1.0, 2.0, 3.0, 4.0, 5.0], "+++++", 4, 0.25) == [4]
+@pytest.mark.parametrize(
+    ("losses", "roles", "count", "share", "chosen"),
+    [
+        # Of four anchors one positive: anchor 1 (5). Three negatives: 6 (9), 5 (7), 8 (6); anchor 4
+        # has a greater loss than two of them and is neither.
+        (TEN, "+++-0--0--", 4, 0.25, [1, 5, 6, 8]),
+        # Half of four: positives 1 (5) and 2 (3), negatives 6 and 5.
+        (TEN, "+++-0--0--", 4, 0.5, [1, 2, 5, 6]),
+        # 0.25 * 7 = 1.75 is rounded down to one; the five negatives there are do not fill it.
+        (TEN, "+++-0--0--", 7, 0.25, [1, 3, 5, 6, 8, 9]),
+        # Two positives were allowed, one is there, or none: negatives fill up.
+        (FIVE, "+----", 4, 0.5, [0, 2, 3, 4]),
+        (FIVE, "-----", 4, 0.5, [1, 2, 3, 4]),
+        # Positives do not, where negatives are few.
+        (FIVE, "++++-", 4, 0.25, [3, 4]),
+        (FIVE, "+++++", 4, 0.25, [4]),
+    ],
+)
+def test_samples_by_hand(losses, roles, count, share, chosen):
+    assert sample(losses, roles, count, share) == chosen
 
 
 def test_of_equal_losses_the_earlier_anchor():

@@ -104,11 +104,6 @@ def test_clipped_to_the_last_pixel():
     torch.testing.assert_close(found.boxes, anchors)
 
 
-def test_clipping_needs_the_size():
-    with pytest.raises(ValueError, match="do not say the size"):
-        postprocess(clip=True)(predict([0.9, 0.1, 0.1, 0.1]))
-
-
 def test_some_stay_whatever_their_score():
     low = predict([0.01, 0.02, 0.03, 0.01])
     assert len(postprocess(score=0.5)(low)[0].boxes) == 0
