@@ -8,7 +8,7 @@ from PIL import Image
 from facedet.data.augmentation.pipeline import ExtdAugmentation, KeepImage
 from facedet.data.datamodule import FaceDataModule
 from facedet.data.difficulty import DifficultyRule
-from facedet.data.samplers import DifficultySampler, ShuffleSampler
+from facedet.data.samplers import DifficultySampler
 from facedet.errors import FacedetError, UsageError
 from facedet.structures import Reading, Record
 
@@ -140,13 +140,6 @@ def test_the_last_step_of_an_epoch_and_accumulated_batches(reader, tmp_path):
         make(reader, tmp_path, accumulated=3).setup("fit")
     # Five pictures are less than a step of eight; where it may be smaller, they are one.
     make(reader, tmp_path, batch_size=8, drop_last=False).setup("fit")
-
-
-def test_without_mining_there_is_no_table(reader, tmp_path):
-    data = make(reader, tmp_path)
-    data.setup("fit")
-    assert data.difficulties == []
-    assert type(sampler_of(data)) is ShuffleSampler
 
 
 def test_one_table_for_all_loaders(reader, tmp_path):

@@ -168,13 +168,6 @@ def test_a_finished_epoch_stays_finished_when_the_next_one_is_longer():
     assert any(after > before for before, after in itertools.pairwise(lengths))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_the_length_follows_the_epoch(workers):
-    training = Mined(workers)
-    for epoch, steps in itertools.groupby(training.run(0, 3), key=lambda step: step[0]):
-        assert len(training.loader) == len(list(steps)), epoch
-
-
 def test_loading_processes_need_room_for_their_batches(monkeypatch, caplog):
     """A sample: 3 x 100 x 100 bytes and pages of 4,096 for the image and each of 2 tensors.
 

@@ -84,15 +84,6 @@ def test_no_anchor_and_no_image():
     assert postprocess()(none) == []
 
 
-def test_each_image_by_itself():
-    images = [[0.2, 0.9, 0.4, 0.3], [0.6, 0.1, 0.2, 0.7]]
-    together = postprocess()(predict(*images))
-    for found, image in zip(together, images, strict=True):
-        (alone,) = postprocess()(predict(image))
-        assert torch.equal(found.boxes, alone.boxes)
-        assert torch.equal(found.scores, alone.scores)
-
-
 def test_clipped_to_the_last_pixel():
     anchors = torch.tensor([[-8.0, -8, 23, 23], [200, 0, 216, 16], [205, 5, 208, 60]])
     predictions = predict([0.9, 0.8, 0.7], anchors=anchors, size=(51, 210))

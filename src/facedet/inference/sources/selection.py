@@ -77,8 +77,7 @@ def find_sources(words: Sequence[str]) -> Inputs:
                 failures.append(f"{word}: {error}")
         elif word.isdecimal() and not path.exists():
             index = int(word)
-            camera = CameraSource(f"camera {index}", f"camera{index}", None, index)
-            sources.setdefault(word, camera)
+            sources.setdefault(word, CameraSource(f"camera {index}", f"camera{index}", None, index))
         elif path.is_dir():
             add_folder(path)
         elif path.suffix.lower() == ".txt" and path.is_file() and not is_listed:
@@ -87,10 +86,7 @@ def find_sources(words: Sequence[str]) -> Inputs:
         elif os.path.lexists(path):
             add_file(path)
         elif glob.has_magic(word):
-            found = sorted(glob.glob(str(path), recursive=True))
-            if not found:
-                failures.append(f"{word}: matches no file")
-            for one in found:
+            for one in _matching(word, path, failures):
                 add(one)
         else:
             failures.append(f"{word}: no such file or folder")
@@ -145,6 +141,13 @@ def _is_own(path: Path) -> bool:
     """Whether facedet drew this picture or video."""
     is_video = path.suffix.lower() in VIDEO_SUFFIXES
     return path.is_file() and (is_drawn_video(path) if is_video else is_drawn(path))
+
+
+def _matching(pattern: str, path: Path, failures: list[str]) -> list[str]:
+    found = sorted(glob.glob(str(path), recursive=True))
+    if not found:
+        failures.append(f"{pattern}: matches no file")
+    return found
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
