@@ -1,6 +1,7 @@
 """Building blocks of the backbones and necks: convolution, normalisation, activation."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -114,7 +115,7 @@ class InvertedResidual(nn.Module):
 
     Args:
         channels: of the input.
-        expansion: hidden channels over `channels`.
+        expansion: hidden channels over `channels`; None: they are not expanded.
         stride: of the depthwise convolution.
         act: name of the activation after expansion and filter.
         project_act: name of the activation after the projection; None for a linear bottleneck.
@@ -126,7 +127,7 @@ class InvertedResidual(nn.Module):
     def __init__(
         self,
         channels: int,
-        expansion: int,
+        expansion: int | None,
         stride: int,
         act: str,
         project_act: str | None = None,
@@ -134,8 +135,8 @@ class InvertedResidual(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        hidden, width = expansion * channels, out_channels or channels
-        self.expand = ConvNormAct(channels, hidden, act=act)
+        hidden, width = (expansion or 1) * channels, out_channels or channels
+        self.expand = ConvNormAct(channels, hidden, act=act) if expansion else nn.Identity()
         self.depthwise = ConvNormAct(hidden, hidden, 3, stride, groups=hidden, bias=bias, act=act)
         self.project = ConvNormAct(hidden, width, act=project_act)
         self.has_residual = stride == 1 and width == channels
@@ -189,28 +190,18 @@ class L2Norm(nn.Module):
         return (unit * self.weight.view(1, -1, 1, 1)).to(x.dtype)
 
 
-def xavier_init(module: nn.Module) -> None:
-    """Xavier-uniform weights and zero biases for a convolution; for `Module.apply`."""
+def _init_convolution(fill: Callable[[Tensor], Tensor], module: nn.Module) -> None:
+    """Fills a convolution's weights and sets its biases to 0; leaves other modules as they are."""
     if isinstance(module, nn.Conv2d):
-        nn.init.xavier_uniform_(module.weight)
+        fill(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
 
 
-def gaussian_init(module: nn.Module) -> None:
-    """Gaussian weights (deviation 0.01) and zero biases for a convolution; for `Module.apply`."""
-    if isinstance(module, nn.Conv2d):
-        nn.init.normal_(module.weight, std=0.01)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-
-def he_init(module: nn.Module) -> None:
-    """He's Gaussian weights (before ReLU), zero biases for a convolution; for `Module.apply`."""
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+# For `Module.apply`: Xavier-uniform, Gaussian of deviation 0.01, He's Gaussian (before ReLU).
+xavier_init = partial(_init_convolution, nn.init.xavier_uniform_)
+gaussian_init = partial(_init_convolution, partial(nn.init.normal_, std=0.01))
+he_init = partial(_init_convolution, partial(nn.init.kaiming_normal_, nonlinearity="relu"))
 
 
 def init_of(name: str, key: str) -> Callable[[nn.Module], None]:

@@ -18,21 +18,6 @@ _RELEASED = {
 }
 
 
-class _Entry(nn.Module):
-    """The stem's second half: depthwise 3x3 and projection to the width, at stride 2."""
-
-    def __init__(self, width: int, act: str, project_act: str | None) -> None:
-        super().__init__()
-        channels = _STEM_CHANNELS
-        self.depthwise = ConvNormAct(channels, channels, 3, groups=channels, bias=True, act=act)
-        self.project = ConvNormAct(channels, width, act=project_act)
-        self.has_residual = width == channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.project(self.depthwise(x))
-        return x + y if self.has_residual else y
-
-
 class IterativeBackbone(nn.Module):
     """Makes every feature map with the same block: s1 = F(E(x)), s_{k+1} = F(s_k).
 
@@ -80,7 +65,9 @@ class IterativeBackbone(nn.Module):
         projected = released_act if project_activation is None else project_activation
         project_act = activation if projected else None
         self.stem = ConvNormAct(3, _STEM_CHANNELS, 3, stride=2, act=activation)
-        self.entry = _Entry(width, activation, project_act)
+        self.entry = InvertedResidual(
+            _STEM_CHANNELS, None, 1, activation, project_act, out_channels=width
+        )
         self.shared = nn.Sequential(
             *(InvertedResidual(width, t, stride, activation, project_act) for t, stride in chosen)
         )
