@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from facedet import config
 from facedet.cli import main
+from facedet.data.crowds.dataset import make_crowds
 from facedet.models.anchors import AnchorGenerator
 from facedet.models.backbones.iterative import IterativeBackbone
 from facedet.models.detector import Detector
@@ -132,6 +133,13 @@ def wider(tmp_path_factory):
     """A small data set in WIDER FACE's layout, with its lists."""
     root = make_wider(tmp_path_factory.mktemp("data") / "wider ü")
     return make_wider(root, "train", images=8)
+
+
+@pytest.fixture(scope="session")
+def crowds(tmp_path_factory):
+    """A little of the embedded data: six pictures to train with, two to validate with."""
+    root = tmp_path_factory.mktemp("data") / "crowds"
+    return make_crowds(root, train_images=6, val_images=2, size=160, progress=False)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -15,14 +15,11 @@ from facedet.config import (
 )
 from facedet.config_store import extd_cells
 from facedet.errors import FacedetError, UsageError
+from reference.refused_weights import complaint
 
 
-def complaint(*overrides, name="train"):
-    with pytest.raises(UsageError) as caught:
-        plain(compose(name, overrides))
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
+def refusal(*overrides, name="train"):
+    return complaint(lambda: plain(compose(name, overrides)), kind=UsageError)
 
 
 def test_the_papers_models():
@@ -65,13 +62,13 @@ def test_the_papers_models():
     ],
 )
 def test_complaints_name_the_override_and_the_nearest(override, words):
-    assert words in complaint(override)
+    assert words in refusal(override)
 
 
 def test_a_complaint_of_another_primary_config():
-    assert "nearest is protocol" in complaint("weights=a", "protcol=wider", name="evaluate")
-    assert complaint(name="evaluate") == "weights is not given: add weights=VALUE"
-    assert "nearest is wider_shf" in complaint("protocol=wider_ssh", name="evaluate")
+    assert "nearest is protocol" in refusal("weights=a", "protcol=wider", name="evaluate")
+    assert refusal(name="evaluate") == "weights is not given: add weights=VALUE"
+    assert "nearest is wider_shf" in refusal("protocol=wider_ssh", name="evaluate")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +119,7 @@ def test_plain_is_data_only():
 @pytest.mark.parametrize(("name", "value"), [("train", ""), ("evaluate", "' '")])
 def test_an_empty_path_is_refused(name, key, value):
     rest = [] if name == "train" or key == "weights" else ["weights=a"]
-    assert complaint(f"{key}={value}", *rest, name=name).startswith(f"{key}= is empty: give a path")
+    assert refusal(f"{key}={value}", *rest, name=name).startswith(f"{key}= is empty: give a path")
 
 
 @pytest.mark.parametrize(

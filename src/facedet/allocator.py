@@ -5,7 +5,6 @@ import sys
 
 # mallopt(3): which settings of glibc's malloc these are.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-_DEFAULT_MMAP_MAX, _DEFAULT_TRIM = 65536, 128 * 1024
 
 
 class _Mallinfo2(ctypes.Structure):
@@ -20,16 +19,13 @@ class _Mallinfo2(ctypes.Structure):
     ]  # fmt: skip
 
 
-def keep_freed_memory(keep: bool = True) -> bool:
-    """Makes the process keep freed memory for its next allocations, or, with False, give it back.
+def keep_freed_memory() -> bool:
+    """Makes the process keep freed memory for its next allocations.
 
     Feature maps are large, and glibc maps every large block from the kernel and unmaps it when it
     is freed: each step then faults in, page by page, zeroed memory that it just gave away, which
     takes more time than the arithmetic. With feature maps of one size the peak is the same; with
     ever other sizes the holes between them add up, see `give_back_above`.
-
-    Args:
-        keep: True to keep; False for malloc's defaults, all that is free going back at once.
 
     Returns:
         Whether it was possible; it is not where malloc is not glibc's.
@@ -37,10 +33,8 @@ def keep_freed_memory(keep: bool = True) -> bool:
     libc = _glibc()
     if libc is None:
         return False
-    libc.mallopt(_MMAP_MAX, 0 if keep else _DEFAULT_MMAP_MAX)
-    libc.mallopt(_TRIM_THRESHOLD, -1 if keep else _DEFAULT_TRIM)
-    if not keep:
-        libc.malloc_trim(0)
+    libc.mallopt(_MMAP_MAX, 0)
+    libc.mallopt(_TRIM_THRESHOLD, -1)
     return True
 
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from facedet.config_store import TEXT_KEYS, extd_cells
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError, UsageError, first_line
 from facedet.files import expand_home
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -113,7 +113,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
         key = getattr(error, "full_key", None) or str(error).split(":")[-1].strip()
         raise UsageError(f"{key} is not given: add {key}=VALUE") from error
     except OmegaConfBaseException as error:
-        raise UsageError(_first_line(error)) from error
+        raise UsageError(first_line(error)) from error
     assert isinstance(resolved, dict)
     return resolved  # type: ignore[return-value]
 
@@ -135,7 +135,7 @@ def build(node: Any, **arguments: Any) -> Any:  # noqa: ANN401
             raise cause from None
         target = re.search(r"target '(?:[^']*\.)?([^'.]+)'", str(error))
         where = f"{target[1]}: " if target else ""
-        raise UsageError(f"{where}{_first_line(cause)}") from error
+        raise UsageError(f"{where}{first_line(cause)}") from error
 
 
 def explain(
@@ -145,7 +145,7 @@ def explain(
     text = str(error)
     if isinstance(error.__cause__, ValidationError):
         override = text.removeprefix("Error merging override ")
-        return f"{override}: {_first_line(error.__cause__)}"
+        return f"{override}: {first_line(error.__cause__)}"
     bare = [one for one in overrides if "=" not in one and not one.startswith("~")]
     if bare:
         return f"{bare[0]}: settings are written KEY=VALUE"
@@ -163,8 +163,8 @@ def explain(
         close = nearest(option[2], options)
         return f"{option[1]}={option[2]}: there is no such choice{close}{there}"
     if isinstance(error, ValueError):  # names no key
-        return f"{' '.join(overrides)}: {_first_line(error)}"
-    return _first_line(error)
+        return f"{' '.join(overrides)}: {first_line(error)}"
+    return first_line(error)
 
 
 def _valid_keys(name: str, overrides: Sequence[str], bad: str, folder: Path | None) -> list[str]:
@@ -200,7 +200,3 @@ def nearest(word: str, known: Sequence[str]) -> str:
     """`; the nearest is …`, of the known words; "" where none is alike."""
     matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; the nearest is {matches[0]}" if matches else ""
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))

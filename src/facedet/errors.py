@@ -15,6 +15,11 @@ class UsageError(FacedetError):
     exit_code = 2
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its name where it has none."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 class InterruptedTrainingError(FacedetError):
     """A signal ended a training between two steps, with everything saved.
 

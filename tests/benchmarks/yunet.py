@@ -33,7 +33,7 @@ from facedet.evaluation.scoring import build_benchmark, find_protocol, score_rec
 from facedet.export.pictures import embedded_pictures
 from facedet.inference.pyramid import Pyramid
 from facedet.plots import Point, pareto_front, plot_trade_off
-from facedet.profiling.calls import measure_calls
+from facedet.profiling.latency import measure_calls
 from facedet.profiling.timing import describe_machine
 from facedet.structures import Predictions
 from facedet.weights.store import EXPORTED_SUFFIXES, load_network

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from facedet.callbacks.last_checkpoint import LastCheckpoint
-from facedet.errors import FacedetError, InterruptedTrainingError
+from facedet.errors import InterruptedTrainingError
 
 
 def run(tmp_path, every, max_steps, steps, validate=(), stop_at=None, error=None, time=99, bad=99):
@@ -101,8 +101,3 @@ def test_a_signal_amid_accumulation_waits_for_the_step(tmp_path):
     # Steps 0, 0, 1: two batches are summed up before the first step; the signal comes at once.
     with pytest.raises(InterruptedTrainingError, match="at step 1"):
         run(tmp_path, 100, 200, [0, 0, 1], stop_at=1)
-
-
-def test_an_error_of_the_disk_comes_through(tmp_path):
-    with pytest.raises(FacedetError, match="disk full"):
-        run(tmp_path, 1, 2, [1], error=FacedetError("disk full"))

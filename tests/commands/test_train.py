@@ -1,11 +1,8 @@
 """`facedet train`: its complaints, interruptions and ways to resume; `test_end_to_end` trains."""
 
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -227,18 +224,3 @@ def test_a_grid_finishes_what_it_can_and_says_what_failed(train, tmp_path):
     assert (sweep / "1" / "weights.safetensors").is_file()
     assert not (sweep / "0" / "weights.safetensors").exists()
     assert "the loss is" in (sweep / "0" / "train.log").read_text()
-
-
-@pytest.mark.slow
-def test_two_processes(wider, tmp_path):
-    # As the console script does; `python -m` would tell Lightning another way to start ranks.
-    start = "import sys; from facedet.cli import main; sys.exit(main())"
-    words = [sys.executable, "-c", start, "train", *SMALL, f"data.root={wider}"]
-    words += [f"paths.output={tmp_path / 'out ü'}", "trainer=ddp", "trainer.accelerator=cpu"]
-    done = subprocess.run(
-        [*words, "trainer.max_steps=2"], capture_output=True, text=True, timeout=200
-    )
-    assert done.returncode == 0, done.stderr
-    assert "trained 2 steps" in done.stdout
-    weights = read_weights(tmp_path / "out ü" / "weights.safetensors")
-    assert json.dumps(weights.info)

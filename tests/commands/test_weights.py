@@ -12,7 +12,6 @@ import facedet
 from facedet.files import file_sha256
 from facedet.structures import CHECKPOINT_KEY
 from facedet.weights import zoo as registry
-from facedet.weights.released_extd import RELEASED
 from facedet.weights.store import build_net, read_weights, save_weights
 from facedet.weights.zoo import NamedWeights
 from reference.named_weights import released_bytes, write_card
@@ -133,16 +132,6 @@ def test_a_file_put_there_by_hand(cli, named, cached, released):
     assert cli("weights", "fetch", "theirs").code == 0
 
 
-def test_fetching_all_goes_on_after_a_failure(cli, named, cached, tmp_path):
-    url = "http://127.0.0.1:9/lost.pth"
-    named["lost"] = named["theirs"]._replace(name="lost", url=url)
-    for name in ("lost", "theirs"):
-        named[name] = named.pop(name)
-    result = cli("weights", "fetch", "all")
-    result.check_error(1, url)
-    assert result.out == f"theirs: {cached}\n"
-
-
 def test_what_is_shipped_is_not_fetched(cli, named):
     (line,) = lines(cli("weights", "fetch", "ours"))
     assert line == "ours: is shipped with facedet, nothing to fetch"
@@ -236,16 +225,6 @@ def test_complaints(cli, named, words, said):
     cli("weights", *words).check_error(2, said)
 
 
-@pytest.mark.data
-@pytest.mark.parametrize("width", [32, 64])
-def test_the_real_files_have_the_checksums_of_the_table(shared, width):
-    """`test_released_extd` reads them, and has what they compute."""
-    path = shared / "reference" / "weights" / f"EXTD_{width}.pth"
-    entry = registry.NAMED[f"extd-released-{width}"]
-    assert file_sha256(path) == RELEASED[path.name] == entry.sha256
-    assert abs(entry.size - path.stat().st_size) < 1000
-
-
 def checkpoint(path):
     stored = one_face_weights()
     config = {"model": {"net": stored.config["net"]}, "box_coder": stored.config["box_coder"]}
@@ -295,14 +274,6 @@ def test_targets_that_cannot_be(cli, tmp_path):
     folder = tmp_path / "folder.safetensors"
     folder.mkdir()
     cli("weights", "convert", source, folder, "--force").check_error(1, folder, "cannot be written")
-
-
-def test_a_file_is_converted_onto_itself(cli, tmp_path):
-    target = tmp_path / "a.safetensors"
-    assert cli("weights", "convert", checkpoint(tmp_path / "last.ckpt"), target).code == 0
-    before = read_weights(target)
-    assert cli("weights", "convert", target, target, "--force").code == 0
-    assert read_weights(target).config == before.config
 
 
 def test_the_mean_of_three(cli, tmp_path):

@@ -13,7 +13,6 @@ import yaml
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from facedet.cli import main
-from facedet.data.crowds.dataset import make_crowds
 from facedet.errors import FacedetError, UsageError
 from facedet.loggers.guarded_wandb import GuardedWandbLogger
 from facedet.loggers.sent_steps import RUN_FILE, SentSteps
@@ -133,12 +132,6 @@ def _offline(tmp_path_factory):
         for word in ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_RUN_GROUP"):
             patch.delenv(word, raising=False)
         yield
-
-
-@pytest.fixture(scope="module")
-def crowds(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "crowds"
-    return make_crowds(root, train_images=6, val_images=2, size=160, progress=False)
 
 
 @pytest.fixture(scope="module")

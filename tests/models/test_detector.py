@@ -87,22 +87,6 @@ def test_a_cell_answers_for_the_place_of_its_anchor(net):
     assert y1 <= 44 <= y2
 
 
-def test_padding_is_zero_after_the_mean_is_subtracted(net):
-    seen = []
-    handle = net.backbone.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
-    image = noisy_images(1, 3, 33, 50)
-    with torch.no_grad():
-        remade(net, multiple=16)(image)
-    handle.remove()
-    # 48 and 64 are the next multiples of 16; a grey of the mean would be 0, a black one not.
-    assert seen[0].shape == (1, 3, 48, 64)
-    assert torch.equal(seen[0][..., :33, :50], net.normalize(image))
-    assert not seen[0][..., 33:, :].any()
-    assert not seen[0][..., 50:].any()
-    with pytest.raises(UsageError, match="multiple=0: expected 1 or more"):
-        remade(net, multiple=0)
-
-
 @pytest.mark.parametrize("size", [(33, 50), (48, 64), (1, 1)])
 def test_padding_by_the_detector_is_padding_by_hand(net, size):
     image = noisy_images(1, 3, *size).float()
@@ -133,5 +117,6 @@ def test_an_enlarged_picture_has_smaller_anchors(net):
     assert seen[0][0, 0, 0, -1] == 49
     assert torch.equal(ours.anchors, plain.anchors / 1.25)
     assert (ours.levels, ours.size) == (plain.levels, (40, 50))
-    with pytest.raises(UsageError, match="enlarge=0.5: expected 1 or more"):
-        remade(net, enlarge=0.5)
+    for name, value in (("enlarge", 0.5), ("multiple", 0)):
+        with pytest.raises(UsageError, match=f"{name}={value}: expected 1 or more"):
+            remade(net, **{name: value})

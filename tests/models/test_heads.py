@@ -70,16 +70,6 @@ def test_levels_come_in_order():
     assert deltas[1, :, 0].tolist() == [0] * 6 + [1] * 2 + [2]
 
 
-# EXTD §2.6: boxes 6 * (36 C + 4); scores 5 * (18 C + 2) and 36 C + 4 for the finest.
-@pytest.mark.parametrize(
-    ("width", "box", "score"), [(32, 6_936, 4_046), (48, 10_392, 6_062), (64, 13_848, 8_078)]
-)
-def test_parameters(width, box, score):
-    head = MultiBoxHead([width] * 6, [1] * 6)
-    assert sum(parameters(level.box) for level in head.levels) == box
-    assert sum(parameters(level.score) for level in head.levels) == score
-
-
 def test_more_than_one_anchor_per_cell_is_refused():
     with pytest.raises(UsageError, match=r"one anchor per cell, the anchors \[1, 3\]"):
         MultiBoxHead([8, 8], [1, 3])

@@ -6,20 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from facedet.config import build, compose
 from facedet.errors import UsageError
 from facedet.models.backbones.iterative import IterativeBackbone
 from facedet.models.backbones.iterative_plain import IterativePlainBackbone
-from facedet.models.folding import fold
 from facedet.models.layers import ResidualBlock
 from facedet.models.scalar_prelu import ScalarPReLU
 from reference.networks import parameters, trained
-
-
-# EXTD §2.6: backbone without neck and heads, PReLU.
-@pytest.mark.parametrize(("width", "expected"), [(32, 45_077), (48, 69_546), (64, 116_426)])
-def test_parameters(width, expected):
-    assert parameters(IterativeBackbone(width)) == expected
 
 
 @pytest.mark.parametrize(("width", "blocks"), [(32, 6), (48, 4), (64, 4)])
@@ -33,15 +25,6 @@ def test_blocks_as_released(width, blocks):
         assert isinstance(part.project.act, ScalarPReLU if width == 32 else nn.Identity)
         assert part.depthwise.conv.bias is not None
         assert part.project.conv.bias is None
-
-
-def test_sizes_of_an_odd_picture_by_hand():
-    with torch.no_grad():
-        maps = IterativeBackbone(32).eval()(torch.zeros(1, 3, 97, 131))
-    # Halved and rounded up: 97, 49, 25, 13, 7, 4, 2, 1 and 131, 66, 33, 17, 9, 5, 3, 2.
-    assert [tuple(x.shape[2:]) for x in maps] == [
-        (25, 33), (13, 17), (7, 9), (4, 5), (2, 3), (1, 2)
-    ]  # fmt: skip
 
 
 def test_every_map_comes_from_the_same_block():
@@ -120,26 +103,6 @@ def test_the_projections_can_be_activated_at_any_width():
 def test_a_pass_halves_the_map(blocks):
     with pytest.raises(UsageError, match="stride 2, the rest 1"):
         IterativeBackbone(32, blocks=blocks)
-
-
-def detector(width, *overrides):
-    config = compose("train", [f"preset=extd_plain_{width}", *overrides])
-    return build(config.model.net)
-
-
-@pytest.mark.parametrize(
-    ("width", "stem_width", "expected"), [(32, 16, 50_534), (48, 24, 103_814), (64, 24, 170_950)]
-)
-def test_parameters_of_the_folded_detector(width, stem_width, expected):
-    # Each folded 3x3 convolution from a to b channels has 9ab weights and b biases.
-    stem = 9 * 3 * stem_width + stem_width + 9 * stem_width * width + width
-    shared = 3 * (9 * width * width + width)  # two of the body, one of stride 2
-    # Five steps down: depthwise 3x3, which no normalisation follows, and 1x1 with a bias.
-    neck = 5 * (9 * width + width * width + width)
-    # Four numbers of a box; a face and three backgrounds at the finest level, one at the others.
-    heads = 9 * width * 8 + 8 + 5 * (9 * width * 6 + 6)
-    assert stem + shared + neck + heads == expected
-    assert parameters(fold(detector(width))) == expected
 
 
 def test_every_map_comes_from_the_same_body():

@@ -44,15 +44,6 @@ def test_leaky_relu_of_any_slope(slope, expected):
     assert overwritten.tolist() == expected
 
 
-@pytest.mark.parametrize("kernel", [1, 3])
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("size", [(1, 1), (5, 8), (7, 9)])
-def test_convolution_keeps_the_rounded_up_size(kernel, stride, size):
-    block = ConvNormAct(3, 6, kernel, stride).eval()
-    expected = (1, 6, -(-size[0] // stride), -(-size[1] // stride))
-    assert block(torch.zeros(1, 3, *size)).shape == expected
-
-
 def test_order_of_convolution_norm_and_activation():
     block = ConvNormAct(1, 1, act="leaky_relu").eval()
     nn.init.constant_(block.conv.weight, 2.0)

@@ -53,20 +53,6 @@ def test_sums_go_on_downwards():
     assert [x.unique().tolist() for x in merged] == [[7.0], [6.0], [4.0]]
 
 
-@pytest.mark.parametrize("sizes", [[(25, 33), (13, 17), (7, 9)], [(1, 1), (1, 1), (1, 1)]])
-def test_shapes_of_odd_maps(sizes):
-    neck = TopDown([8] * 3, [4, 8, 16]).eval()
-    maps = [torch.randn(2, 8, *size) for size in sizes]
-    assert [x.shape for x in neck(maps)] == [x.shape for x in maps]
-    assert (neck.out_channels, neck.strides) == ([8] * 3, [4, 8, 16])
-
-
-# EXTD §2.6: five steps of 9 C + C * C + 2 C.
-@pytest.mark.parametrize(("width", "expected"), [(32, 6_880), (48, 14_160), (64, 24_000)])
-def test_parameters(width, expected):
-    assert parameters(TopDown([width] * 6, [4, 8, 16, 32, 64, 128])) == expected
-
-
 def test_maps_of_different_widths_cannot_be_added():
     with pytest.raises(
         UsageError, match=r"^neck=top_down needs maps of one width, not of \[32, 64\]"

@@ -7,7 +7,6 @@ import pytest
 from facedet.api import load
 from facedet.cli import main
 from facedet.config import compose, plain
-from facedet.data.crowds.dataset import make_crowds
 from facedet.weights.store import read_weights
 from reference.small_training import SMALL_TRAINING
 
@@ -63,12 +62,6 @@ def test_smallhardface_with_three_maps_differs_in_neck_head_and_mining_only():
     for config in (three, one):
         del config["data"]["mining"]
     assert three["data"] == one["data"]
-
-
-@pytest.fixture(scope="module")
-def crowds(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "crowds"
-    return make_crowds(root, train_images=4, val_images=2, size=160, progress=False)
 
 
 @pytest.mark.parametrize(

@@ -5,21 +5,12 @@ from functools import partial
 import pytest
 import torch
 
-from facedet.config import compose, plain
 from facedet.models.anchors import ThreeScaleAnchors
 from facedet.models.backbones.vgg import Vgg16
 from facedet.models.detector import Detector
 from facedet.models.heads.dilated import DilatedHead
 from facedet.models.heads.plain import PlainHead
 from facedet.models.necks.fuse import Fuse
-from facedet.weights.store import (
-    Weights,
-    build_coder,
-    build_net,
-    model_config,
-    read_weights,
-    save_weights,
-)
 from reference.networks import noisy_images
 
 # RGB; the release has it as BGR, (102.9801, 115.9465, 122.7717).
@@ -71,24 +62,3 @@ def test_pictures_of_any_size(variant, net, size):
     assert predictions.deltas.shape == (2, sum(levels), 4)
     assert predictions.anchors.shape == (sum(levels), 4)
     assert torch.isfinite(predictions.logits).all()
-
-
-def test_a_weights_file_keeps_everything(tmp_path):
-    variant = "smallhardface_three_level"
-    config = plain(compose("train", [f"preset={variant}"]))
-    net = make(*VARIANTS[variant]).eval()
-    weights = Weights(net.state_dict(), model_config(config), {"source": "test"})
-    read = read_weights(save_weights(tmp_path / "a.safetensors", weights))
-    # The fixed enlargement, mean and deviation are no weights.
-    assert len(read.state) == sum(1 for _ in net.parameters())
-    again = build_net(read, "a")
-    assert build_coder(read, "a") == build_coder(weights, "a")
-    assert torch.equal(again.mean, net.mean)
-    assert again.std.flatten().tolist() == [1, 1, 1]
-    images = noisy_images(1, 3, 40, 50)
-    with torch.no_grad():
-        before, after = net(images), again(images)
-    assert torch.equal(before.logits, after.logits)
-    assert torch.equal(before.deltas, after.deltas)
-    assert torch.equal(before.anchors, after.anchors)
-    assert before.levels == after.levels

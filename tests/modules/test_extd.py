@@ -26,14 +26,6 @@ def test_a_single_cell_cannot_be_normalised(module):
     module.on_train_batch_start(batch(1, 129), 0)
 
 
-def test_a_step_gives_the_loss_and_each_images_hardest_positive(module):
-    module.train()
-    output = module.training_step(batch(2, 96), 0)
-    assert output["loss"].requires_grad
-    assert output["hardest_positive"].shape == (2,)
-    assert not output["hardest_positive"].requires_grad
-
-
 def test_one_group_with_decay_on_everything_and_a_schedule_by_steps(module):
     configured = module.configure_optimizers()
     (group,) = configured["optimizer"].param_groups

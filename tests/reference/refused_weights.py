@@ -1,6 +1,7 @@
-"""Weights files that are to be refused, and the refusal."""
+"""What is to be refused, weights files above all, and the refusal."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -16,11 +17,27 @@ def build_all(path):
     build_net(weights, path)
 
 
-def refused(path, *words):
-    with pytest.raises(FacedetError) as caught:
-        build_all(path)
+def complaint(action, *arguments, kind=FacedetError):
+    """The one line with which an action is refused."""
+    with pytest.raises(kind) as caught:
+        action(*arguments)
     text = str(caught.value)
     assert "\n" not in text
+    return text
+
+
+class Payload:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.target),)
+
+
+def refused(path, *words):
+    text = complaint(build_all, path)
     for word in (path, *words):
         assert str(word) in text, text
 

@@ -3,7 +3,7 @@
 import pytest
 
 from facedet.reproduce.experiments import Experiment, Result
-from facedet.reproduce.report import Done, Line, read_done, save_done, write_report
+from facedet.reproduce.run import Done, Line, read_done, save_done, write_report
 
 AGREES, MEASURED = Result("one", "1", "1", "paper", True), Result("seen", "3")
 DIFFERS = Result("two", "3", "2", "paper", False)

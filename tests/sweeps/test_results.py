@@ -16,8 +16,6 @@ from facedet.sweeps.results import (
     effects,
     read_job,
     read_sweep_folder,
-    rows,
-    spread,
 )
 
 NAMES = ("width", "act", "seed")
@@ -87,47 +85,12 @@ def by_value(found):
     return {(one.axis, one.value): one for one in found}
 
 
-def test_spread_is_that_of_a_sample():
-    # Deviations -0.2, 0, 0.2: (0.04 + 0 + 0.04) / (3 - 1) = 0.04, whose root is 0.2.
-    assert spread([0.2, 0.4, 0.6]) == (pytest.approx(0.4), pytest.approx(0.2), 3)
-    assert spread([0.5]) == Spread(0.5, None, 1)
-    assert spread([]) is None
-
-
 def test_axes_are_what_varies_but_the_seed():
     jobs = [job(0.1, 8, "relu", 0), job(0.1, 64, "relu", 1), job(0.1, 16, "relu", 2)]
     assert axes(jobs) == {"width": ["8", "16", "64"]}
     assert axes([*jobs, job(0.1, "auto", "relu", 0)]) == {"width": ["8", "16", "64", "auto"]}
     assert axes([job(0.1, 8), job(0.1, 8, "relu")]) == {"act": ["", "relu"]}
     assert axes([]) == axes(jobs[:1]) == {}
-
-
-def test_seeds_are_one_row():
-    jobs = [
-        job(0.1, 64, "relu", 0),
-        job(0.4, 32, "relu", 0),
-        job(0.6, 32, "relu", 1),
-        job(None, 32, "relu", 2, state="failed"),
-        job(None, 48, "relu", 0, state="running"),
-    ]
-    best, other, none = rows(jobs)
-    assert best.settings == {"width": "32", "act": "relu"}
-    # Deviations of 0.1 each: (0.01 + 0.01) / 1 = 0.02. The failed one counts nowhere.
-    assert best.objective == (pytest.approx(0.5), pytest.approx(0.02**0.5), 2)
-    assert [one.state for one in best.jobs] == ["finished", "finished", "failed"]
-    assert (other.settings["width"], other.objective) == ("64", Spread(0.1, None, 1))
-    assert (none.settings["width"], none.objective) == ("48", None)
-    assert [row.settings["width"] for row in rows(jobs, "min")] == ["64", "32", "48"]
-
-
-def test_effects_of_a_whole_grid():
-    found = by_value(effects(GRID))
-    # (0.2 + 0.4) / 2, (0.3 + 0.7) / 2; (0.2 + 0.3) / 2, (0.4 + 0.7) / 2.
-    means = {("width", "32"): 0.3, ("width", "64"): 0.5, ("act", "relu"): 0.25}
-    for key, mean in {**means, ("act", "prelu"): 0.55}.items():
-        assert found[key].finished.mean == pytest.approx(mean)
-        assert found[key].paired == found[key].finished
-        assert found[key].paired.number == 2
 
 
 def test_only_pairs_are_compared_in_an_incomplete_grid():

@@ -4,8 +4,7 @@ import pytest
 
 from facedet.config import compose, plain
 from facedet.errors import UsageError
-from facedet.training.batches import num_processes, share_total_batch
-from facedet.training.trainer import build_trainer
+from facedet.training.trainer import build_trainer, share_total_batch
 
 
 def shared(*words):
@@ -76,12 +75,6 @@ def test_the_rate_is_scaled_on_request_and_once():
     # Further processes compose from the result.
     share_total_batch(config)
     assert config.optimizer.lr == pytest.approx(0.004)
-
-
-def test_processes_of_a_trainer():
-    for devices, expected in ((1, 2), ("[0,1,2]", 6), ("auto", 2), ("-1", 2), ("'0,1'", 4)):
-        words = [f"trainer.devices={devices}", "trainer.num_nodes=2", "trainer.accelerator=cpu"]
-        assert num_processes(compose("train", words).trainer) == expected
 
 
 def test_validations_and_steps_are_counted_in_updates(tmp_path):

@@ -6,7 +6,6 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from facedet.data.crowds.dataset import make_crowds
 from facedet.training import trainer
 from facedet.training.fit import train
 from reference.small_training import SMALL_TRAINING, TINY_NET, training_config
@@ -52,12 +51,6 @@ def _place(name):
 
 for _name in HOOKS:
     setattr(Cut, _name, _place(_name))
-
-
-@pytest.fixture(scope="module")
-def crowds(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "crowds"
-    return make_crowds(root, train_images=6, val_images=2, size=160, progress=False)
 
 
 @pytest.fixture

@@ -101,16 +101,6 @@ def test_places_that_cannot_be_written(server, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_an_interrupted_download_leaves_nothing(server, tmp_path, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(fetching.shutil, "copyfileobj", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        require_file(tmp_path / "a.bin", server.serve("a.bin", BODY), SHA256, REMEDY)
-    assert [one.name for one in tmp_path.iterdir()] == [".a.bin.lock"]
-
-
 def test_two_processes_download_once(server, tmp_path):
     path, wait = tmp_path / "a.bin", threading.Event()
     url = server.serve("slow.bin", BODY, wait=wait)

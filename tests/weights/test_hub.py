@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import facedet
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import UsageError
 from facedet.files import file_sha256
 from facedet.weights.hub import Address, find_repository, parse_address
 from facedet.weights.pushing import push_to_hub, write_repository
@@ -20,6 +20,7 @@ from facedet.weights.zoo import NAMED, locate, usual_score
 from reference.hub_server import hub_server
 from reference.named_weights import released_bytes, write_card
 from reference.one_face import SCORE
+from reference.refused_weights import complaint
 
 REPO = "me/faces"
 NOT_INSTALLED = "the extra [hub] is not installed"
@@ -66,14 +67,6 @@ def own(weights, tmp_path):
     return path
 
 
-def refused(action, *arguments, kind=FacedetError):
-    with pytest.raises(kind) as caught:
-        action(*arguments)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
-
-
 def test_addresses():
     assert parse_address("hf://a/b") == ("a/b", None)
     assert parse_address("hf:/a/b.c@refs/pr/1") == ("a/b.c", "refs/pr/1")
@@ -89,7 +82,7 @@ def test_addresses():
         "hf://a/b@",
         "hf://a b/c",
     ):
-        assert "expected hf://owner/name" in refused(parse_address, name, kind=UsageError)
+        assert "expected hf://owner/name" in complaint(parse_address, name, kind=UsageError)
 
 
 def test_pushed_and_loaded_again(hub, own, photos):
@@ -112,7 +105,7 @@ def test_a_revision_stays_what_it_was(hub, own, weights):
     first = f"hf://{REPO}@{newest(hub)}"
     push_to_hub(weights, f"hf://{REPO}@main", licence="mit")
     assert [usual_score(name) for name in (first, f"hf://{REPO}") if locate(name)] == [0.25, 0.5]
-    assert "no such revision" in refused(locate, f"hf://{REPO}@v9")
+    assert "no such revision" in complaint(locate, f"hf://{REPO}@v9")
 
 
 def newest(hub):
@@ -126,27 +119,27 @@ def test_without_a_network_the_cache_serves(hub, own, monkeypatch):
         free.bind(("127.0.0.1", 0))
         use_endpoint(monkeypatch, f"http://127.0.0.1:{free.getsockname()[1]}")
         assert locate(f"hf://{REPO}") == path
-        text = refused(locate, "hf://me/other")
+        text = complaint(locate, "hf://me/other")
         assert "hf://me/other: cannot be fetched, and is not cached" in text
         assert "refused" in text
 
 
-def test_what_is_refused(hub, own, tmp_path, monkeypatch):
-    assert "no such repository, or a private one" in refused(locate, "hf://me/unknown")
+def test_what_is_complaint(hub, own, tmp_path, monkeypatch):
+    assert "no such repository, or a private one" in complaint(locate, "hf://me/unknown")
     hub.commit("me/pickled", {"pytorch_model.bin": b"\x80\x04cos\nsystem\n", "README.md": b"# a"})
-    text = refused(locate, "hf://me/pickled")
+    text = complaint(locate, "hf://me/pickled")
     assert "has no config.json and model.safetensors" in text
     assert not [line for line in hub.asked if "pytorch_model.bin" in line]
     hub.commit("me/bert", {"config.json": b'{"model_type": "bert"}', "model.safetensors": b"1"})
-    assert "is none of facedet's (KeyError 'library_name')" in refused(locate, "hf://me/bert")
+    assert "is none of facedet's (KeyError 'library_name')" in complaint(locate, "hf://me/bert")
     push_to_hub(own, REPO)
     damaged = bytearray(own.read_bytes())
     damaged[-1] ^= 1
     hub.commit(REPO, {"model.safetensors": bytes(damaged)})
-    assert f"its config.json says {file_sha256(own)}" in refused(locate, f"hf://{REPO}")
+    assert f"its config.json says {file_sha256(own)}" in complaint(locate, f"hf://{REPO}")
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    assert "401: `hf auth login`, or set HF_TOKEN" in refused(push_to_hub, own, REPO)
-    assert "expected hf://" in refused(push_to_hub, own, "faces", kind=UsageError)
+    assert "401: `hf auth login`, or set HF_TOKEN" in complaint(push_to_hub, own, REPO)
+    assert "expected hf://" in complaint(push_to_hub, own, "faces", kind=UsageError)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +149,7 @@ def test_what_is_refused(hub, own, tmp_path, monkeypatch):
 )  # fmt: skip
 def test_configs_of_others(config, tmp_path):
     (tmp_path / "config.json").write_text(config)
-    assert f"{tmp_path}: its config.json is none of facedet's" in refused(locate, tmp_path)
+    assert f"{tmp_path}: its config.json is none of facedet's" in complaint(locate, tmp_path)
 
 
 def test_a_folder_is_a_repository(own, tmp_path, cli, photos):
@@ -205,12 +198,12 @@ def test_model_cards_as_the_hub_reads_them(name, tmp_path):
     assert "sha256:" not in card.content
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config == {"library_name": "facedet", "sha256": ours.sha256, "score": ours.score}
-    assert "is known: MIT" in refused(write_repository, name, tmp_path / "b", "", "mit")
+    assert "is known: MIT" in complaint(write_repository, name, tmp_path / "b", "", "mit")
 
 
 def test_the_card_of_another_file(own, tmp_path):
     write_card(own.with_suffix(".md"), HEAD, "a" * 64)
-    text = refused(write_repository, own, tmp_path / "out")
+    text = complaint(write_repository, own, tmp_path / "out")
     assert f"{own.with_suffix('.md')}: is another file's card" in text
     assert not (tmp_path / "out").exists()
 
@@ -218,7 +211,7 @@ def test_the_card_of_another_file(own, tmp_path):
 def test_without_the_extra(own, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     for action in (facedet.load, locate, lambda name: push_to_hub(own, name)):
-        text = refused(action, "hf://me/faces")
+        text = complaint(action, "hf://me/faces")
         assert text.endswith("needs huggingface-hub: pip install 'facedet-lightning[hub]'")
 
 

@@ -1,7 +1,6 @@
 """Weights files that are damaged, are something else or mean harm: refused, and never run."""
 
 import copy
-import os
 import pickle
 
 import pytest
@@ -10,18 +9,7 @@ from safetensors.torch import save_file
 
 from facedet.errors import FacedetError
 from facedet.weights.store import FORMAT
-from facedet.weights.trusted import build_untrusted
-from reference.refused_weights import build_all, forged, refused
-
-
-class Payload:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.target),)
+from reference.refused_weights import Payload, build_all, forged, refused
 
 
 def test_files_that_are_not_there(tmp_path):
@@ -164,10 +152,3 @@ def test_safetensors_of_others(tmp_path):
     bare = tmp_path / "bare.safetensors"
     save_file({"a": torch.zeros(1)}, bare)
     refused(bare, "None", FORMAT)
-
-
-def test_build_untrusted_builds_what_is_trusted():
-    coder = {"_target_": "facedet.box_coder.SsdBoxCoder", "size_variance": 0.5}
-    assert build_untrusted(coder, "here").size_variance == 0.5
-    with pytest.raises(FacedetError, match="here: .*building 'builtins.dict' is refused"):
-        build_untrusted({"_target_": "builtins.dict"}, "here")

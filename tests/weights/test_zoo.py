@@ -6,7 +6,6 @@ import pytest
 from omegaconf import OmegaConf
 
 from facedet.config import CONF_DIR
-from facedet.errors import FacedetError
 from facedet.weights import zoo as registry
 from facedet.weights.store import build_net, read_weights
 from facedet.weights.zoo import (
@@ -18,16 +17,9 @@ from facedet.weights.zoo import (
     usual_score,
 )
 from reference.named_weights import write_card
+from reference.refused_weights import complaint
 
 SHIPPED = [named for named in NAMED.values() if named.url is None]
-
-
-def one_line(action, *arguments):
-    with pytest.raises(FacedetError) as caught:
-        action(*arguments)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 @pytest.fixture
@@ -60,11 +52,11 @@ def test_a_name_means_its_file(cache, tmp_path, monkeypatch):
     for name, folder in ((DEFAULT, tmp_path / "shipped"), ("extd-released-32", cache)):
         folder.mkdir()
         path = folder / f"{name}.safetensors"
-        assert str(path) in one_line(locate, name)
+        assert str(path) in complaint(locate, name)
         path.touch()
         assert locate(name) == locate(Path(name)) == path
     other = tmp_path / "other"
-    text = one_line(locate, "extd-released-32", other)
+    text = complaint(locate, "extd-released-32", other)
     assert f"facedet weights fetch extd-released-32 --cache {other}" in text
 
 
@@ -81,11 +73,11 @@ def test_a_file_of_that_name_comes_first_and_a_folder_does_not(cache, tmp_path, 
 
 
 def test_what_is_neither_a_file_nor_a_name(tmp_path):
-    text = one_line(locate, "extd-fpn-65-prelu")
+    text = complaint(locate, "extd-fpn-65-prelu")
     assert all(name in text for name in NAMED)
     for path in ("a.pth", str(tmp_path / "extd-fpn-65-prelu")):
-        assert one_line(locate, path) == f"{path}: no such weights file"
-    assert "is a folder" in one_line(locate, tmp_path)
+        assert complaint(locate, path) == f"{path}: no such weights file"
+    assert "is a folder" in complaint(locate, tmp_path)
 
 
 MEASURED = """measured:
@@ -103,7 +95,7 @@ def test_a_card(tmp_path, monkeypatch):
     assert named.card() == ("a" * 64, 0.5, [measured], path.read_text(encoding="utf-8"))
     for content in (b"# a\n", b"", b"---\n- 3\n---\n", b"---\na: b: c\n---\n", b"\xff\xfe---"):
         path.write_bytes(content)
-        text = one_line(named.card)
+        text = complaint(named.card)
         assert f"{path}: not a readable model card" in text
 
 

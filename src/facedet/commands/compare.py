@@ -27,24 +27,16 @@ EXAMPLE = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("--curves", type=Path, required=True, help="folder of published curves")
-    parser.add_argument(
-        "--run",
-        action="append",
-        default=[],
-        metavar="[NAME=]FOLDER",
-        help="an output folder with curves.npz; may be given several times",
-    )
-    parser.add_argument(
-        "--best", type=count, default=8, help="published curves drawn, the best so many; default: 8"
-    )
-    parser.add_argument("--output", type=Path, help="folder for the table and the curves")
-    parser.add_argument(
-        "--unlike", action="store_true", help="compare what was not measured alike, and say so"
-    )
-    parser.add_argument(
-        "--latency", action="store_true", help="time the own networks on this machine, 640 x 640 px"
-    )
+    add = parser.add_argument
+    add("--curves", type=Path, required=True, help="folder of published curves")
+    text = "an output folder with curves.npz; may be given several times"
+    add("--run", action="append", default=[], metavar="[NAME=]FOLDER", help=text)
+    text = "published curves drawn, the best so many; default: 8"
+    add("--best", type=count, default=8, help=text)
+    add("--output", type=Path, help="folder for the table and the curves")
+    add("--unlike", action="store_true", help="compare what was not measured alike, and say so")
+    text = "time the own networks on this machine, 640 x 640 px"
+    add("--latency", action="store_true", help=text)
 
 
 def run(args: argparse.Namespace) -> int:

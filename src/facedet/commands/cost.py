@@ -15,16 +15,11 @@ EXAMPLE = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("presets", nargs="*", help="presets (all)")
-    parser.add_argument(
-        "--size",
-        nargs=2,
-        type=count,
-        default=(640, 640),
-        metavar=("HEIGHT", "WIDTH"),
-        help="640 640",
-    )
-    parser.add_argument("--json", action="store_true", help="print a list of objects")
+    add = parser.add_argument
+    add("presets", nargs="*", help="presets (all)")
+    sides = ("HEIGHT", "WIDTH")
+    add("--size", nargs=2, type=count, default=(640, 640), metavar=sides, help="640 640")
+    add("--json", action="store_true", help="print a list of objects")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -21,42 +21,32 @@ EXAMPLE = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
+    add = parser.add_argument
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--detections", type=Path, help="folder, zip or .npz of detections")
     source.add_argument("--run", type=Path, metavar="FOLDER", help="output of facedet evaluate")
-    parser.add_argument("--data", type=Path, required=True, help="the WIDER FACE folder")
-    parser.add_argument("--split", help="default: that of --run, otherwise val")
-    parser.add_argument(
-        "--images",
-        choices=["all", "present"],
-        help="all: faces of pictures without a detection file count as missed; present: such "
-        "pictures are left out (default: present with --run, otherwise all)",
+    add("--data", type=Path, required=True, help="the WIDER FACE folder")
+    add("--split", help="default: that of --run, otherwise val")
+    text = (
+        "all: faces of pictures without a detection file count as missed; present: such pictures "
+        "are left out (default: present with --run, otherwise all)"
     )
-    parser.add_argument(
-        "--ground-truth", type=Path, help="folder of the lists (default: ground_truth in the data)"
+    add("--images", choices=("all", "present"), help=text)
+    text = "folder of the lists (default: ground_truth in the data)"
+    add("--ground-truth", type=Path, help=text)
+    add("--subset", help="the faces that count: easy, medium, hard (default) | all")
+    add("--iou", type=unit, default=0.5, help="from which a box matches a face; default: 0.5")
+    text = (
+        "do not round the IoU to 0 or 1, as the official MATLAB toolbox does (default: round it, "
+        "but where --run did not or --iou is not 0.5)"
     )
-    parser.add_argument("--subset", help="the faces that count: easy, medium, hard (default) | all")
-    parser.add_argument(
-        "--iou", type=unit, default=0.5, help="from which a box matches a face; default: 0.5"
-    )
-    parser.add_argument(
-        "--no-integer-quirk",
-        dest="integer_quirk",
-        action="store_false",
-        default=None,
-        help="do not round the IoU to 0 or 1, as the official MATLAB toolbox does (default: round "
-        "it, but where --run did not or --iou is not 0.5)",
-    )
-    parser.add_argument(
-        "--score", type=unit, help="operating score (default: that of the best F1 on the subset)"
-    )
-    parser.add_argument(
-        "--worst", type=count, default=12, metavar="N", help="pictures on the sheet; default: 12"
-    )
-    parser.add_argument(
-        "--output", type=Path, help="folder of the report (default: FOLDER/diagnosis with --run)"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add("--no-integer-quirk", dest="integer_quirk", action="store_false", default=None, help=text)
+    add("--score", type=unit, help="operating score (default: that of the best F1 on the subset)")
+    text = "pictures on the sheet; default: 12"
+    add("--worst", type=count, default=12, metavar="N", help=text)
+    text = "folder of the report (default: FOLDER/diagnosis with --run)"
+    add("--output", type=Path, help=text)
+    add("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -41,25 +41,18 @@ _COMMANDS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("ids", nargs="*", metavar="ID", help="experiments (those within an hour)")
-    parser.add_argument("--list", action="store_true", help="cost and needs; run nothing")
-    parser.add_argument(
-        "--data",
-        action="append",
-        type=Path,
-        default=[],
-        help="folder that holds data, weights, curves; may be given several times",
-    )
-    parser.add_argument("--output", type=Path, default=Path("reports"), help="default: reports")
+    add = parser.add_argument
+    add("ids", nargs="*", metavar="ID", help="experiments (those within an hour)")
+    add("--list", action="store_true", help="cost and needs; run nothing")
+    text = "folder that holds data, weights, curves; may be given several times"
+    add("--data", action="append", type=Path, default=[], help=text)
+    add("--output", type=Path, default=Path("reports"), help="default: reports")
     budgets = ("smoke", "short", "paper")
-    parser.add_argument(
-        "--budget", choices=budgets, default="short", help="of sweeps and E11 (short)"
-    )
-    parser.add_argument("--seeds", type=count, default=3, help="trainings per cell of them (3)")
-    parser.add_argument(
-        "--limit", type=count, metavar="N", help="evaluate the first N pictures only (labelled)"
-    )
-    parser.add_argument("--again", action="store_true", help="run also what was run before")
+    add("--budget", choices=budgets, default="short", help="of sweeps and E11 (short)")
+    add("--seeds", type=count, default=3, help="trainings per cell of them (3)")
+    text = "evaluate the first N pictures only (labelled)"
+    add("--limit", type=count, metavar="N", help=text)
+    add("--again", action="store_true", help="run also what was run before")
 
 
 def run(args: argparse.Namespace) -> int:

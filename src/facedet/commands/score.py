@@ -28,41 +28,27 @@ _OPTIONS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("--protocol", default="wider", help="default: wider")
-    parser.add_argument("--config-dir", type=Path, help="folder with further protocol/NAME.yaml")
-    parser.add_argument(
-        "--detections", type=Path, required=True, help="file, folder, zip or .npz of detections"
+    add = parser.add_argument
+    add("--protocol", default="wider", help="default: wider")
+    add("--config-dir", type=Path, help="folder with further protocol/NAME.yaml")
+    text = "file, folder, zip or .npz of detections"
+    add("--detections", type=Path, required=True, help=text)
+    text = (
+        "wider: folder of wider_face_val.mat and wider_{easy,medium,hard}_val.mat, or a WIDER FACE "
+        "folder that holds ground_truth/; fddb: its ellipse lists, and the pictures if they are to "
+        "give their sizes; afw, pascal: the .mat or text of annotations, or its folder"
     )
-    parser.add_argument(
-        "--ground-truth",
-        type=Path,
-        required=True,
-        help="wider: folder of wider_face_val.mat and wider_{easy,medium,hard}_val.mat, or a WIDER "
-        "FACE folder that holds ground_truth/; fddb: its ellipse lists, and the pictures if they "
-        "are to give their sizes; afw, pascal: the .mat or text of annotations, or its folder",
-    )
-    parser.add_argument(
-        "--no-integer-quirk",
-        dest="integer_quirk",
-        action="store_false",
-        default=None,
-        help="wider: do not round the IoU to 0 or 1, as the official MATLAB toolbox does",
-    )
-    parser.add_argument(
-        "--ellipses",
-        choices=["masks", "boxes"],
-        help="fddb: draw them as the official tool does, or take the boxes around them",
-    )
-    parser.add_argument(
-        "--rounds", type=count, help="afw, pascal: matchings; boxes are refined between them"
-    )
-    parser.add_argument(
-        "--only-present",
-        action="store_true",
-        help="leave out images without a detection file (otherwise their faces count as missed)",
-    )
-    parser.add_argument("--output", type=Path, help="folder for metrics.json and the curves")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add("--ground-truth", type=Path, required=True, help=text)
+    text = "wider: do not round the IoU to 0 or 1, as the official MATLAB toolbox does"
+    add("--no-integer-quirk", dest="integer_quirk", action="store_false", default=None, help=text)
+    text = "fddb: draw them as the official tool does, or take the boxes around them"
+    add("--ellipses", choices=("masks", "boxes"), help=text)
+    text = "afw, pascal: matchings; boxes are refined between them"
+    add("--rounds", type=count, help=text)
+    text = "leave out images without a detection file (otherwise their faces count as missed)"
+    add("--only-present", action="store_true", help=text)
+    add("--output", type=Path, help="folder for metrics.json and the curves")
+    add("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:

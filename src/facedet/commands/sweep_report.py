@@ -14,14 +14,11 @@ EXAMPLE = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("folder", type=folder, metavar="DIR", help="the sweep's folder")
-    parser.add_argument(
-        "--latency", action="store_true", help="also time each network on this machine"
-    )
-    parser.add_argument(
-        "--wandb", action="store_true", help="also to W&B: the ranking and the drawing"
-    )
-    parser.add_argument("--output", type=folder, metavar="DIR", help="for the files (the sweep's)")
+    add = parser.add_argument
+    add("folder", type=folder, metavar="DIR", help="the sweep's folder")
+    add("--latency", action="store_true", help="also time each network on this machine")
+    add("--wandb", action="store_true", help="also to W&B: the ranking and the drawing")
+    add("--output", type=folder, metavar="DIR", help="for the files (the sweep's)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -108,7 +108,7 @@ def _find(name: str) -> "NamedWeights":
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    from facedet.weights.checking import fetch_named
+    from facedet.weights.fetching import fetch_named
     from facedet.weights.zoo import NAMED
 
     is_all = args.names == ["all"]
@@ -123,7 +123,7 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from facedet.weights.checking import check_named
+    from facedet.weights.fetching import check_named
     from facedet.weights.zoo import NAMED
 
     def verify(name: str) -> str:

@@ -17,7 +17,7 @@ from facedet.evaluation.run import evaluate, make_pyramid, read_records
 from facedet.evaluation.scoring import build_benchmark
 from facedet.export.opening import installed_engines, open_detector
 from facedet.plots import Point, pareto_front, plot_trade_off
-from facedet.profiling.calls import measure_calls
+from facedet.profiling.latency import measure_calls
 from facedet.tables import pipe_table
 from facedet.weights.store import EXPORTED_SUFFIXES
 from facedet.weights.zoo import locate

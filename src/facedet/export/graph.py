@@ -105,18 +105,13 @@ def to_onnx(net: nn.Module, box_coder: Any, description: Description) -> onnx.Mo
     """
     form = "decoded" if description.form == "end-to-end" else description.form
     graph = Graph(net, box_coder, form, description.precision)
-    fixed = [
-        *([] if description.batch is None else [0]),
-        *([] if description.size is None else [1, 2]),
-    ]
     names = (INPUT, *OUTPUTS[form])
+    # Of pictures of one size the number of anchors is known too.
+    is_open = dict.fromkeys(("height", "width", "anchors"), description.size is None)
+    is_open["batch"] = description.batch is None
     axes = {
-        name: {axis: word for axis, word in _AXES[name].items() if axis not in fixed}
-        for name in names
+        name: {axis: word for axis, word in _AXES[name].items() if is_open[word]} for name in names
     }
-    if description.size is not None:  # then the number of anchors is known too
-        axes = {name: {0: "batch"} if 0 in axes[name] else {} for name in names}
-        axes.pop("anchors", None)
     try:
         with (
             warnings.catch_warnings(),

@@ -14,12 +14,13 @@ from pytorch_lightning.loggers.logger import DummyExperiment, rank_zero_experime
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from facedet.callbacks.image_log import Picture
+from facedet.errors import first_line
 from facedet.loggers.sent_steps import RUN_FILE, SentSteps
-from facedet.loggers.wandb_panels import to_chart, to_image
 
 log = logging.getLogger(__name__)
 
 _STEP = "trainer/global_step"  # Lightning's name of the x axis
+_CURVE_POINTS = 200
 
 
 class GuardedWandbLogger(WandbLogger):
@@ -90,13 +91,13 @@ class GuardedWandbLogger(WandbLogger):
 
     def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
         """Sends pictures with their true and found boxes, which W&B shows and hides."""
-        self._send(lambda run: self._log(run, {name: [to_image(one) for one in pictures]}, step))
+        self._send(lambda run: self._log(run, {name: [_to_image(one) for one in pictures]}, step))
 
     def log_curves(
         self, name: str, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], step: int
     ) -> None:
         """Sends precision [T] over recall [T] by subset as a chart of lines."""
-        self._send(lambda run: self._log(run, {name: to_chart(curves)}, step))
+        self._send(lambda run: self._log(run, {name: _to_chart(curves)}, step))
 
     def log_rows(
         self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int
@@ -106,7 +107,7 @@ class GuardedWandbLogger(WandbLogger):
         def send(run: Any) -> None:  # noqa: ANN401
             import wandb
 
-            cells = [[to_image(c) if isinstance(c, Picture) else c for c in row] for row in rows]
+            cells = [[_to_image(c) if isinstance(c, Picture) else c for c in row] for row in rows]
             self._log(run, {name: wandb.Table(columns=list(columns), data=cells)}, step)
 
         self._send(send)
@@ -175,7 +176,7 @@ class GuardedWandbLogger(WandbLogger):
         try:
             return self._init("online")
         except Exception as error:
-            log.warning("W&B cannot be reached (%s): %s", _line(error), where)
+            log.warning("W&B cannot be reached (%s): %s", first_line(error), where)
             _teardown()
             return self._init("offline")
 
@@ -212,15 +213,10 @@ class GuardedWandbLogger(WandbLogger):
         """Gives W&B up, and says so once."""
         log.warning(
             "W&B fails (%s): the training continues without it; logs/metrics.csv has all numbers",
-            _line(error),
+            first_line(error),
         )
         self._experiment, self._is_off = None, True
         _teardown()
-
-
-def _line(error: Exception) -> str:
-    """The first line of an error's text."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _teardown() -> None:
@@ -230,3 +226,38 @@ def _teardown() -> None:
     # With a dead service this raises, and with one that failed it ends the program.
     with contextlib.suppress(Exception, SystemExit):
         wandb.teardown()
+
+
+def _to_chart(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Any:  # noqa: ANN401
+    """A chart of lines from precision [T] and recall [T] by line."""
+    import wandb
+
+    xs, ys = [], []
+    for precision, recall in curves.values():
+        # From the first detection on; a chart is a table of all points, so it gets a few of them.
+        places = np.flatnonzero(recall > 0)
+        kept = np.linspace(0, len(places) - 1, min(len(places), _CURVE_POINTS)).round().astype(int)
+        xs.append(recall[places[kept]].tolist())
+        ys.append(precision[places[kept]].tolist())
+    title, keys = "precision over recall", list(curves)
+    return wandb.plot.line_series(xs=xs, ys=ys, keys=keys, title=title, xname="recall")
+
+
+def _to_image(picture: Picture) -> Any:  # noqa: ANN401
+    """A `wandb.Image` with the layers "truth" and "found", whose scores its slider cuts."""
+    import wandb
+
+    def layer(boxes: Sequence[Sequence[float]], notes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        corners = ("minX", "minY", "maxX", "maxY")
+        drawn = [
+            {"position": dict(zip(corners, box, strict=True)), "domain": "pixel", "class_id": 0}
+            for box in boxes
+        ]
+        data = [one | note for one, note in zip(drawn, notes, strict=True)]
+        return {"box_data": data, "class_labels": {0: "face"}}
+
+    faces, scores = picture.faces.tolist(), picture.found.scores.tolist()
+    notes = [{"box_caption": f"{score:.2f}", "scores": {"score": score}} for score in scores]
+    truth = layer(faces, [{}] * len(faces))
+    layers = {"truth": truth, "found": layer(picture.found.boxes.tolist(), notes)}
+    return wandb.Image(picture.rgb, caption=picture.name, boxes=layers, file_type="jpg")

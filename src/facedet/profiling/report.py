@@ -1,11 +1,10 @@
 """Measured times as text and as files."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facedet.files import replacing, replacing_table
+from facedet.files import replace_json, replacing_table
 from facedet.tables import pipe_table
 
 
@@ -49,8 +48,7 @@ def save_rows(output: Path, result: Mapping[str, Any]) -> None:
         result: "what", the files' name; "rows", at least one; "machine".
     """
     is_file = output.suffix == ".json"
-    with replacing(output if is_file else output / f"{result['what']}.json") as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    replace_json(output if is_file else output / f"{result['what']}.json", result)
     if is_file:
         return
     machine = {key: result["machine"][key] for key in ("cpu", "threads", "torch")}

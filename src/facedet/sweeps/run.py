@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from facedet.config import literal
-from facedet.errors import FacedetError, InterruptedTrainingError
+from facedet.errors import FacedetError, InterruptedTrainingError, first_line
 from facedet.sweeps.jobs import is_done, main, started_sweep, state_of
 from facedet.sweeps.launchers import check_launcher
 from facedet.sweeps.listing import print_plan, print_result
@@ -54,10 +54,9 @@ def run_sweep(sweep: Sweep, folder: Path, overrides: list[str], on_error: str) -
         except FacedetError:
             raise
         except Exception as error:  # of a launcher whose worker was killed, or cannot be reached
-            line = str(error).strip().partition("\n")[0]
             raise FacedetError(
-                f"launcher={launcher} ended with {type(error).__name__}: {line}; the same command "
-                "resumes it"
+                f"launcher={launcher} ended with {type(error).__name__}: {first_line(error)}; the "
+                "same command resumes it"
             ) from error
         finally:
             found = [path.name for path in sorted(folder.glob("jobs/*"))]

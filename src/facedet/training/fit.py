@@ -13,7 +13,6 @@ from omegaconf import DictConfig
 
 from facedet.config import build, plain
 from facedet.errors import FacedetError, InterruptedTrainingError, UsageError
-from facedet.training.batches import share_total_batch
 from facedet.training.objective import best_row, measured, mode_of
 from facedet.training.run_folder import (
     holds,
@@ -23,6 +22,7 @@ from facedet.training.run_folder import (
     refuse_replacing,
     start_fresh,
 )
+from facedet.training.trainer import share_total_batch
 
 log = logging.getLogger(__name__)
 

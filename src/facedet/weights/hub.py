@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError, UsageError, first_line
 from facedet.files import expand_home, file_sha256
 
 CONFIG, FILE = "config.json", "model.safetensors"
@@ -108,10 +108,10 @@ def _fetch(address: Address, is_fetched: bool) -> Repository:
     except errors.RevisionNotFoundError as error:
         raise FacedetError(f"{address}: the repository has no such revision") from error
     except errors.LocalEntryNotFoundError as error:
-        reason = _first_line(error.__cause__ or error)
+        reason = first_line(error.__cause__ or error)
         raise FacedetError(f"{address}: cannot be fetched, and is not cached ({reason})") from error
     except Exception as error:  # whatever a library raises over a network
-        raise FacedetError(f"{address}: cannot be fetched ({_first_line(error)})") from error
+        raise FacedetError(f"{address}: cannot be fetched ({first_line(error)})") from error
     if not Path(folder, CONFIG).is_file():
         raise FacedetError(
             f"{address}: has no {CONFIG} and {FILE}, as `facedet weights push` writes them"
@@ -144,7 +144,7 @@ def _read(folder: Path, name: str) -> Repository:
             raise ValueError(f"score is {score!r}")
         return Repository(name, folder / FILE, str(config["sha256"]), score)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        reason = f"{type(error).__name__} {_first_line(error)}"
+        reason = f"{type(error).__name__} {first_line(error)}"
         raise FacedetError(f"{name}: its {CONFIG} is none of facedet's ({reason})") from error
 
 
@@ -156,7 +156,3 @@ def require_hub(name: str) -> ModuleType:
         raise FacedetError(
             f"{name}: needs huggingface-hub: pip install 'facedet-lightning[hub]'"
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -10,7 +10,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from facedet import DISTRIBUTION
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError, UsageError, first_line
 from facedet.files import file_sha256, new_folder
 from facedet.weights.hub import CONFIG, FILE, LIBRARY, parse_address, require_hub
 from facedet.weights.store import Weights, build_net, read_weights, save_weights
@@ -58,7 +58,7 @@ def push_to_hub(weights: str | Path, repo: str, *, private: bool = False, licenc
             )
         except Exception as error:  # whatever a library raises over a network
             status = getattr(getattr(error, "response", None), "status_code", None)
-            reason = str(error).strip().partition("\n")[0]
+            reason = first_line(error)
             if status in _REFUSED:
                 reason = f"{status}: `hf auth login`, or set HF_TOKEN to one that may write there"
             raise FacedetError(f"{address}: cannot be pushed ({reason})") from error
@@ -98,7 +98,7 @@ def write_repository(weights: str | Path, folder: Path, repo: str = "", licence:
         (aside / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         name = named.name if named else (repo or folder.name).rpartition("/")[2]
         head = _front_matter(name, named, card, licence)
-        about = _about(name, named, read, parameters) if card is None else _text_of(card)
+        about = card.text.split("---\n", 2)[2] if card else _about(name, named, read, parameters)
         use = _use(f"hf://{repo}" if repo else folder.name)
         text = f"---\n{head}---\n{about.strip()}\n\n{use}"
         (aside / "README.md").write_text(text, encoding="utf-8")
@@ -134,10 +134,6 @@ def _result(entry: Mapping[str, Any]) -> dict[str, Any]:
             for subset, value in entry["ap"].items()
         ],
     }
-
-
-def _text_of(card: Card) -> str:
-    return card.text.split("---\n", 2)[2]
 
 
 def _about(name: str, named: NamedWeights | None, read: Weights, parameters: int) -> str:

@@ -216,7 +216,7 @@ def _read_torch(path: Path) -> Weights:
 
 
 def one_line(error: Exception) -> str:
-    """An error in one line."""
+    """Kind and first line of an error."""
     return " ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 

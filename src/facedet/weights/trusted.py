@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, first_line
 
 _TRUSTED = (
     "facedet.models.",
@@ -38,8 +38,7 @@ def build_untrusted(node: Any, source: str) -> Any:  # noqa: ANN401
     try:
         return _build(node)
     except Exception as error:  # of somebody's arguments: anything
-        line = str(error).partition("\n")[0]
-        raise FacedetError(f"{source}: its config cannot be built: {line}") from error
+        raise FacedetError(f"{source}: its config cannot be built: {first_line(error)}") from error
 
 
 def _build(node: Any) -> Any:  # noqa: ANN401
