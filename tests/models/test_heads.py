@@ -169,38 +169,6 @@ def test_dilated_head_is_three_convolutions_with_the_same_weights():
         torch.testing.assert_close(deltas[:, index::3], expected)
 
 
-def test_dilation_by_hand():
-    head = random_head(DilatedHead, [1], [3], channels=1)
-    (level,) = head.levels
-    for value in level.parameters():
-        nn.init.zeros_(value)
-    # The kernel reads its upper left neighbour only; the face logit shows it.
-    level.shared.weight.data[0, 0, 0, 0] = 1.0
-    for score in level.score:
-        score.weight.data[1, 0] = 1.0
-    x = torch.zeros(1, 1, 6, 6)
-    x[0, 0, 1, 1] = 7.0
-    logits, _ = head([x])
-    seen = logits[0, :, 1].reshape(6, 6, 3)
-    # One cell, two and four cells down and to the right.
-    assert seen.nonzero().tolist() == [[2, 2, 0], [3, 3, 1], [5, 5, 2]]
-    assert seen[2, 2, 0] == 7.0
-
-
-def test_one_anchor_is_not_dilated():
-    dilated, plain = random_head(DilatedHead, [4], [1]), random_head(PlainHead, [4], [1])
-    names = {"shared": "conv", "score.0": "score", "box.0": "box"}
-    state = {
-        f"levels.0.{plain_name}.{kind}": dilated.state_dict()[f"levels.0.{name}.{kind}"]
-        for name, plain_name in names.items()
-        for kind in ("weight", "bias")
-    }
-    plain.load_state_dict(state)
-    maps = [noise(2, 4, 5, 3)]
-    for ours, theirs in zip(dilated(maps), plain(maps), strict=True):
-        torch.testing.assert_close(ours, theirs)
-
-
 @pytest.mark.parametrize("kind", HEADS)
 def test_new_weights(kind):
     torch.manual_seed(0)

@@ -92,13 +92,6 @@ def silent(channels=(1, 1), **arguments):
     return neck
 
 
-def test_fuse_enlarges_by_hand():
-    # Cells at -0.25, 0.25, 0.75 and 1.25 of 4, 8 between zeros:
-    # 3/4 * 4 = 3, 3/4 * 4 + 1/4 * 8 = 5, 7, 3/4 * 8 = 6; and 3/4 of it in both rows.
-    row = [2.25, 3.75, 5.25, 4.5]
-    assert enlarge(torch.tensor([[[[4.0, 8.0]]]]), (2, 4))[0, 0].tolist() == [row, row]
-
-
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 2)])
 def test_enlarging_is_the_releases_transposed_convolution(size):
     x = noise(2, 3, *size).requires_grad_()

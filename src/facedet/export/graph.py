@@ -93,12 +93,7 @@ class Graph(nn.Module):
 
 
 def to_onnx(net: nn.Module, box_coder: Any, description: Description) -> onnx.ModelProto:  # noqa: ANN401
-    """The ONNX model of a network.
-
-    Args:
-        net: a `Detector` in evaluation mode.
-        box_coder: its.
-        description: what the model is to be; `int8` is quantized later.
+    """The ONNX model of a `Detector` in evaluation mode; `int8` is quantized later.
 
     Raises:
         FacedetError: an operation of the network has no ONNX counterpart.

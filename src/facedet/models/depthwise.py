@@ -63,11 +63,7 @@ class _StridedDepthwise(torch.autograd.Function):
 class DepthwiseConv2d(nn.Conv2d):
     """`nn.Conv2d` with as many groups as channels, quicker to train on a CPU at strides above 1.
 
-    Args:
-        channels: of input and output.
-        kernel: side of the kernel; the padding keeps `ceil(H / stride)`.
-        stride: of the convolution.
-        bias: whether there is one.
+    `kernel` is the side of the kernel; the padding keeps `ceil(H / stride)`.
     """
 
     def __init__(self, channels: int, kernel: int, stride: int = 1, bias: bool = True) -> None:

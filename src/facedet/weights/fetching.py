@@ -68,14 +68,7 @@ def _check_digest(path: Path, sha256: str, what: str, remedy: str) -> None:
 
 
 def fetch_named(named: zoo.NamedWeights, cache: Path | None = None) -> Path:
-    """Downloads released weights and keeps them as a file of ours.
-
-    Args:
-        named: weights with a URL.
-        cache: folder of fetched files; None: `cache_folder()`.
-
-    Returns:
-        The file.
+    """Downloads released weights, and keeps them as a file of ours; returns its path.
 
     Raises:
         FacedetError: it cannot be fetched, read or written.

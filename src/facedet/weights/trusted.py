@@ -24,11 +24,7 @@ _MOVED = {
 
 
 def build_untrusted(node: Any, source: str) -> Any:  # noqa: ANN401
-    """Builds a node that came out of a file: only classes of networks and decoding.
-
-    Args:
-        node: plain config with `_target_`.
-        source: the file, for the message.
+    """Builds a node that came out of the file `source`: only classes of networks and decoding.
 
     Raises:
         FacedetError: the node names something else, or its class refuses the arguments.
