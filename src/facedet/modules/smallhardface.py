@@ -1,10 +1,14 @@
 """SmallHardFace's LightningModule (arXiv 1811.11662)."""
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
+from torchmetrics import Metric
 
 from facedet.modules.base import DetectionModule
+from facedet.structures import Detections, Losses, Predictions, Target
 
 
 class SmallHardFaceModule(DetectionModule):
@@ -15,21 +19,30 @@ class SmallHardFaceModule(DetectionModule):
     biases have no weight decay. Frozen parameters are in no group.
 
     Args:
-        net: as of `DetectionModule`; its last part is `head`.
+        net: images [B, 3, H, W] in 0 … 255 to predictions; its last part is `head`.
+        criterion: predictions and targets to losses.
+        postprocess: predictions to detections, for validation.
+        optimizer: called with the groups.
+        scheduler: called with the optimiser; steps once per training step.
+        metric: of the validation; None: none.
+        channels_last: memory format of weights and images.
         trunk_rate: learning rate of what lies before the head, over the head's.
         bias_rate: learning rate of biases, over that of the same part's weights.
-        parts: further arguments of `DetectionModule`.
     """
 
     def __init__(
         self,
         net: nn.Module,
-        *,
+        criterion: Callable[[Predictions, list[Target]], Losses],
+        postprocess: Callable[[Predictions], list[Detections]],
+        optimizer: Callable[..., torch.optim.Optimizer],
+        scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler],
+        metric: Metric | None = None,
+        channels_last: bool = True,
         trunk_rate: float = 2.0,
         bias_rate: float = 2.0,
-        **parts: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(net, **parts)
+        super().__init__(net, criterion, postprocess, optimizer, scheduler, metric, channels_last)
         self.trunk_rate = trunk_rate
         self.bias_rate = bias_rate
 
