@@ -16,7 +16,7 @@ from facedet.evaluation.contenders import (
     contender_of_weights,
     square_picture,
 )
-from facedet.evaluation.diagnosis.report import SOLVED
+from facedet.evaluation.diagnosis.plots import SOLVED
 from facedet.evaluation.run import evaluate
 from facedet.files import replacing_table
 from facedet.plots import Box, draw_boxes, save_picture

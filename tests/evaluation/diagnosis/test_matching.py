@@ -7,12 +7,8 @@ import pytest
 import torch
 
 from facedet.evaluation.benchmarks import WiderFace
-from facedet.evaluation.diagnosis.matching import (
-    judge_records,
-    price_errors,
-    sort_boxes,
-    sort_faces,
-)
+from facedet.evaluation.diagnosis.errors import price_errors, sort_boxes, sort_faces
+from facedet.evaluation.diagnosis.matching import judge_records
 from facedet.evaluation.diagnosis.report import make_tables, page, tables_of_recall
 from facedet.metrics.wider import WiderAP
 from facedet.structures import Record
@@ -262,3 +258,26 @@ def test_page_is_aligned_and_short(verdicts):
     assert "the 10 of 12 with the lowest recall" in text
     assert "| event 09 | 1,000 |      - |         0.5000 |" in text
     assert "event 10" not in text
+
+
+def image_aps(scores, kept, faces=((0, 0, 9, 9), (20, 0, 9, 9)), **options):
+    """Of three 10 x 10 px detections at 0, 20 and 40 px, the last of which is on no face."""
+    rows = [[x, 0, 9, 9, score] for x, score in zip((0, 20, 40), scores, strict=True)]
+    one = record("e/a", faces, kept)
+    return judge_records([one], {"e/a": np.array(rows)}, **options).image_aps(0)[0].tolist()
+
+
+def test_the_ap_of_an_image_by_hand():
+    # Face at 0.9, false at 0.8, face at 0.5: half the recall at precision 1, half at 2/3.
+    assert image_aps([0.9, 0.5, 0.8], [1, 1]) == pytest.approx([1 / 2 + 1 / 3])
+    # The second face does not count: nor does what found it.
+    assert image_aps([0.5, 0.9, 0.1], [1, 0]) == [1.0]
+    # The false positive is better than the one face: precision 1/2.
+    assert image_aps([0.5, 0.9, 0.8], [1, 0]) == [0.5]
+    # The thresholds are multiples of 0.001: both scores pass 0.900 together, precision 1/2.
+    # Spread over 0 … 1 they would not, and the AP would be 1.
+    assert image_aps([0.9004, 0.9, 0.9001], [1, 0]) == [0.5]
+    # IoU 0.6 and 0.9 of the detection: rounded, the first face has it, which counts.
+    nested = ((0, 0, 9, 5), (0, 0, 9, 8))
+    assert image_aps([0.9, 0.1, 0.1], [1, 0], nested, integer_quirk=False) == [0.0]
+    assert image_aps([0.9, 0.1, 0.1], [1, 0], nested, integer_quirk=True) == [1.0]

@@ -16,8 +16,9 @@ from facedet.data.readers.wider import (
 from facedet.errors import FacedetError, UsageError
 from facedet.evaluation.benchmarks import WiderFace
 from facedet.evaluation.detect import save_sheet
-from facedet.evaluation.diagnosis import report
-from facedet.evaluation.diagnosis.matching import NEAR, Verdicts, judge_records
+from facedet.evaluation.diagnosis import plots, report
+from facedet.evaluation.diagnosis.errors import NEAR
+from facedet.evaluation.diagnosis.matching import Verdicts, judge_records
 from facedet.evaluation.scoring import match_pictures
 from facedet.files import replacing, replacing_table
 from facedet.metrics.functional import is_rounded
@@ -118,6 +119,7 @@ def _read_truth(data: Path, split: str, lists: Path | None) -> list[Record]:
 
 
 def _origin(detections: Path, described: Mapping[str, Any]) -> str:
+    """Where the detections come from."""
     if not described:
         return f"detections {Path(*detections.parts[-2:])}"
     weights, versions = (described.get(key) or {} for key in ("weights", "versions"))
@@ -145,8 +147,8 @@ def save(output: Path, one: Diagnosis, worst: int) -> list[str]:
         links = "\n![the tables as bars](diagnosis.png)\n![AP of images](image_ap.png)\n"
         aside.write_text(one.page + links, encoding="utf-8")
     caption = "\n".join([one.title, *one.made_with])
-    report.plot_diagnosis(output / "diagnosis.png", one.tables, caption)
-    report.plot_image_aps(output / "image_ap.png", values, caption)
+    plots.plot_diagnosis(output / "diagnosis.png", one.tables, caption)
+    plots.plot_image_aps(output / "image_ap.png", values, caption)
     # The lowest AP first, of equal ones that of more faces.
     order = sorted(faces.nonzero()[0].tolist(), key=lambda place: (values[place], -faces[place]))
     there = [place for place in order if one.records[place].path.is_file()]
