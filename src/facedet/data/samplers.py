@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -116,11 +116,22 @@ class DifficultySampler(ShuffleSampler):
         table: the difficulties, equal in all processes; the others are those of `ShuffleSampler`.
     """
 
-    def __init__(self, table: DifficultyTable, *place: Any, **settings: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        table: DifficultyTable,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        batch_size: int = 1,
+        wide: np.ndarray | None = None,
+        accumulated: int = 1,
+        drop_last: bool = True,
+    ) -> None:
         self.table = table
         self.left_out = 0
         self.filled_up = 0
-        super().__init__(len(table), *place, **settings)
+        place = (seed, rank, world, batch_size, wide, accumulated, drop_last)
+        super().__init__(len(table), *place)
 
     def _arranged(self, order: Tensor, generator: torch.Generator) -> Tensor:
         """Whole steps of the images that are not left out."""

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 from facedet.data.augmentation.distortion import Distortion
-from facedet.data.augmentation.windows import INTERPOLATIONS, A, Crop, FaceCrop, Size, Window
+from facedet.data.augmentation.face_crop import A, FaceCrop
+from facedet.data.augmentation.windows import INTERPOLATIONS, Crop, Size, Window
 from facedet.errors import UsageError
 
 ANCHOR_SIDES = (16, 32, 64, 128, 256, 512)

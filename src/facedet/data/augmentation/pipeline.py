@@ -25,8 +25,8 @@ from facedet.data.augmentation.extd import (
     PillowResize,
     SquareCrop,
 )
+from facedet.data.augmentation.face_crop import A
 from facedet.data.augmentation.smallhardface import ShortSideCrop
-from facedet.data.augmentation.windows import A
 from facedet.errors import UsageError
 
 

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from facedet.data.augmentation.distortion import Distortion
-from facedet.data.augmentation.windows import Crop, FaceCrop, Size, Window
+from facedet.data.augmentation.face_crop import FaceCrop
+from facedet.data.augmentation.windows import Crop, Size, Window
 from facedet.errors import UsageError
 
 

@@ -31,14 +31,23 @@ _SMALLEST_SIZE = 128  # pixels: twice the largest face, or crowds find no room
 _JPEG_QUALITY = 92
 
 
-def ensure_crowds(root: Path, *, progress: bool = True, **counts: int) -> Path:
-    """The folder of the embedded data set, made if it is absent; `counts` as of `make_crowds`.
+def ensure_crowds(
+    root: Path,
+    *,
+    train_images: int = 400,
+    val_images: int = 100,
+    size: int = 320,
+    seed: int = 0,
+    progress: bool = True,
+) -> Path:
+    """The folder of the embedded data set, made if it is absent (see `make_crowds`).
 
     Raises:
         FacedetError: the folder holds something else, or crowds made with other parameters or by
             another version of the painting.
     """
     root = Path(root)
+    counts = {"train_images": train_images, "val_images": val_images, "size": size, "seed": seed}
     if _is_vacant(root):
         try:
             make_crowds(root, **counts, progress=progress)
