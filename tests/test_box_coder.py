@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facedet.box_coder import FasterRcnnBoxCoder, SsdBoxCoder
-from facedet.models.anchors import ThreeScaleAnchors
 
 ANCHOR = torch.tensor([[0.0, 0.0, 16.0, 16.0]])  # centre (8, 8), sides 16
 FACE = torch.tensor([[4.0, 4.0, 20.0, 36.0]])  # centre (12, 20), sides (16, 32)
@@ -96,21 +95,3 @@ def test_the_release_s_codes(golden):
     torch.testing.assert_close(boxes.float(), decoded, rtol=0, atol=1e-5)
     # The release encodes what it decoded: every side has grown by its pixel.
     torch.testing.assert_close(coder.encode(decoded.double(), anchors), reencoded)
-
-
-@pytest.mark.data
-def test_the_release_s_maps_to_boxes(golden):
-    stored = np.load(golden / "shf_decode_vote.npz", allow_pickle=False)
-    # Maps of 6 x 9 cells: backgrounds of three anchors, then faces; four numbers per anchor.
-    scores = torch.from_numpy(stored["prop_scores"])[0].reshape(2, 3, 6, 9)
-    scores = scores.permute(2, 3, 1, 0).reshape(-1, 2)
-    deltas = torch.from_numpy(stored["prop_deltas"])[0].permute(1, 2, 0).reshape(-1, 4)
-    anchors = ThreeScaleAnchors([8])([(6, 9)], torch.device("cpu"))
-    boxes = FasterRcnnBoxCoder().decode(deltas, anchors)
-    height, width, _ = stored["prop_im_info"].tolist()
-    limit = torch.tensor([width, height, width, height]) - 1
-    boxes = torch.minimum(boxes.clamp(min=0), limit)
-    order = scores[:, 1].argsort(descending=True, stable=True)
-    assert torch.equal(scores[order], torch.from_numpy(stored["prop_probs"]))
-    expected = torch.from_numpy(stored["prop_boxes"])[:, 1:]
-    torch.testing.assert_close(boxes[order], expected, rtol=0, atol=1e-4)
