@@ -2,12 +2,10 @@
 
 import logging
 
-import cv2
 import pytest
 import torch
 
 from facedet.config import build, plain
-from facedet.data.crowds.dataset import make_crowds
 from facedet.metrics.wider import WiderAP
 from facedet.training.fit import train
 from facedet.training.objective import measured
@@ -66,24 +64,3 @@ def test_what_is_better_takes_its_place(run, caplog):
     running = [key for key in start if key.endswith("running_mean")]
     assert running
     assert all(torch.equal(start[key], final.state[key]) for key in running)
-
-
-@pytest.mark.slow  # 35 s: it has to learn something
-def test_some_pictures_help_where_the_shipped_weights_are_poor(cli, tmp_path):
-    """On crowds as a thermal camera shows them: dark and light exchanged, in false colours."""
-    make_crowds(tmp_path / "crowds", train_images=40, val_images=10, size=256, progress=False)
-    for path in (tmp_path / "crowds").rglob("*.jpg"):
-        grey = 255 - cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        cv2.imwrite(str(path), cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO))
-    root, output = tmp_path / "mine", tmp_path / "out"
-    assert cli("data", "convert", tmp_path / "crowds", root, "--to", "coco").code == 0
-    result = cli(
-        "train", "weights=extd-plain-32", "data=coco", f"data.root={root}",
-        f"paths.output={output}", "trainer.max_steps=80", "trainer.val_check_interval=80",
-        "data.num_workers=0", "augmentation.size=160",
-    )  # fmt: skip
-    assert result.code == 0, result.err
-    before, after = (row["wider/hard"] for row in measured(output, "wider/hard"))
-    assert before < 0.1
-    print(f"AP before {before:.3f}, after {after:.3f}")
-    assert after > before + 0.2
