@@ -29,10 +29,13 @@ def source_of(path):
 
 def play(path):
     """All frames of a source, and what it raises after the last one."""
-    frames, said = [], []
-    for frame, _ in detect_frames([source_of(path)], lambda _: None, said.append):
-        frames.append(frame)
-    return frames, said
+    return play_source(source_of(path))
+
+
+def play_source(source):
+    said = []
+    found = list(detect_frames([source], lambda _: None, said.append))
+    return [frame for frame, _ in found], said
 
 
 def greys(frames):
@@ -114,19 +117,14 @@ def bad_videos(folder):
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
 def test_a_video_whose_times_begin_late_is_whole(tmp_path, suffix):
     path = save_video(tmp_path / f"a.{suffix}", 25, times=[30_000 + 40 * one for one in range(25)])
-    said = []
-    source = VideoSource(str(path), path.stem, path)
-    frames = [frame for frame, _ in detect_frames([source], lambda _: None, said.append)]
+    frames, said = play(path)
     assert (len(frames), said) == (25, [])
 
 
 def test_bad_videos_say_one_line_after_their_good_frames(tmp_path):
     for name, (counts, words) in bad_videos(tmp_path).items():
         path = tmp_path / name
-        frames, said = [], []
-        source = VideoSource(str(path), path.stem, path)
-        for frame, _ in detect_frames([source], lambda _: None, said.append):
-            frames.append(frame)
+        frames, said = play_source(VideoSource(str(path), path.stem, path))
         assert len(frames) in counts, (name, len(frames), said)
         assert len(said) == 1, name
         assert said[0].startswith(f"{path}: "), name
