@@ -7,10 +7,8 @@ import signal
 import pytest
 import torch
 import yaml
-from omegaconf import OmegaConf
 
 from facedet.errors import FacedetError
-from facedet.training.trainer import precision
 from facedet.weights.store import read_weights
 from reference.small_training import SMALL_TRAINING
 
@@ -204,14 +202,6 @@ def test_a_signal_before_the_first_step(train, at_step):
     at_step("validation_step", 0, signal.SIGTERM)
     result = train("trainer.num_sanity_val_steps=1", "trainer.max_steps=9")
     assert (result.code, "interrupted at step 1" in result.err) == (143, True)
-
-
-def test_precision():
-    def chosen(precision_, accelerator="cpu"):
-        return precision(OmegaConf.create({"precision": precision_, "accelerator": accelerator}))
-
-    assert chosen("32-true") == "32-true"
-    assert chosen("auto") in ("bf16-mixed", "32-true")
 
 
 @pytest.mark.slow
