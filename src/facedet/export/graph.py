@@ -5,9 +5,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import onnx
+import onnx.parser
 import torch
-from onnx import TensorProto, helper
+from onnx import helper
 from torch import Tensor, nn
 from torch.onnx import symbolic_helper
 
@@ -98,21 +98,20 @@ def to_onnx(net: nn.Module, box_coder: Any, description: Description) -> onnx.Mo
     Raises:
         FacedetError: an operation of the network has no ONNX counterpart.
     """
-    form = "decoded" if description.form == "end-to-end" else description.form
+    is_whole = description.form == "end-to-end"
+    form = "decoded" if is_whole else description.form
     graph = Graph(net, box_coder, form, description.precision)
-    names = (INPUT, *OUTPUTS[form])
+    # What goes into the NMS leaves its names to what comes out of it.
+    outputs = {f"all_{name}" if is_whole else name: _AXES[name] for name in OUTPUTS[form]}
     # Of pictures of one size the number of anchors is known too.
     is_open = dict.fromkeys(("height", "width", "anchors"), description.size is None)
     is_open["batch"] = description.batch is None
     axes = {
-        name: {axis: word for axis, word in _AXES[name].items() if is_open[word]} for name in names
+        name: {axis: word for axis, word in words.items() if is_open[word]}
+        for name, words in {INPUT: _AXES[INPUT], **outputs}.items()
     }
     try:
-        with (
-            warnings.catch_warnings(),
-            torch.no_grad(),
-            tempfile.TemporaryDirectory() as folder,
-        ):
+        with warnings.catch_warnings(), torch.no_grad(), tempfile.TemporaryDirectory() as folder:
             # Of the tracer: sizes that become constants (they do not), and of its own age.
             warnings.simplefilter("ignore")
             torch.onnx.export(
@@ -120,7 +119,7 @@ def to_onnx(net: nn.Module, box_coder: Any, description: Description) -> onnx.Mo
                 (graph.example(description.size, description.batch),),
                 path := Path(folder, "graph.onnx"),
                 input_names=[INPUT],
-                output_names=list(OUTPUTS[form]),
+                output_names=list(outputs),
                 dynamic_axes={name: named for name, named in axes.items() if named},
                 opset_version=_OPSET,
                 dynamo=False,
@@ -132,7 +131,7 @@ def to_onnx(net: nn.Module, box_coder: Any, description: Description) -> onnx.Mo
     for output in model.graph.output:  # the exporter invents a name for this length
         if length := _LENGTHS.get(output.name):
             output.type.tensor_type.shape.dim[-1].dim_value = length
-    if description.form == "end-to-end":
+    if is_whole:
         _add_nms(model, description)
     describe(model, description)
     return model
@@ -147,45 +146,27 @@ def describe(model: onnx.ModelProto, description: Description) -> None:
 
 def _add_nms(model: onnx.ModelProto, description: Description) -> None:
     """Turns boxes and scores of all anchors into those of faces, and of whose picture they are."""
-    graph = model.graph
-    for node in graph.node:
-        for position, name in enumerate(node.output):
-            if name in ("boxes", "scores"):
-                node.output[position] = f"all_{name}"
-        for position, name in enumerate(node.input):
-            if name in ("boxes", "scores"):
-                node.input[position] = f"all_{name}"
-    del graph.output[:]
-    integer, number = TensorProto.INT64, TensorProto.FLOAT
-    graph.initializer.extend(
-        [
-            helper.make_tensor("nms_most", integer, [1], [MAX_FACES]),
-            helper.make_tensor("nms_iou", number, [1], [description.iou]),
-            helper.make_tensor("nms_cut", number, [1], [description.score]),
-            helper.make_tensor("nms_one", integer, [1], [1]),
-            helper.make_tensor("nms_ends", integer, [2], [0, 2]),
-            helper.make_tensor("nms_first", integer, [1], [0]),
-        ]
-    )
-    graph.node.extend(
-        [
-            helper.make_node("Unsqueeze", ["all_scores", "nms_one"], ["nms_scores"]),
-            helper.make_node(
-                "NonMaxSuppression",
-                ["all_boxes", "nms_scores", "nms_most", "nms_iou", "nms_cut"],
-                ["nms_found"],  # [N, 3]: picture, class, anchor
-            ),
-            helper.make_node("Gather", ["nms_found", "nms_ends"], ["nms_places"], axis=1),
-            helper.make_node("GatherND", ["all_boxes", "nms_places"], ["boxes"]),
-            helper.make_node("GatherND", ["all_scores", "nms_places"], ["scores"]),
-            helper.make_node("Gather", ["nms_found", "nms_first"], ["nms_column"], axis=1),
-            helper.make_node("Squeeze", ["nms_column", "nms_one"], ["picture"]),
-        ]
-    )
-    graph.output.extend(
-        [
-            helper.make_tensor_value_info("boxes", number, ["faces", 4]),
-            helper.make_tensor_value_info("scores", number, ["faces"]),
-            helper.make_tensor_value_info("picture", integer, ["faces"]),
-        ]
-    )
+    score, iou = float(description.score), float(description.iou)
+    # What the NMS finds has three columns: picture, class, anchor.
+    nms = onnx.parser.parse_graph(f"""
+        nms (float[batch, anchors, 4] all_boxes, float[batch, anchors] all_scores)
+        => (float[faces, 4] boxes, float[faces] scores, int64[faces] picture)
+        <
+            int64[1] nms_most = {{{MAX_FACES}}},
+            float[1] nms_iou = {{{iou}}}, float[1] nms_cut = {{{score}}},
+            int64[1] nms_one = {{1}}, int64[2] nms_ends = {{0, 2}}, int64[1] nms_first = {{0}}
+        >
+        {{
+            nms_scores = Unsqueeze (all_scores, nms_one)
+            nms_found = NonMaxSuppression (all_boxes, nms_scores, nms_most, nms_iou, nms_cut)
+            nms_places = Gather <axis = 1> (nms_found, nms_ends)
+            boxes = GatherND (all_boxes, nms_places)
+            scores = GatherND (all_scores, nms_places)
+            nms_column = Gather <axis = 1> (nms_found, nms_first)
+            picture = Squeeze (nms_column, nms_one)
+        }}
+    """)
+    del model.graph.output[:]
+    model.graph.initializer.extend(nms.initializer)
+    model.graph.node.extend(nms.node)
+    model.graph.output.extend(nms.output)
