@@ -155,8 +155,8 @@ def test_the_histograms_bars(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Axes, "hist", hist)
     series = {"a": np.geomspace(3, 3000, 17), "b": np.full(4, 3000.0)}
-    plot_histogram(tmp_path / "a.png", series, "px", "title", bars=11)
-    assert counted == {"a": (17, 11), "b": (4, 11)}
+    plot_histogram(tmp_path / "a.png", series, "px", "title")
+    assert counted == {"a": (17, 40), "b": (4, 40)}
 
 
 @pytest.mark.parametrize("costs", [(1.0, 2.0), (1.0, 200.0), (1.0, 1.0)])

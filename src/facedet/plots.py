@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -23,7 +23,9 @@ MISSED = (255, 65, 54)
 FALSE_ALARM = (255, 200, 0)
 # Stands in the header of every JPEG drawn here, so that nobody takes it for a photo.
 _MARK = b"drawn by facedet"
+Item = TypeVar("Item")
 _Corner = Literal["best", "lower left", "lower right"]
+_BARS = 40  # of a histogram, over the range of all numbers
 _BEST, _BEATEN = "tab:orange", "tab:blue"  # trade-offs
 
 
@@ -76,13 +78,8 @@ def judge_boxes(
 ) -> list[Box]:
     """Boxes to draw: missed faces, then found ones and false alarms with their scores.
 
-    A face is found where a detection overlaps it with an IoU of at least 0.5.
-
-    Args:
-        found: [N, 4] xyxy pixels.
-        scores: of them.
-        faces: [G, 4] xyxy pixels.
-        counts: [G] bool, which faces can be missed; None: all.
+    A face is found where a detection overlaps it with an IoU of at least 0.5. `found` [N, 4] and
+    `faces` [G, 4] are xyxy pixels; `counts` [G] says which faces can be missed, None: all.
     """
     # A command that draws curves only does not wait for torch.
     from facedet.boxes import iou
@@ -104,7 +101,13 @@ def fitted(rgb: np.ndarray, side: int) -> tuple[np.ndarray, float]:
     return cv2.resize(rgb, size, interpolation=method), scale
 
 
-def sheet(pictures: Sequence[np.ndarray], columns: int = 4, cell: int = 320) -> np.ndarray:
+def evenly(items: Sequence[Item], count: int) -> list[Item]:
+    """So many of the items, or all where they are fewer, evenly chosen."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[place] for place in places]
+
+
+def sheet(pictures: Sequence[np.ndarray], columns: int, cell: int) -> np.ndarray:
     """RGB pictures of any sizes side by side, each fitted into a square cell of `cell` px."""
     rows = -(-len(pictures) // columns)
     canvas = np.full((rows * cell, columns * cell, 3), 255, np.uint8)
@@ -192,18 +195,13 @@ def plot_roc(
         )
 
 
-def plot_histogram(
-    path: Path, values: Mapping[str, np.ndarray], label: str, title: str, bars: int = 40
-) -> None:
-    """Writes a histogram of positive numbers, by series, with a logarithmic axis as a PNG file.
-
-    `label` is that of the axis, with the unit; the range of all numbers has so many `bars`.
-    """
+def plot_histogram(path: Path, values: Mapping[str, np.ndarray], label: str, title: str) -> None:
+    """Writes a histogram of positive numbers, by series, over a logarithmic axis `label` as PNG."""
     with _axes(path, (6, 4), title) as axes:
         together = np.concatenate([np.zeros(0), *values.values()])
         if len(together):
             # A range of one value would have no width.
-            edges = np.geomspace(together.min() * 0.99, together.max() * 1.01, bars + 1)
+            edges = np.geomspace(together.min() * 0.99, together.max() * 1.01, _BARS + 1)
             for name, series in values.items():
                 axes.hist(series, edges.tolist(), histtype="stepfilled", alpha=0.6, label=name)
             axes.set_xscale("log")
@@ -228,7 +226,7 @@ def plot_trade_off(
 ) -> None:
     """Writes values over one or several costs as a PNG file, the best trade-offs joined by steps.
 
-    `panels`: by the label of their cost, with its unit, the points. `label`: of the value.
+    `panels` has the points by the label of their cost, with its unit; `label` is the value's.
     """
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from facedet.errors import FacedetError
-from facedet.evaluation.detect import chosen_records, detect_records, judge, save_sheet
-from facedet.plots import FALSE_ALARM, FOUND, MISSED
+from facedet.evaluation.detect import detect_records, judge, save_sheet
+from facedet.plots import FALSE_ALARM, FOUND, MISSED, evenly
 from facedet.structures import Detections, Record
 from reference.one_face import save_picture
 
@@ -126,8 +126,9 @@ def test_faces_to_ignore_and_those_that_count_nowhere_are_not_missed(tmp_path):
 def test_sheet_shows_pictures_of_the_whole_set(tmp_path):
     records = [record(tmp_path, f"e/a{i}") for i in range(6)]
     found = {one.name: np.zeros((0, 5)) for one in records}
-    save_sheet(tmp_path / "out" / "sheet.png", chosen_records(records, 4), found)
-    assert [one.name for one in chosen_records(records, 4)] == ["e/a0", "e/a2", "e/a3", "e/a5"]
+    shown = evenly(records, 4)
+    save_sheet(tmp_path / "out" / "sheet.png", shown, found)
+    assert [one.name for one in shown] == ["e/a0", "e/a2", "e/a3", "e/a5"]
     # Four cells of 420 px in a row.
     assert Image.open(tmp_path / "out" / "sheet.png").size == (1680, 420)
     # A picture of which nothing is said has no detections.

@@ -13,6 +13,7 @@ from facedet.errors import UsageError
 from facedet.modules.base import Batch
 from facedet.plots import (
     draw_boxes,
+    evenly,
     fitted,
     judge_boxes,
     plot_precision_recall,
@@ -101,9 +102,7 @@ class ImageLog(pl.Callback):
         self._shown, self._curves, self._places = [], {}, set()
         is_due = self.validations % self.every_n_validations == 0
         if is_due and trainer.is_global_zero and not trainer.sanity_checking:
-            last = int(sum(trainer.num_val_batches)) - 1
-            places = np.linspace(0, last, min(self.pictures, last + 1))
-            self._places = set(places.round().astype(int).tolist())
+            self._places = set(evenly(range(int(sum(trainer.num_val_batches))), self.pictures))
 
     def on_validation_batch_end(  # type: ignore[override]
         self, trainer: pl.Trainer, _: object, outputs: dict, batch: Batch, batch_idx: int, *__: int

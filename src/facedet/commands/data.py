@@ -166,14 +166,11 @@ def _line(finding: Finding) -> str:
 
 def _write(output: Path, report: Report, summary: dict[str, Any]) -> None:
     """Writes summary.json, findings.csv, face_sizes.png, samples.jpg and offenders.jpg."""
-    import numpy as np
-
     from facedet.data.checks import face_sizes
-    from facedet.files import replacing, replacing_table
-    from facedet.plots import is_drawn, plot_histogram, save_picture, sheet
+    from facedet.files import replace_json, replacing_table
+    from facedet.plots import evenly, is_drawn, plot_histogram, save_picture, sheet
 
-    with replacing(output / "summary.json") as aside:
-        aside.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    replace_json(output / "summary.json", summary)
     with replacing_table(output / "findings.csv", errors="backslashreplace") as table:
         table.writerow(["kind", "split", "picture", "place", "detail"])
         table.writerows(finding[:5] for finding in report.findings)
@@ -181,8 +178,7 @@ def _write(output: Path, report: Report, summary: dict[str, Any]) -> None:
     title = f"{sum(map(len, sizes.values())):,} faces"
     plot_histogram(output / "face_sizes.png", sizes, "square root of a face's area, px", title)
     pictures = report.sound()
-    evenly = np.linspace(0, len(pictures) - 1, min(_SHOWN, len(pictures))).round().astype(int)
-    samples = [list(pictures)[at] for at in evenly]
+    samples = evenly(list(pictures), _SHOWN)
     # What is wrong by picture and box; pairs that are alike come first, side by side.
     wrong: dict[tuple[str, str], dict[int | None, str]] = {}
     for finding in sorted(report.findings, key=lambda one: one.other is None):

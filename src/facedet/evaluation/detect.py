@@ -109,12 +109,6 @@ def judge(found: np.ndarray, record: Record, score: float = 0.5) -> list[Box]:
     return judge_boxes(boxes, shown[:, 4].tolist(), faces, torch.from_numpy(counts))
 
 
-def chosen_records(records: Sequence[Record], count: int = 12) -> list[Record]:
-    """Pictures to be shown, evenly drawn."""
-    places = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
-    return [records[place] for place in places]
-
-
 def save_sheet(
     path: Path,
     records: Sequence[Record],

@@ -15,7 +15,7 @@ from facedet.config import build, plain
 from facedet.data.images import read_rgb
 from facedet.errors import FacedetError, UsageError
 from facedet.evaluation.benchmarks import Benchmark
-from facedet.evaluation.detect import chosen_records, detect_records, save_sheet
+from facedet.evaluation.detect import detect_records, save_sheet
 from facedet.evaluation.detection_files import to_detections
 from facedet.evaluation.detection_writers import DetectionWriter
 from facedet.evaluation.provenance import provenance, require_same_run
@@ -24,7 +24,10 @@ from facedet.export.opening import Opened, open_detector
 from facedet.files import replace_json, replacing
 from facedet.inference.devices import find_device
 from facedet.inference.pyramid import Pyramid
+from facedet.plots import evenly
 from facedet.structures import Record
+
+_SHOWN = 12  # pictures on the sheet
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     scored.report.update(made_with)
     title = f"{protocol.name}, {opened.weights.info['file']}, {scored.report['images']} pictures"
     scored.save(output, title + ("" if config.split == "val" else f" of {config.split}"))
-    shown = chosen_records(records)
+    shown = evenly(records, _SHOWN)
     save_sheet(output / "sheet.png", shown, found)
     print(f"protocol {protocol.name}: {benchmark.describe(scored.metric)[0]}")
     print(*scored.table(), sep="\n")

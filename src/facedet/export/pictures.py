@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from facedet.data.crowds.painting import paint_crowd
@@ -11,6 +10,7 @@ from facedet.data.images import read_rgb
 from facedet.errors import FacedetError
 from facedet.inference.sources.pictures import PictureSource
 from facedet.inference.sources.selection import find_sources
+from facedet.plots import evenly, fitted
 
 _SIDE = 320  # of an embedded picture, px
 _LONGEST_SIDE = 640  # of a picture of the user's, px
@@ -39,12 +39,7 @@ def pictures_of(folder: Path, count: int) -> list[np.ndarray]:
     sources = [one for one in found if isinstance(one, PictureSource)]
     if not sources:
         raise FacedetError(f"{folder}: no pictures in this folder")
-    places = np.linspace(0, len(sources) - 1, min(count, len(sources))).round().astype(int)
-    return [_shrunk(read_rgb(sources[place].name)) for place in places]
-
-
-def _shrunk(rgb: np.ndarray) -> np.ndarray:
-    scale = _LONGEST_SIDE / max(rgb.shape[:2])
-    if scale >= 1:
-        return rgb
-    return cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    pictures = [read_rgb(source.name) for source in evenly(sources, count)]
+    return [
+        fitted(rgb, _LONGEST_SIDE)[0] if max(rgb.shape) > _LONGEST_SIDE else rgb for rgb in pictures
+    ]

@@ -16,6 +16,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from facedet.callbacks.image_log import Picture
 from facedet.errors import first_line
 from facedet.loggers.sent_steps import RUN_FILE, SentSteps
+from facedet.plots import evenly
 
 log = logging.getLogger(__name__)
 
@@ -235,10 +236,9 @@ def _to_chart(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Any:  # no
     xs, ys = [], []
     for precision, recall in curves.values():
         # From the first detection on; a chart is a table of all points, so it gets a few of them.
-        places = np.flatnonzero(recall > 0)
-        kept = np.linspace(0, len(places) - 1, min(len(places), _CURVE_POINTS)).round().astype(int)
-        xs.append(recall[places[kept]].tolist())
-        ys.append(precision[places[kept]].tolist())
+        places = evenly(np.flatnonzero(recall > 0).tolist(), _CURVE_POINTS)
+        xs.append(recall[places].tolist())
+        ys.append(precision[places].tolist())
     title, keys = "precision over recall", list(curves)
     return wandb.plot.line_series(xs=xs, ys=ys, keys=keys, title=title, xname="recall")
 
