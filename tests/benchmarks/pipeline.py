@@ -58,9 +58,9 @@ def measure_pipeline(records, size=640, images=100, seed=0):
         "size": size,
         "images_per_second": 1 / compared.b.median,
         "whole_images_per_second": 1 / compared.a.median,
-        "speedup": compared.ratio,
-        "speedup_low": compared.ratio_low,
-        "speedup_high": compared.ratio_high,
+        "speedup": compared.ratio.median,
+        "speedup_low": compared.ratio.low,
+        "speedup_high": compared.ratio.high,
     }
 
 

@@ -156,13 +156,13 @@ def measure_training(net, criterion, records, size=320, batch=8, runs=8):
             {
                 "loop": name,
                 "images_per_second": batch / compared.b.median,
-                "to_plain": compared.ratio,
-                "to_plain_low": compared.ratio_low,
-                "to_plain_high": compared.ratio_high,
-                "to_before": compared.ratio / before,
+                "to_plain": compared.ratio.median,
+                "to_plain_low": compared.ratio.low,
+                "to_plain_high": compared.ratio.high,
+                "to_before": compared.ratio.median / before,
             }
         )
-        before = compared.ratio
+        before = compared.ratio.median
     first = {"loop": plain, "images_per_second": batch / statistics.median(plain_seconds)}
     return {"size": size, "batch": batch, "loops": [first, *rows]}
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from facedet.inference.pyramid import Pyramid
 from facedet.models.folding import fold
 from facedet.profiling.cost import measure_cost
-from facedet.profiling.timing import Comparison, Timing, compare, summarise, time_calls
+from facedet.profiling.timing import Timing, compare, summarise, time_calls
 from facedet.structures import Detections, Predictions
 
 _WARM_UP = 2  # rounds that do not count
@@ -29,12 +29,7 @@ class Contender(NamedTuple):
 
 
 class Stages:
-    """The three steps from one picture to its faces, each to be called by itself.
-
-    Args:
-        contender: the detector.
-        rgb: the picture, uint8 [H, W, 3].
-    """
+    """The three steps from one picture, uint8 [H, W, 3], to its faces, each called by itself."""
 
     def __init__(self, contender: Contender, rgb: np.ndarray) -> None:
         self.contender = contender
@@ -60,14 +55,10 @@ class Stages:
 
 @torch.inference_mode()
 def measure_network(contender: Contender, rgb: np.ndarray, runs: int = 20) -> dict[str, Any]:
-    """Times one picture: preparation, network and postprocessing apart, plain against folded.
+    """Times one picture, uint8 [H, W, 3]: its preparation, network and postprocessing apart.
 
-    Both networks get the pixels and normalise them, as in a prediction.
-
-    Args:
-        contender: the detector.
-        rgb: the picture, uint8 [H, W, 3].
-        runs: pairs of runs that count.
+    In `runs` pairs the plain and the folded network get the pixels and normalise them, as in a
+    prediction.
 
     Returns:
         "net" and "size" (height, width px); seconds of "prepare", "network_plain",
@@ -86,8 +77,8 @@ def measure_network(contender: Contender, rgb: np.ndarray, runs: int = 20) -> di
         "prepare": time_calls(stages.prepare, runs)._asdict(),
         "network_plain": comparison.a._asdict(),
         "network_folded": comparison.b._asdict(),
-        "speedup": comparison.ratio,
-        "speedup_range": [comparison.ratio_low, comparison.ratio_high],
+        "speedup": comparison.ratio.median,
+        "speedup_range": [comparison.ratio.low, comparison.ratio.high],
         "postprocess": time_calls(stages.postprocess, runs)._asdict(),
         "same_detections": _agree(plain_found, found),
     }
@@ -138,9 +129,10 @@ def _image(rgb: np.ndarray) -> Tensor:
 
 
 def _row(one: Stages, first: Stages, runs: int) -> dict[str, Any]:
-    # The first is not timed against itself.
-    paired = None if one is first else compare(one.network, first.network, runs)
-    network = time_calls(one.network, runs) if paired is None else paired.a
+    if one is first:  # which is not timed against itself
+        network, ratio = time_calls(one.network, runs), Timing(1.0, 1.0, 1.0, runs)
+    else:
+        network, _, ratio = compare(one.network, first.network, runs)
     prepare, postprocess = time_calls(one.prepare, runs), time_calls(one.postprocess, runs)
     size = (one.rgb.shape[0], one.rgb.shape[1])
     cost = measure_cost(one.contender.net, size)
@@ -154,16 +146,13 @@ def _row(one: Stages, first: Stages, runs: int) -> dict[str, Any]:
         "network_high_ms": 1e3 * network.high,
         "postprocess_ms": 1e3 * postprocess.median,
         "fps": 1 / (prepare.median + network.median + postprocess.median),
-        **_ratio(paired),
+        "ratio": ratio.median,
+        "ratio_low": ratio.low,
+        "ratio_high": ratio.high,
         "detections": len(one.postprocess().scores),
         "parameters": cost.parameters,
         "madds": cost.madds,
     }
-
-
-def _ratio(paired: Comparison | None) -> dict[str, float]:
-    values = (1.0,) * 3 if paired is None else (paired.ratio, paired.ratio_low, paired.ratio_high)
-    return dict(zip(("ratio", "ratio_low", "ratio_high"), values, strict=True))
 
 
 def _agree(a: Detections, b: Detections) -> bool:
@@ -173,11 +162,7 @@ def _agree(a: Detections, b: Detections) -> bool:
 
 
 class Clocked:
-    """A callable that adds up the seconds of its calls.
-
-    Args:
-        call: what is called.
-    """
+    """A callable that adds up the seconds of its calls."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self.call = call
@@ -204,10 +189,7 @@ class Call(NamedTuple):
 def measure_calls(pyramids: Sequence[Pyramid], rgb: np.ndarray, runs: int) -> list[dict[str, Any]]:
     """Times whole detections in turn: A B C A B C …, so that a drifting machine hits all.
 
-    Args:
-        pyramids: the detectors.
-        rgb: the picture, uint8 [H, W, 3].
-        runs: rounds that count.
+    The picture is uint8 [H, W, 3]; `runs` rounds count.
 
     Returns:
         For each the medians "whole_ms", "prepare_ms", "network_ms", "postprocess_ms" and "cpu_ms";

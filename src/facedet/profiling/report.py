@@ -43,9 +43,8 @@ def sizes_text(result: Mapping[str, Any]) -> str:
 def save_rows(output: Path, result: Mapping[str, Any]) -> None:
     """Writes WHAT.json, and WHAT.csv with the machine in every row.
 
-    Args:
-        output: folder for the files; or a path that ends with .json, for this file alone.
-        result: "what", the files' name; "rows", at least one; "machine".
+    `output` is their folder, or a path that ends with .json, for this file alone. WHAT is
+    `result["what"]`; there is at least one of its "rows".
     """
     is_file = output.suffix == ".json"
     replace_json(output if is_file else output / f"{result['what']}.json", result)

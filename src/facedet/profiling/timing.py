@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 
 class Timing(NamedTuple):
-    """Seconds per call of one thing."""
+    """Seconds per call of one thing, or ratios of such."""
 
     median: float
     low: float  # 10th percentile
@@ -24,9 +24,7 @@ class Comparison(NamedTuple):
 
     a: Timing
     b: Timing
-    ratio: float  # median over the pairs of seconds of a / seconds of b
-    ratio_low: float  # 10th percentile of the pairs
-    ratio_high: float  # 90th
+    ratio: Timing  # of the pairs: seconds of a / seconds of b
 
 
 def time_calls(call: Callable[[], object], runs: int, warmup: int = 3) -> Timing:
@@ -46,10 +44,8 @@ def compare(
         if pair >= 0:
             seconds_a.append(one)
             seconds_b.append(other)
-    ratios = summarise([x / y for x, y in zip(seconds_a, seconds_b, strict=True)])
-    return Comparison(
-        summarise(seconds_a), summarise(seconds_b), ratios.median, ratios.low, ratios.high
-    )
+    ratios = [x / y for x, y in zip(seconds_a, seconds_b, strict=True)]
+    return Comparison(summarise(seconds_a), summarise(seconds_b), summarise(ratios))
 
 
 def summarise(values: list[float]) -> Timing:
