@@ -101,7 +101,7 @@ def planned_jobs(sweep: Sweep) -> list[PlannedJob]:
     Raises:
         UsageError: a key or value is wrong, or nothing varies.
     """
-    varying = _varying(sweep)
+    varying = varying_keys(sweep)
     if not sweep.is_grid:
         for key, one in varying.items():  # an unknown one is reported before a trial is drawn
             value = one.value()
@@ -140,12 +140,8 @@ def planned_jobs(sweep: Sweep) -> list[PlannedJob]:
     return list(jobs.values())
 
 
-def varying_keys(sweep: Sweep) -> list[str]:
-    """The keys that differ between the jobs, sorted."""
-    return sorted(_varying(sweep))
-
-
-def _varying(sweep: Sweep) -> dict[str, Override]:
+def varying_keys(sweep: Sweep) -> dict[str, Override]:
+    """The keys that differ between the jobs, with the override that says their values."""
     space = sweep.config.hydra.sweeper.get("search_space") or {}
     words = [*(f"{key}={value}" for key, value in space.items()), *sweep.overrides]
     last = {one.partition("=")[0]: _parse(one) for one in words if not one.startswith("hydra.")}

@@ -36,7 +36,7 @@ def run_sweep(sweep: Sweep, folder: Path, overrides: list[str], on_error: str) -
     launcher = sweep.choice("launcher", "serial")
     gpus = check_launcher(launcher, sweep.config)
     jobs = planned_jobs(sweep)
-    how = {"varying": varying_keys(sweep), "on_error": on_error, "gpus": gpus}
+    how = {"varying": sorted(varying_keys(sweep)), "on_error": on_error, "gpus": gpus}
     with started_sweep(folder, sweep.name, overrides, how):
         print_plan(sweep, folder, jobs, with_jobs=False)
         try:
