@@ -23,10 +23,8 @@ def first_line(error: BaseException) -> str:
 class InterruptedTrainingError(FacedetError):
     """A signal ended a training between two steps, with everything saved.
 
-    Args:
-        what: happened.
-        number: of the signal; the exit code is 128 more, as a shell expects.
-        remedy: how to resume the training; "": not at all.
+    The exit code is 128 more than the signal's number, as a shell expects. `remedy` says how to
+    resume the training; "": not at all.
     """
 
     def __init__(self, what: str, number: int = signal.SIGINT, remedy: str = "") -> None:

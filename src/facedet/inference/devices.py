@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError, UsageError, first_line
 
 # The process in which PyTorch has started its threads.
 _process: int | None = None
@@ -35,8 +35,8 @@ def find_device(name: str | int | torch.device = "auto") -> torch.device:
         torch.zeros(1, device=device)
     # A build without the device asserts, a machine without it is a RuntimeError.
     except (AssertionError, NotImplementedError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise FacedetError(f"device={name} cannot be used, cpu can: {reason}") from error
+        said = f"device={name} cannot be used, cpu can: {first_line(error)}"
+        raise FacedetError(said) from error
     return device
 
 

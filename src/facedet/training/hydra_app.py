@@ -19,7 +19,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from facedet.config import CONF_DIR, check_paths, compose, explain, plain, quote
-from facedet.errors import FacedetError, InterruptedTrainingError, UsageError
+from facedet.errors import FacedetError, InterruptedTrainingError, UsageError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ def run_hydra(
     except ValueError as error:  # of a wrong combination of Hydra's flags
         if not {"--shell-completion", "--resolve"} & {*flags}:
             raise
-        raise UsageError(str(error).partition("\n")[0]) from error
+        raise UsageError(first_line(error)) from error
     except JobEndError as end:
         cause: BaseException = end
         while isinstance(cause, JobEndError):  # Ray wraps what its workers raise once more

@@ -132,15 +132,6 @@ class Description:
             raise FacedetError(f"{source}: its metadata are damaged ({reason})") from error
         return description
 
-    @classmethod
-    def from_text(cls, text: str | bytes, source: str) -> "Description":
-        """The description in metadata that are one JSON object; errors as of `read`."""
-        try:
-            metadata = json.loads(text or "{}")
-        except ValueError:
-            metadata = {}
-        return cls.read(metadata if isinstance(metadata, dict) else {}, source)
-
 
 class ExportedNetwork(ABC):
     """A network in a file of `facedet.export`, run by the engine of a subclass.
@@ -148,11 +139,7 @@ class ExportedNetwork(ABC):
     A subclass is made with the file, or its bytes; `source`, as which messages name it; the device
     on which it runs, None: the CPU; and the threads of one call, None: as many as PyTorch takes. It
     raises `FacedetError` where a file is missing, damaged or not one of ours, or there is no such
-    device.
-
-    Args:
-        description: of the file.
-        engine: name and version of what runs it.
+    device. `engine` is the name and version of what runs it.
     """
 
     def __init__(self, description: Description, engine: str) -> None:

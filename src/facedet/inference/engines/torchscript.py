@@ -1,5 +1,6 @@
 """Networks in TorchScript files, as C++ programs with libtorch read them."""
 
+import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, first_line
 from facedet.inference.engines.exported import Description, ExportedNetwork
 
 # Inside the file, the description as JSON.
@@ -27,9 +28,8 @@ class TorchScriptNetwork(ExportedNetwork):
                     str(model), map_location=self._device, _extra_files=extra
                 )
         except (RuntimeError, ValueError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise FacedetError(f"{source}: not a TorchScript file ({reason})") from error
-        description = Description.from_text(extra[EXTRA_FILE], source)
+            raise FacedetError(f"{source}: not a TorchScript file ({first_line(error)})") from error
+        description = Description.read(json.loads(extra[EXTRA_FILE] or "{}"), source)
         super().__init__(description, f"torch {torch.__version__}")
 
     @torch.no_grad()
