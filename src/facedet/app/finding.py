@@ -20,7 +20,7 @@ from facedet.inference.sources.pictures import PictureSource
 from facedet.inference.sources.selection import unique_stems
 from facedet.inference.sources.videos import VIDEO_OUTPUTS, VIDEO_SUFFIXES, VideoSource
 from facedet.prediction.labels import Image, label_path
-from facedet.prediction.outputs import Copies, Labels, Output
+from facedet.prediction.outputs import Copies, Labels
 from facedet.prediction.run import Run
 from facedet.tables import counted
 from facedet.weights.zoo import NAMED, locate, usual_score
@@ -80,13 +80,8 @@ def find_in_files(
 ) -> Found:
     """Finds the faces in uploaded files; one that cannot be read does not stop the rest.
 
-    Args:
-        detector: finds them.
-        paths: pictures and videos, whose last parts are the names of results.
-        folder: of the results; it is empty.
-        limits: of `paths`.
-        report: takes the name and number of each frame, for a progress bar; what it raises ends
-            the request.
+    The last parts of the `paths` are the names of results, for which `folder` is empty. `report`
+    takes the name and number of each frame, for a progress bar; what it raises ends the request.
 
     Raises:
         FacedetError: there are too many files, or none.
@@ -107,13 +102,13 @@ def find_in_files(
         run = Run(detector, [Labels(folder, "json", stems), copies], found.failures)
         run(sources)
         found.labels = label_path(folder, "json")
-        found.archive = _pack(folder)
+        found.archive = Path(shutil.make_archive(str(folder), "zip", folder))
     for path in paths:
         found.failures = [line.replace(str(path), Path(path).name) for line in found.failures]
     return found
 
 
-class _Shown(Output):
+class _Shown(Copies):
     """Copies with boxes, each with a caption."""
 
     def __init__(
@@ -123,33 +118,29 @@ class _Shown(Output):
         shown: list[tuple[Path, str]],
         report: Callable[[str, int], None],
     ) -> None:
+        super().__init__("boxes", self._copy_of)
         self.folder, self.stems, self.shown, self.report = folder, stems, shown, report
-        self._copies = Copies("boxes", self._path_of)
         self._faces = self._frames = 0
         self._latest: Frame | None = None
 
     def add(self, frame: Frame, found: Detections, image: Image) -> None:
         """Draws a frame."""
         self.report(frame.source.name, frame.index)
-        self._copies.add(frame, found, image)
+        super().add(frame, found, image)
         self._frames += 1
         self._faces += len(found)
         self._latest = frame
 
     def end_source(self) -> None:
         """Adds the copy to what is shown."""
-        self._copies.end_source()
+        super().end_source()
         if self._latest is not None:
             frame, faces = self._latest, counted(self._faces, "face")
             frames = "" if frame.time is None else f" in {counted(self._frames, 'frame')}"
-            self.shown.append((self._path_of(frame), f"{frame.source.name}: {faces}{frames}"))
+            self.shown.append((self._copy_of(frame), f"{frame.source.name}: {faces}{frames}"))
         self._latest, self._faces, self._frames = None, 0, 0
 
-    def close(self) -> None:
-        """Ends a video where it is."""
-        self._copies.close()
-
-    def _path_of(self, frame: Frame) -> Path:
+    def _copy_of(self, frame: Frame) -> Path:
         # Of the videos that are written browsers play this one.
         suffix = ".jpg" if frame.time is None else VIDEO_OUTPUTS[0]
         return self.folder / f"{self.stems[frame.source.name]}_faces{suffix}"
@@ -196,8 +187,3 @@ def _accepted(path: Path, name: str, limits: Limits, failures: list[str]) -> Sou
         )
         return None
     return PictureSource(name, Path(name).stem, path)
-
-
-def _pack(folder: Path) -> Path:
-    """All results in one file, next to the folder."""
-    return Path(shutil.make_archive(str(folder), "zip", folder))

@@ -22,13 +22,7 @@ os.environ |= {
 import gradio as gr
 import numpy as np
 
-from facedet.app.finding import (
-    Found,
-    Limits,
-    default_score,
-    find_in_files,
-    open_weights,
-)
+from facedet.app.finding import Found, Limits, default_score, find_in_files, open_weights
 from facedet.detections import count_faces
 from facedet.errors import FacedetError
 from facedet.export.opening import installed_engines
@@ -56,12 +50,7 @@ class Options(NamedTuple):
 
 
 def make_app(options: Options, folder: Path) -> gr.Blocks:
-    """The pages.
-
-    Args:
-        options: of the app.
-        folder: where results are written, below that of `serving`.
-    """
+    """The pages; results are written into `folder`, below that of `serving`."""
     actions = _Actions(options, folder)
     first = next(iter(options.weights))
     score = default_score(options.weights[first]) if options.score is None else options.score
@@ -199,10 +188,8 @@ class _Actions:
 def serving(options: Options, host: str, port: int | None) -> Iterator[str]:
     """The app's address while the block runs; uploads and results are removed after it.
 
-    Args:
-        options: of the app.
-        host: address of the network card to listen at, 127.0.0.1: this machine only.
-        port: to listen at; None: the first free one from 7860.
+    `host` is the address of the network card to listen at, 127.0.0.1 for this machine only; without
+    a `port` the app takes the first free one from 7860.
 
     Raises:
         FacedetError: the port is taken.
