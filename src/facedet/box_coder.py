@@ -13,14 +13,10 @@ class SsdBoxCoder:
     """SSD's coder: centre offsets in anchor sides and log-ratios of sides, over variances.
 
     `d_xy = (g_xy - p_xy) / (v_c * p_wh)` and `d_wh = ln(g_wh / p_wh) / v_s`.
-
-    Args:
-        centre_variance: v_c.
-        size_variance: v_s.
     """
 
-    centre_variance: float = 0.1
-    size_variance: float = 0.2
+    centre_variance: float = 0.1  # v_c
+    size_variance: float = 0.2  # v_s
 
     def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         """Codes [N, 4] of xyxy `boxes` [N, 4] relative to xyxy `anchors` [N, 4]."""

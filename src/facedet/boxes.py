@@ -20,10 +20,7 @@ def area(boxes: Tensor) -> Tensor:
 def intersection(a: Tensor, b: Tensor, plus_one: float = 0.0) -> Tensor:
     """Intersection areas [N, M] of boxes [N, 4] and [M, 4].
 
-    Args:
-        a: boxes [N, 4].
-        b: boxes [M, 4].
-        plus_one: 1 where a side is counted in whole pixels (x2 - x1 + 1), as older protocols do.
+    `plus_one` is 1 where a side is counted in whole pixels (x2 - x1 + 1), as older protocols do.
     """
     # Width and height apart and in place: thousands of faces meet tens of thousands of anchors.
     width = torch.minimum(a[:, None, 2], b[None, :, 2])

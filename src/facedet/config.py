@@ -43,11 +43,7 @@ def compose(
 ) -> DictConfig:
     """The config that the command line `overrides` make of the primary config `name`.
 
-    Args:
-        name: of the primary config.
-        overrides: KEY=VALUE, as on the command line.
-        folder: that holds the primary config; None: the package's.
-        with_hydra: keep Hydra's own node.
+    The primary config is in `folder`, None: the package's; `with_hydra` keeps Hydra's own node.
 
     Raises:
         UsageError: an override names no key or option; gives the nearest one.

@@ -33,12 +33,8 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
     """A temporary path next to `path`, of the same suffix, that takes its place at the end.
 
     Where the block raises, or the disk is full, `path` is as it was before. Parent folders are
-    made.
-
-    Args:
-        path: the file to write or replace.
-        durable: wait until the disk has it, a few milliseconds; not worth it for one of thousands
-            of files that are quickly made again.
+    made. `durable` waits until the disk has the file, a few milliseconds, which is not worth it for
+    one of thousands of files that are quickly made again.
 
     Raises:
         FacedetError: the file cannot be written; says why.
@@ -81,12 +77,9 @@ def replacing_table(path: Path, errors: str = "strict") -> Iterator[Any]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder next to `path` that takes its place at the end.
+    """A folder next to `path`, which must be absent or empty, that takes its place at the end.
 
-    Where the block raises, or the disk is full, nothing is left.
-
-    Args:
-        path: the folder to make; it must be absent or empty. Parent folders are made.
+    Where the block raises, or the disk is full, nothing is left. Parent folders are made.
 
     Raises:
         FacedetError: `path` holds something, or cannot be written; says why.

@@ -8,13 +8,8 @@ def pipe_table(
 ) -> list[str]:
     """The lines of a table.
 
-    A bar within a cell, which would end it, is escaped.
-
-    Args:
-        header: of the columns.
-        rows: a text per column each.
-        is_number: by column, whether it is set flush right; the cells are then padded, so that
-            the lines can be read as they are. None: nothing is padded.
+    A bar within a cell, which would end it, is escaped. Columns for which `is_number` says so are
+    set flush right; the cells are then padded, so that the lines can be read as they are.
     """
     lines = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
     rule = f"| {' | '.join(['---'] * len(header))} |"

@@ -54,14 +54,9 @@ def require_agreement(
     pictures: Sequence[np.ndarray],
     source: str,
 ) -> Agreement:
-    """Compares an exported network with the one that it was made of.
+    """Compares an exported network with the `Detector`, in evaluation mode, that it was made of.
 
-    Args:
-        net: a `Detector` in evaluation mode.
-        box_coder: its.
-        exported: the file, opened again.
-        pictures: RGB uint8 [H, W, 3].
-        source: the file, for messages.
+    The pictures are RGB uint8 [H, W, 3]; messages name the file as `source`.
 
     Raises:
         FacedetError: they differ by more than the precision explains.

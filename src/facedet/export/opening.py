@@ -16,13 +16,7 @@ from facedet.inference.devices import find_device
 from facedet.inference.engines import ENGINES
 from facedet.inference.engines.exported import FORMAT, Description, Engine, ExportedNetwork
 from facedet.models.folding import fold
-from facedet.weights.store import (
-    EXPORTED_SUFFIXES,
-    Weights,
-    build_coder,
-    build_net,
-    read_weights,
-)
+from facedet.weights.store import EXPORTED_SUFFIXES, Weights, build_coder, build_net, read_weights
 from facedet.weights.zoo import NAMED, cache_folder, locate, usual_score
 
 # What runs exported files, by their suffix.

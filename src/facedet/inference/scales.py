@@ -120,11 +120,7 @@ class ShortSides:
 
 @dataclass(frozen=True)
 class Mirrored:
-    """The passes of another plan, each also mirrored; none twice.
-
-    Args:
-        plan: size (height, width) to passes.
-    """
+    """The passes of another plan, each also mirrored; none twice."""
 
     plan: Callable[[Size], list[Pass]]
 

@@ -40,12 +40,7 @@ class _Writer(ExperimentWriter):
 
 
 class CsvHistory(CSVLogger):
-    """Writes `logs/metrics.csv`: a row per logged step, a column per number.
-
-    Args:
-        save_dir: the run's folder.
-        name: of the folder in it.
-    """
+    """Writes `logs/metrics.csv` in a run's folder: a row per logged step, a column per number."""
 
     def __init__(self, save_dir: str, name: str = "logs") -> None:
         super().__init__(save_dir, name=name, version="")

@@ -87,11 +87,9 @@ class Destination:
             raise FacedetError(f"--output {path}: is the input; choose another name")
 
     def open(self, sources: Sequence[Source], say: Callable[[str], None]) -> list[Output]:
-        """The outputs, ready for frames; folders are made.
+        """The outputs, ready for frames of the sources; folders are made.
 
-        Args:
-            sources: whose frames come.
-            say: takes a line where nothing can be saved.
+        `say` takes a line where nothing can be saved.
 
         Raises:
             FacedetError: a folder that was asked for cannot be made.

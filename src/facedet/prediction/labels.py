@@ -45,7 +45,7 @@ def label_path(folder: Path, kind: str) -> Path:
 
 @contextmanager
 def writing_labels(folder: Path, kind: str, stems: Mapping[str, str]) -> Iterator[Add]:
-    """A function that adds the faces of a picture; memory does not grow with their number.
+    """A function that adds the faces of a picture to files in `folder`, of a `kind`.
 
     - json: `predictions.json`, `{"images": [{file, width, height, faces: [{box, score}]}]}`.
     - jsonl: `predictions.jsonl`, such an object per line.
@@ -55,10 +55,8 @@ def writing_labels(folder: Path, kind: str, stems: Mapping[str, str]) -> Iterato
     - coco: `predictions.coco.json`, with images, categories, and annotations that have a score.
     - voc: `labels/STEM.xml`.
 
-    Args:
-        folder: of the files, which take their places at the end.
-        kind: one of these words.
-        stems: by `file`, the stem of the files made of it; a frame's number is added to it.
+    Files take their places at the end; memory does not grow with the number of pictures. `stems`
+    has by `file` the stem of the files made of it, to which a frame's number is added.
 
     Raises:
         FacedetError: it cannot be written, or `labels` holds what was not written here.
@@ -81,13 +79,7 @@ def writing_labels(folder: Path, kind: str, stems: Mapping[str, str]) -> Iterato
 
 
 def text_writer(stream: Text, kind: str, between: str = ",\n") -> AbstractContextManager[Add]:
-    """Writes `json`, `jsonl` or `csv` to an open stream, picture by picture.
-
-    Args:
-        stream: of text.
-        kind: one of these words.
-        between: what stands between two pictures of `json`.
-    """
+    """Writes `json`, with `between` two pictures, `jsonl` or `csv` to an open stream."""
     if kind == "json":
         return _json(stream, between)
     return _json_lines(stream) if kind == "jsonl" else _csv(stream)

@@ -11,13 +11,7 @@ from facedet.detections import Detections
 from facedet.errors import FacedetError
 from facedet.inference.sources.frames import Frame
 from facedet.plots import is_drawn, save_picture
-from facedet.prediction.labels import (
-    Image,
-    image_stem,
-    label_path,
-    text_writer,
-    writing_labels,
-)
+from facedet.prediction.labels import Image, image_stem, label_path, text_writer, writing_labels
 from facedet.prediction.video_file import VideoFile
 from facedet.tables import counted
 

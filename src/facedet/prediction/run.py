@@ -20,10 +20,8 @@ from facedet.prediction.outputs import Output
 class Run:
     """Takes frames one at a time, keeps none, and shows how long it will take.
 
-    Args:
-        detector: finds the faces.
-        outputs: get every frame; one that fails misses the rest of that picture or video.
-        failures: gets a line about each thing that went wrong.
+    The outputs get every frame; one that fails misses the rest of that picture or video.
+    `failures` gets a line about each thing that went wrong.
     """
 
     def __init__(

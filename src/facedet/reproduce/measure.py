@@ -11,11 +11,7 @@ from facedet.api import load
 from facedet.config import compose, literal
 from facedet.data.readers.wider import pictures_folder
 from facedet.evaluation.application import evaluate_sweep
-from facedet.evaluation.contenders import (
-    contender_of_preset,
-    contender_of_weights,
-    square_picture,
-)
+from facedet.evaluation.contenders import contender_of_preset, contender_of_weights, square_picture
 from facedet.evaluation.diagnosis.plots import SOLVED
 from facedet.evaluation.run import evaluate
 from facedet.files import replacing_table

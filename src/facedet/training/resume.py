@@ -83,11 +83,8 @@ def check_resume(
 ) -> None:
     """Refuses to resume with another network, optimiser or data set; logs what else has changed.
 
-    Args:
-        path: of the checkpoint, for the message.
-        content: from `read_checkpoint`.
-        config: of this run, resolved.
-        fingerprint: of the training pictures: order, position and difficulties mean those.
+    `content` is that of the checkpoint at `path`; `config`, resolved, and `fingerprint` are of this
+    run: order, position and difficulties of a checkpoint mean its own training pictures.
 
     Raises:
         UsageError: names what differs, with both values.

@@ -52,12 +52,9 @@ def detect_frames(
 ) -> Iterator[tuple[Frame, Found]]:
     """Every frame of all sources with what was found in it.
 
-    What cannot be read or processed is left out and reported, one line per source.
-
-    Args:
-        sources: read one after the other, a frame at a time.
-        detect: RGB uint8 [H, W, 3] to what is found; a `FacedetError` loses that frame only.
-        report: takes the line.
+    Sources are read one after the other, a frame at a time. `detect` takes RGB uint8 [H, W, 3]; its
+    `FacedetError` loses that frame only. What cannot be read or processed is left out, and `report`
+    takes a line per source about it.
     """
     for source in sources:
         left_out, reason = 0, ""

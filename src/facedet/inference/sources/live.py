@@ -59,11 +59,8 @@ class CameraSource(Source):
 def newest_frames(source: Source, pictures: Iterator[np.ndarray]) -> Iterator[Frame]:
     """Frames with the time of their arrival; a slow reader gets the newest, and misses others.
 
-    A thread takes the pictures, so that neither the reader nor its pauses hold them up.
-
-    Args:
-        source: of the frames.
-        pictures: RGB uint8 [H, W, 3]; what it raises is raised here, after the last frame.
+    A thread takes the pictures, RGB uint8 [H, W, 3], so that neither the reader nor its pauses hold
+    them up. What they raise is raised here, after the last frame.
     """
     slot: queue.Queue[Frame | Exception | None] = queue.Queue(maxsize=1)
     is_over = threading.Event()

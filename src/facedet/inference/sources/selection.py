@@ -97,16 +97,11 @@ def find_sources(words: Sequence[str]) -> Inputs:
 
 
 def unique_stems(sources: Sequence[Source], output: Path, ending: str = "faces") -> dict[str, str]:
-    """By a source's name, the stem of the files that are made of it in the folder `output`.
+    """By a source's name, the stem of its `STEM_ENDING.jpg`, or video, in the folder `output`.
 
     Two `a.jpg` of different folders stay apart, also on a disk that takes `A` for `a`; no source,
     and nothing that facedet did not write, is replaced; and a name that is as long as the disk
     allows is cut.
-
-    Args:
-        sources: each becomes `STEM_ENDING.jpg`, or a video of that name.
-        output: their folder.
-        ending: of the names.
     """
     stems: dict[str, str] = {}
     used: set[str] = set()
