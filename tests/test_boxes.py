@@ -6,17 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facedet.boxes import (
-    area,
-    clip,
-    flip,
-    from_cxcywh,
-    intersection,
-    iou,
-    nms,
-    to_cxcywh,
-    vote,
-)
+from facedet.boxes import area, clip, flip, from_cxcywh, intersection, iou, nms, to_cxcywh, vote
 from reference.slow_nms import slow_nms
 
 

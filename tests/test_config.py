@@ -4,15 +4,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from facedet.config import (
-    CONF_DIR,
-    build,
-    compose,
-    literal,
-    plain,
-    presets,
-    quote,
-)
+from facedet.config import CONF_DIR, build, compose, literal, plain, presets, quote
 from facedet.config_store import extd_cells
 from facedet.errors import FacedetError, UsageError
 from reference.refused_weights import complaint

@@ -49,7 +49,3 @@ def test_calibration_is_reported(cli, weights, monkeypatch):
 )
 def test_complaints(cli, weights, words, code, said):
     cli("export", weights, *words).check_error(code, said)
-
-
-def test_weights_that_are_not_there(cli):
-    cli("export", "/nowhere.pth").check_error(1, "/nowhere.pth: no such weights file")

@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 
 from facedet.errors import FacedetError
 from facedet.plots import pareto_front
-from facedet.sweeps.results import (
-    Job,
-    Spread,
-    axes,
-    effects,
-    read_job,
-    read_sweep_folder,
-)
+from facedet.sweeps.results import Job, Spread, axes, effects, read_job, read_sweep_folder
 
 NAMES = ("width", "act", "seed")
 RECORD = {
