@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from facedet.cli import main
-from facedet.data.crowds.dataset import make_crowds
 from facedet.weights.store import read_weights
 from reference.small_training import SMALL_TRAINING, TINY_NET
 
@@ -22,12 +21,6 @@ WITH_WORKERS = [
     *TINY_NET, "data.num_workers=2", "callbacks.last.every_n_train_steps=1", "scheduler=constant",
     "trainer.val_check_interval=5", "estimate=off",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def crowds(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "crowds"
-    return make_crowds(root, train_images=6, val_images=3, size=224, progress=False)
 
 
 def train(root, output, *overrides):
