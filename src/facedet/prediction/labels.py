@@ -21,13 +21,13 @@ from facedet.files import replacing
 Image = Mapping[str, Any]
 Add = Callable[[Image], None]
 
+# Of yolo and voc there is a file per picture.
 FILES = {
     "json": "predictions.json",
     "jsonl": "predictions.jsonl",
     "csv": "predictions.csv",
     "coco": "predictions.coco.json",
 }
-FORMATS = (*FILES, "yolo", "voc")  # the last two: a file per picture
 _MARK = ".facedet-labels"  # beside a folder of labels that were written here
 
 
