@@ -1,7 +1,5 @@
 """`facedet compare`: own results on a benchmark next to the published ones."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`facedet diagnose`: why an average precision is as low as it is, on one page."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -22,9 +22,7 @@ EXAMPLE = """examples:
   facedet evaluate -m -cn shf_pyramid weights=shf.safetensors data=wider data.root=/data/wider"""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments."""
-    add_hydra_arguments(parser)
+add_arguments = add_hydra_arguments
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,7 +1,5 @@
 """`facedet score`: a benchmark's numbers from anybody's detection files, without a network."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

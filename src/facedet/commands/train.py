@@ -31,9 +31,7 @@ EXAMPLE = """examples:
   facedet train --show backbone.width=48      print the config, train nothing"""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments."""
-    add_hydra_arguments(parser)
+add_arguments = add_hydra_arguments
 
 
 def run(args: argparse.Namespace) -> int:
