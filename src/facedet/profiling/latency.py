@@ -196,12 +196,9 @@ def measure_calls(pyramids: Sequence[Pyramid], rgb: np.ndarray, runs: int) -> li
         "low_ms" and "high_ms", 10th and 90th percentile of the whole; "speedup", how many times as
         fast as the first, median over the rounds, with "speedup_low" and "speedup_high"; "faces".
     """
-    clocked = [copy.copy(pyramid) for pyramid in pyramids]
-    for one in clocked:
-        one.net, one.postprocess = Clocked(one.net), Clocked(one.postprocess)
     calls: list[list[Call]] = [[] for _ in pyramids]
     for turn in tqdm(range(-_WARM_UP, runs), unit="round", leave=False, disable=None):
-        for own, pyramid in zip(calls, clocked, strict=True):
+        for own, pyramid in zip(calls, pyramids, strict=True):
             call = _call(pyramid, rgb)
             if turn >= 0:
                 own.append(call)
@@ -228,10 +225,8 @@ def measure_calls(pyramids: Sequence[Pyramid], rgb: np.ndarray, runs: int) -> li
 
 
 def _call(pyramid: Pyramid, rgb: np.ndarray) -> Call:
-    net, post = pyramid.net, pyramid.postprocess
-    assert isinstance(net, Clocked)
-    assert isinstance(post, Clocked)
-    net.seconds = post.seconds = 0.0
+    clocked, net, post = copy.copy(pyramid), Clocked(pyramid.net), Clocked(pyramid.postprocess)
+    clocked.net, clocked.postprocess = net, post
     start, cpu = time.perf_counter(), time.process_time()
-    pyramid(rgb)
+    clocked(rgb)
     return Call(time.perf_counter() - start, net.seconds, post.seconds, time.process_time() - cpu)
