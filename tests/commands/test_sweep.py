@@ -137,8 +137,11 @@ def test_a_search_with_other_settings_is_another_one(sweep):
     pytest.importorskip("optuna", reason="facedet[optuna] is not installed")
     # Batches are whole numbers, for which null is no value.
     words = ("lr", "hydra.sweeper.n_trials=2", "data.batch_size=4,8")
-    assert sweep(*words, "budget=smoke").code == 0
-    assert sweep(*words).code == 0
+    sweep.fails[0] = FacedetError("the disk is full")
+    assert sweep(*words, "budget=smoke").code == 1
+    sweep.fails.clear()
+    result = sweep(*words)  # its exit code is that of its own jobs
+    assert (result.code, "\njobs: 2 finished\n" in result.out) == (0, True)
     assert sweep(*words, "data.num_workers=1").code == 0
     assert len(sweep.trained) == 4
 

@@ -105,6 +105,7 @@ def test_a_finished_job_is_not_run_again(sweep):
     # Best of wider/medium is the first validation.
     assert record["metrics"] == {"step": 1, "wider/easy": 0.5, "wider/medium": 0.25}
     assert record["config"]["objective"] == record["objective_name"] == "wider/medium"
+    assert record["config"]["paths"]["output"] == str(job)
     assert sweep.run() == 0.25
     assert len(sweep.calls) == 1
 

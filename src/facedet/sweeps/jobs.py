@@ -54,8 +54,8 @@ def started_sweep(
 ) -> Iterator[None]:
     """Writes `sweep.json`, and keeps other sweeps out of the folder while the block runs.
 
-    `how` is what the jobs need to know: `varying`, `on_error`, `gpus`. Raises `FacedetError` where
-    another sweep is running, or has its jobs there.
+    `how` is what the jobs need to know: `varying`, `on_error`, `gpus`, `search`. Raises
+    `FacedetError` where another sweep is running, or has its jobs there.
     """
     with locked(folder / ".lock") as is_ours:
         before = read_object(folder / "sweep.json")
@@ -93,8 +93,9 @@ def run_job_of_sweep(config: DictConfig) -> float | None:
     hydra_config = HydraConfig.get()
     sweep = Path(hydra_config.sweep.dir).parent
     how, folder = read_object(sweep / "sweep.json"), sweep / "jobs" / job_hash(config)
+    config.paths.output, config.ckpt_path = str(folder), "auto"
     if is_further_process():
-        return None if is_done(folder, how) else _train(config, folder)
+        return None if is_done(folder, how) else _train(config)
     if (sweep / ".hydra" / "stop").exists():
         return None
     with locked(folder / _LOCK) as is_ours:
@@ -106,8 +107,9 @@ def run_job_of_sweep(config: DictConfig) -> float | None:
         take_gpu(sweep / ".hydra", how["gpus"])
         given = dict(one.split("=", 1) for one in hydra_config.overrides.task if "=" in one)
         settings = {key: given[key] for key in how["varying"] if key in given}
+        record = {"overrides": settings, "search": how.get("search", "")}
         for _ in range(2 if how["on_error"] == "retry" else 1):
-            if _attempt(config, folder, settings):
+            if _attempt(config, folder, record):
                 return read_record(folder).get("objective")
         if how["on_error"] == "stop":
             (sweep / ".hydra" / "stop").touch()
@@ -128,16 +130,15 @@ def read_object(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> bool:
-    """Trains in `folder`; returns whether the job has finished."""
-    record = {"overrides": settings, "objective_name": config.objective, "by": _process(),
-              "config": plain(config)}  # fmt: skip
+def _attempt(config: DictConfig, folder: Path, record: dict[str, Any]) -> bool:
+    """Trains in `folder`, which gets the record; returns whether the job has finished."""
+    record |= {"objective_name": config.objective, "by": _process(), "config": plain(config)}
     (folder / "error.txt").unlink(missing_ok=True)
     start = time.monotonic()
     _busy.set()
     try:
         replace_json(folder / "job.json", record)
-        record["objective"] = _train(config, folder)
+        record["objective"] = _train(config)
     except (InterruptedTrainingError, KeyboardInterrupt) as error:
         what = getattr(error, "what", "interrupted")
         number = getattr(error, "number", signal.SIGINT)
@@ -162,12 +163,11 @@ def _attempt(config: DictConfig, folder: Path, settings: Mapping[str, str]) -> b
     return True
 
 
-def _train(config: DictConfig, folder: Path) -> float | None:
+def _train(config: DictConfig) -> float | None:
     from facedet.training.fit import train
 
     if multiprocessing.get_start_method(allow_none=True) == "loky":
         _settle_worker()
-    config.paths.output, config.ckpt_path = str(folder), "auto"
     try:
         return train(config)
     finally:

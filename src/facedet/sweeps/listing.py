@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from facedet.config import build, plain
-from facedet.sweeps.jobs import state_of
-from facedet.sweeps.plan import PlannedJob, Sweep, settings_text, without_places
+from facedet.sweeps.jobs import read_record, state_of
+from facedet.sweeps.plan import PlannedJob, Sweep, search_hash, settings_text, without_places
 from facedet.sweeps.results import read_job
 from facedet.training.estimate import duration
 
@@ -110,8 +110,7 @@ def print_plan(sweep: Sweep, folder: Path, jobs: Sequence[PlannedJob], with_jobs
         "present speed, without validation",
         flush=True,
     )
-    paths = [folder / "jobs" / job.hash for job in jobs] or list(folder.glob("jobs/*"))
-    states = [state_of(path) for path in paths]
+    states = [state_of(folder / "jobs" / name) for name in own_jobs(sweep, folder, jobs)]
     print(f"{folder}: {states_text(states)}")
     if with_jobs and jobs:
         print(_PLAN.format("job", "state", "images", "size", "G madds", "settings"))
@@ -122,6 +121,15 @@ def print_plan(sweep: Sweep, folder: Path, jobs: Sequence[PlannedJob], with_jobs
             )
             settings = settings_text(job.settings)
             print(_PLAN.format(job.hash, state, f"{effort.images:,}", size, madds, settings))
+
+
+def own_jobs(sweep: Sweep, folder: Path, jobs: Sequence[PlannedJob]) -> list[str]:
+    """Names of the jobs: those of a grid; of a search those begun, without another search's."""
+    search = search_hash(sweep)
+    begun = ((path.name, read_record(path)) for path in sorted(folder.glob("jobs/*")))
+    return [job.hash for job in jobs] or [
+        name for name, record in begun if record.get("search", search) == search
+    ]
 
 
 def print_result(folder: Path, names: Sequence[str]) -> bool:

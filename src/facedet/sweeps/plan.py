@@ -153,6 +153,12 @@ def job_hash(config: DictConfig) -> str:
     return _digest(plain(without_places(config)))
 
 
+def search_hash(sweep: Sweep) -> str:
+    """What the jobs of a search share, whatever it draws; "" of a grid, whose jobs are known."""
+    words = [one for one in sweep.overrides if not _parse(one).is_sweep_override()]
+    return "" if sweep.is_grid else job_hash(sweep.composed(words))
+
+
 def settings_text(settings: Mapping[str, str]) -> str:
     """`key=value` of each setting."""
     return " ".join(f"{key}={value}" for key, value in settings.items())

@@ -14,8 +14,8 @@ from facedet.config import literal
 from facedet.errors import FacedetError, InterruptedTrainingError, first_line
 from facedet.sweeps.jobs import is_done, main, started_sweep, state_of
 from facedet.sweeps.launchers import check_launcher
-from facedet.sweeps.listing import print_plan, print_result
-from facedet.sweeps.plan import Sweep, planned_jobs, search_path, varying_keys
+from facedet.sweeps.listing import own_jobs, print_plan, print_result
+from facedet.sweeps.plan import Sweep, planned_jobs, search_hash, search_path, varying_keys
 from facedet.sweeps.search import register_sweeper
 from facedet.training.hydra_app import run_hydra
 
@@ -36,7 +36,8 @@ def run_sweep(sweep: Sweep, folder: Path, overrides: list[str], on_error: str) -
     launcher = sweep.choice("launcher", "serial")
     gpus = check_launcher(launcher, sweep.config)
     jobs = planned_jobs(sweep)
-    how = {"varying": sorted(varying_keys(sweep)), "on_error": on_error, "gpus": gpus}
+    how = {"varying": sorted(varying_keys(sweep)), "on_error": on_error, "gpus": gpus,
+           "search": search_hash(sweep)}  # fmt: skip
     with started_sweep(folder, sweep.name, overrides, how):
         print_plan(sweep, folder, jobs, with_jobs=False)
         try:
@@ -59,8 +60,7 @@ def run_sweep(sweep: Sweep, folder: Path, overrides: list[str], on_error: str) -
                 "same command resumes it"
             ) from error
         finally:
-            found = [path.name for path in sorted(folder.glob("jobs/*"))]
-            is_complete = print_result(folder, [job.hash for job in jobs] or found)
+            is_complete = print_result(folder, own_jobs(sweep, folder, jobs))
     return is_complete
 
 
