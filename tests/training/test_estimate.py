@@ -1,9 +1,12 @@
 """What a training will take: scaled from one step, held against what there is."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from omegaconf import OmegaConf
 
+from facedet.callbacks.distillation import Distillation
 from facedet.config import build, compose
 from facedet.errors import UsageError
 from facedet.training import estimate as estimation
@@ -59,6 +62,22 @@ def test_a_measured_step_changes_nothing(wider, tmp_path, monkeypatch):
     monkeypatch.setattr(estimation, "free_memory", lambda _: (3 * GB, GB))
     monkeypatch.setattr(type(trainer), "num_devices", 2)
     assert estimate(trainer, module, data, 100).available == 2 * GB
+
+
+def test_a_teacher_takes_its_time(wider, tmp_path, monkeypatch):
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr(estimation, "time", clock)
+
+    class Slow(torch.nn.Module):
+        def forward(self, images):
+            assert (images.shape, self.enlarge) == ((2, 3, 64, 64), 1.0)
+            clock.now += 0.25
+
+    config = compose("train", [*SMALL, f"data.root={wider}", f"paths.output={tmp_path}"])
+    callback = Distillation(Slow(), share=0.5, confident=0.5)
+    trainer = build_trainer(config, [callback])
+    # The measured step has two crops, as those of the training.
+    assert estimate(trainer, build(config.model), build(config.data), 100).seconds == 25
 
 
 def test_what_does_not_fit_is_refused_before_the_first_step(cli, wider, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from facedet.criteria.distillation import coarser, distillation_losses
 from facedet.errors import UsageError
@@ -34,10 +34,8 @@ class Distillation(pl.Callback):
         self._taught: Predictions | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Moves the teacher to the student's device, and wraps the student's criterion."""
+        """Wraps the student's criterion."""
         assert isinstance(pl_module, DetectionModule)
-        self.teacher.to(pl_module.device)
-        self.teacher.enlarge = pl_module.net.enlarge
         self.criterion = pl_module.criterion
         pl_module.criterion = self._criterion
 
@@ -50,9 +48,13 @@ class Distillation(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Asks the teacher about the images of a batch."""
-        images = batch[0].contiguous(memory_format=pl_module.memory_format)  # type: ignore[arg-type]
+        self._taught = self.ask(trainer, pl_module, batch[0])
+
+    def ask(self, trainer: pl.Trainer, module: Any, images: Tensor) -> Predictions:  # noqa: ANN401
+        """The teacher's answers, on the images' device and as much enlarged as the student's."""
+        self.teacher.to(images.device).enlarge = module.net.enlarge
         with torch.no_grad(), trainer.precision_plugin.forward_context():
-            self._taught = self.teacher(images)
+            return self.teacher(images.contiguous(memory_format=module.memory_format))
 
     def on_train_batch_end(self, *_: Any) -> None:  # noqa: ANN401
         """Forgets them: a validation is judged by the annotations alone."""

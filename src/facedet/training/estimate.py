@@ -1,7 +1,7 @@
 """What a training will take, from one measured step: memory and time, before its first step.
 
 The step is made on a copy of the network with two small crops, and scaled: feature maps, their
-gradients and the time of a step grow with the number of pixels.
+gradients and the time of a step, a teacher's part included, grow with the number of pixels.
 """
 
 import copy
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from facedet.callbacks.distillation import Distillation
 from facedet.errors import UsageError
 from facedet.structures import Target
 
@@ -132,6 +133,7 @@ def _measure_step(
         criterion.to(device)
     moved = target._replace(boxes=target.boxes.to(device), ignore=target.ignore.to(device))
     images = images.contiguous(memory_format=module.memory_format)
+    teaching = [one for one in trainer.callbacks if isinstance(one, Distillation)]
     sizes: dict[int, int] = {}  # of the storages that are saved, by address
 
     def pack(tensor: Tensor) -> Tensor:
@@ -143,6 +145,8 @@ def _measure_step(
     for _ in range(2):
         sizes.clear()
         begun = time.perf_counter()
+        for one in teaching:
+            one.ask(trainer, module, images)
         with saved_tensors_hooks(pack, lambda one: one), trainer.precision_plugin.forward_context():
             losses = criterion(net(images), [moved] * len(images))
             loss = losses.classification + losses.box
