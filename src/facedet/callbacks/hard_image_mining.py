@@ -150,7 +150,9 @@ class HardImageMining(pl.Callback):
         row, drawn = _record(tables, visits, trainer)
         self.history.append(row)
         step = trainer.fit_loop.epoch_loop._batches_that_stepped
-        for logger in trainer.loggers:
+        # One that is cut short goes on in a run that resumes, and W&B takes no row back.
+        is_whole = trainer.train_dataloader.is_exhausted  # type: ignore[union-attr]
+        for logger in trainer.loggers if is_whole else ():
             logger.log_metrics({f"mining/{name}": row[name] for name in _LOGGED}, step=step)
         if trainer.is_global_zero:
             folder, data = Path(trainer.default_root_dir), trainer.datamodule  # type: ignore[attr-defined]
