@@ -1,6 +1,7 @@
 """Overrides to configs, and configs to objects."""
 
 import difflib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,9 @@ SWEEPS_DIR = _ROOT / "sweeps"
 # Where an empty value, as an unset variable of a shell gives it, would mean the folder `/`.
 _PATH_KEYS = ("paths.output", "paths.cache", "data.root", "weights", "backbone_weights",
               "ckpt_path", "trainer.default_root_dir")  # fmt: skip
+_DESCRIBED = 4  # differences in a message; more are counted
+
+Differences = dict[str, dict[str, Any]]  # by key, the values by name
 
 
 def presets() -> list[str]:
@@ -185,6 +189,52 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401
     for key, value in node.items():
         found |= flat(value, f"{prefix}{key}.")
     return found
+
+
+def differences(results: Mapping[str, Mapping[str, Any]]) -> Differences:
+    """The keys in which flat dicts differ, in order; one without a key differs from none in it."""
+    found = {}
+    for key in dict.fromkeys(key for one in results.values() for key in one):
+        values = {name: one[key] for name, one in results.items() if key in one}
+        if len({json.dumps(value, sort_keys=True) for value in values.values()}) > 1:
+            found[key] = values
+    return found
+
+
+def describe(differing: Differences) -> str:
+    """The differences in one line, which result has which value."""
+    parts = []
+    for key, values in list(differing.items())[:_DESCRIBED]:
+        names: dict[str, list[str]] = {}
+        for name, value in values.items():
+            names.setdefault(written(value), []).append(name)
+        shown = (f"{value} ({', '.join(who)})" for value, who in names.items())
+        parts.append(f"{key} {' / '.join(shown)}")
+    if len(differing) > _DESCRIBED:
+        parts.append(f"and {len(differing) - _DESCRIBED} more")
+    return "; ".join(parts)
+
+
+def written(value: object) -> str:
+    """A value for a reader: digests cut, thousands with commas."""
+    if isinstance(value, str) and len(value) == 64:
+        return value[:12]
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if is_count else json.dumps(value).strip('"')
+
+
+def flatten(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys and values of nested dicts; the class behind a node stands under its own key.
+
+    >>> flatten({"scales": {"_target_": "facedet.inference.scales.FixedScales", "flip": False}})
+    {'scales': 'FixedScales', 'scales.flip': False}
+    """
+    return {
+        key.removesuffix("._target_"): value.rpartition(".")[2]
+        if key.endswith("._target_")
+        else value
+        for key, value in flat(node).items()
+    }
 
 
 def is_under(key: str, roots: Sequence[str]) -> bool:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from facedet.config import compose, plain
+from facedet.config import compose, differences, plain
 from facedet.errors import UsageError
-from facedet.evaluation.provenance import comparable, differences, require_same_run
+from facedet.evaluation.provenance import comparable, require_same_run
 
 OLD = Path(__file__).parents[1] / "fixtures" / "before_the_move" / "evaluation"
 

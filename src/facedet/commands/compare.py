@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compares, prints, and writes the files asked for."""
+    from facedet.config import describe
     from facedet.evaluation import comparison
-    from facedet.evaluation.provenance import describe
     from facedet.tables import pipe_table
 
     benchmark = comparison.find_published(args.curves)

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,52 +186,10 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _average(args: argparse.Namespace) -> int:
-    import torch
+    from facedet.weights.averaging import average
 
-    from facedet.weights.store import Weights, build_net, load_state, read_weights
-
-    sources, target = args.names[:-1], _new_target(args)
-    first, *others = (read_weights(source) for source in sources)
-    net = build_net(first, sources[0])
-    for other, source in zip(others, sources[1:], strict=True):
-        load_state(net, other.state, source)  # refuses those of another shape
-        _require_same_network({str(sources[0]): first, str(source): other})
-    read = [first, *others]
-    state = {
-        key: torch.stack([one.state[key].double() for one in read]).mean(dim=0).to(value.dtype)
-        for key, value in first.state.items()
-    }
-    parts = ", ".join(one.info["sha256"][:12] for one in read)
-    info = first.info | {"source": f"mean of {parts}"}
-    return _write(Weights(state, first.config, info), net, target)
-
-
-def _require_same_network(both: Mapping[str, "Weights"]) -> None:
-    """Raises `FacedetError` where two networks answer differently with the same weights.
-
-    Their configs may differ: in what only a training needs, or in keys that older files lack.
-    """
-    import torch
-
-    from facedet.evaluation.provenance import describe, differences, flatten
-    from facedet.weights.store import build_coder, load_state
-    from facedet.weights.trusted import build_untrusted
-
-    coders = [build_coder(one, name) for name, one in both.items()]
-    nets = [build_untrusted(one.config["net"], name).eval() for name, one in both.items()]
-    load_state(nets[-1], nets[0].state_dict(), list(both)[-1])
-    picture = torch.randint(256, (1, 3, 97, 130))  # no multiple of a stride
-    with torch.no_grad():
-        answers = zip(*(net(picture)[:3] for net in nets), strict=True)
-        if coders[0] == coders[-1] and all(torch.equal(*pair) for pair in answers):
-            return
-    flat = {
-        name: flatten({**one.config["net"], "box_coder": one.config["box_coder"]})
-        for name, one in both.items()
-    }
-    absent = dict.fromkeys(key for one in flat.values() for key in one)
-    differing = differences({name: absent | one for name, one in flat.items()})
-    raise FacedetError(f"these are weights of different networks: {describe(differing)}")
+    target = _new_target(args)
+    return _write(*average(args.names[:-1]), target)
 
 
 def _new_target(args: argparse.Namespace) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facedet.config import flat, plain
+from facedet.config import describe, differences, flatten, plain
 from facedet.errors import FacedetError, UsageError
 from facedet.files import expand_home, replace_json
 
@@ -28,9 +28,6 @@ PUBLISHED_FDDB = {"images": 2845, "similarity": 0.5, "ellipses": "masks"}
 _MEASURED = ("protocol", "images", "pictures_sha256", "iou", "thresholds", "integer_quirk",
              "similarity", "ellipses", "rounds", "min_face")  # fmt: skip
 _DETECTED = ("scales", "merge", "postprocess", "pixel_budget", "on_large", "files")
-_DESCRIBED = 4  # differences in a message; more are counted
-
-Differences = dict[str, dict[str, Any]]  # by key, the values by result
 
 
 def picture_digest(records: Sequence[Record]) -> str:
@@ -118,55 +115,3 @@ def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
     settings = report.get("settings") or {}
     detected = {key: settings[key] for key in _DETECTED if key in settings}
     return {key: report[key] for key in _MEASURED if key in report} | flatten(detected)
-
-
-def differences(results: Mapping[str, Mapping[str, Any]]) -> Differences:
-    """The keys in which results, `comparable` or flat dicts, differ, as they first appear.
-
-    A result without a key, as published ones have no scales, differs from none in it. Where the
-    number of pictures differs, their names are not mentioned as well.
-    """
-    found = {}
-    for key in dict.fromkeys(key for one in results.values() for key in one):
-        values = {name: one[key] for name, one in results.items() if key in one}
-        if len({json.dumps(value, sort_keys=True) for value in values.values()}) > 1:
-            found[key] = values
-    if "images" in found:
-        found.pop("pictures_sha256", None)
-    return found
-
-
-def describe(differing: Differences) -> str:
-    """The differences in one line, which result has which value."""
-    parts = []
-    for key, values in list(differing.items())[:_DESCRIBED]:
-        names: dict[str, list[str]] = {}
-        for name, value in values.items():
-            names.setdefault(written(value), []).append(name)
-        shown = (f"{value} ({', '.join(who)})" for value, who in names.items())
-        parts.append(f"{key} {' / '.join(shown)}")
-    if len(differing) > _DESCRIBED:
-        parts.append(f"and {len(differing) - _DESCRIBED} more")
-    return "; ".join(parts)
-
-
-def written(value: object) -> str:
-    """A value for a reader: digests cut, thousands with commas."""
-    if isinstance(value, str) and len(value) == 64:
-        return value[:12]
-    is_count = isinstance(value, int) and not isinstance(value, bool)
-    return f"{value:,}" if is_count else json.dumps(value).strip('"')
-
-
-def flatten(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys and values of nested dicts; the class behind a node stands under its own key.
-
-    >>> flatten({"scales": {"_target_": "facedet.inference.scales.FixedScales", "flip": False}})
-    {'scales': 'FixedScales', 'scales.flip': False}
-    """
-    return {
-        key.removesuffix("._target_"): value.rpartition(".")[2]
-        if key.endswith("._target_")
-        else value
-        for key, value in flat(node).items()
-    }
