@@ -101,6 +101,11 @@ def test_what_cannot_be_evaluated_is_said_before_the_timing(
     cli("benchmark", "engines", "--weights", file, "--data", data).check_error(code, said)
 
 
+def test_weights_are_not_opened_to_be_checked(weights, wider, monkeypatch):
+    monkeypatch.setattr(engines, "open_detector", lambda *_, **__: pytest.fail("was opened"))
+    engines._check_evaluation([engines.Entry(str(weights), "torch")], wider, None, 1)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process begins at nothing")
 def test_memory_is_that_of_the_engine_alone(weights):
     own = np.ones(250_000_000)  # 2 GB of this process

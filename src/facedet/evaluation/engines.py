@@ -146,16 +146,18 @@ def _check_evaluation(
     chosen: Sequence[Entry], data: Path, limit: int | None, threads: int | None
 ) -> None:
     """Raises what `_ap` would, before the timing: that may take minutes."""
+    config = compose("evaluate", _words(chosen[0], data, limit, threads))
+    read_records(config, build_benchmark(config.protocol))
     for one in chosen:
-        config = compose("evaluate", _words(one, data, limit, threads))
-        opened = open_detector(one.source, one.engine, threads=threads, folded=one.folded)
-        make_pyramid(config, opened)
+        if one.engine != "auto":
+            continue  # weights take pictures of any size, and leave out no face
+        opened = open_detector(one.source, threads=threads)
+        make_pyramid(compose("evaluate", _words(one, data, limit, threads)), opened)
         if opened.about.size is not None:
             raise UsageError(
                 f"{one.source}: takes pictures of one size, those of {data} have many: "
                 "export it with --size dynamic"
             )
-    read_records(config, build_benchmark(config.protocol))
 
 
 def _words(one: Entry, data: Path, limit: int | None, threads: int | None) -> list[str]:
