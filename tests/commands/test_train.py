@@ -53,6 +53,11 @@ def test_show_prints_the_config_and_trains_nothing(cli):
         (["total_batch_size=3"], 2, "batches of data.batch_size=2; 1 or 3 would do"),
         (["trainer.precision=x"], 2, "Trainer: Precision 'x' is invalid"),
         (["trainer.devices=abc"], 2, "Trainer: `devices`"),
+        (["trainer.val_check_interval=0"], 2, "trainer.val_check_interval=0: expected a"),
+        (["trainer.accumulate_grad_batches=0"], 2, "accumulate_grad_batches=0: expected a whole"),
+        (["seed=-1"], 2, "seed=-1: expected a whole number of 0 to 4294967295"),
+        (["optimizer.lr=-1"], 2, "optimizer: Invalid learning rate: -1"),
+        (["augmentation.size=0"], 2, "augmentation.size=0: "),
         (["trainer.sync_batchnorm=true"], 2, "normalising over all processes works on GPUs only"),
         pytest.param(
             ["trainer=gpu"], 2, "Trainer: No supported gpu backend found",

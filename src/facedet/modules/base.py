@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from facedet.allocator import give_back_above
+from facedet.errors import UsageError
 from facedet.structures import CHECKPOINT_KEY, Detections, Losses, Predictions, Target
 
 Batch = tuple[Tensor, list[Target]]
@@ -146,7 +147,10 @@ class DetectionModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401
         """The optimiser, and its schedule by steps."""
-        optimizer = self.optimizer(self.parameter_groups())
+        try:
+            optimizer = self.optimizer(self.parameter_groups())
+        except ValueError as error:  # a setting is out of its range
+            raise UsageError(f"optimizer: {error}") from error
         # Before the schedule is made: it takes these rates for the initial ones.
         for group in optimizer.param_groups:
             group["lr"] *= group.get("rate", 1.0)

@@ -56,6 +56,8 @@ def train(config: DictConfig) -> float | None:
     values = plain(config)
     if values.get("export", "best") not in ("best", "last"):
         raise UsageError(f"export={values['export']}: expected best or last")
+    if not 0 <= config.seed < 2**32:
+        raise UsageError(f"seed={config.seed}: expected a whole number of 0 to {2**32 - 1}")
     if config.widen and config.weights is None:
         raise UsageError("widen=true: expected weights=, those of a narrower network")
     from facedet.allocator import keep_freed_memory

@@ -22,6 +22,9 @@ def build_trainer(config: DictConfig, callbacks: list) -> Any:  # noqa: ANN401
         raise UsageError(
             "trainer.sync_batchnorm=true: normalising over all processes works on GPUs only"
         )
+    for key in ("val_check_interval", "accumulate_grad_batches"):
+        if isinstance(value := config.trainer[key], int) and value < 1:
+            raise UsageError(f"trainer.{key}={value}: expected a whole number, at least 1")
     from omegaconf import OmegaConf
     from pytorch_lightning.plugins.environments import SLURMEnvironment
 

@@ -135,9 +135,8 @@ def test_a_sample_is_a_function_of_its_seed(picture, augmentation):
 
 
 def test_arguments_are_checked():
-    with pytest.raises(
-        UsageError, match=r"sides \[16, 32\] must ascend from one of at most size 8"
-    ):
+    said = r"augmentation.size=8: sides \[16, 32\] must ascend from one of at most size 8"
+    with pytest.raises(UsageError, match=said):
         DataAnchorSampling(8, sides=(16, 32))
     with pytest.raises(UsageError, match="must ascend"):
         ExtdAugmentation(640, sides=(32, 16))

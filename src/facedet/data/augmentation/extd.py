@@ -54,7 +54,8 @@ class DataAnchorSampling(FaceCrop):
     ) -> None:
         super().__init__(distortion, p)
         if not sides or list(sides) != sorted(sides) or sides[0] > size:
-            raise UsageError(f"sides {list(sides)} must ascend from one of at most size {size}")
+            text = f"sides {list(sides)} must ascend from one of at most size {size}"
+            raise UsageError(f"augmentation.size={size}: {text}")
         self.size = size
         self.sides = tuple(sides)
         self.tries = tries
