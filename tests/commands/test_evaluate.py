@@ -12,13 +12,14 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from facedet.config import SWEEPS_DIR
+from facedet.config import SWEEPS_DIR, compose, plain
 from facedet.data.crowds.wider_writer import write_wider
 from facedet.evaluation import application, run
 from facedet.evaluation.detection_files import read_detections
 from facedet.evaluation.detection_writers import EventFiles
 from facedet.structures import Record
-from reference.one_face import BOX
+from facedet.weights.store import model_config, save_weights
+from reference.one_face import BOX, one_face_weights, save_picture
 
 
 def settings(weights, root, out, *more):
@@ -66,6 +67,23 @@ def test_files_and_numbers(cli, weights, wider, tmp_path):
         assert f"  {out / name}" in result.out
     # Four pictures in a row of four cells of 420 px.
     assert Image.open(out / "sheet.png").size == (1680, 420)
+
+
+def test_training_pictures_are_not_measured_silently(cli, tmp_path):
+    words = ["data=csv", f"data.root={tmp_path}", "data.val_share=0.1"]
+    for number in range(10):
+        save_picture(tmp_path / "images" / "train" / f"{number}.png")
+    rows = "".join(f"{number}.png,1,1,9,9\n" for number in range(10))
+    (tmp_path / "train.csv").write_text(f"image,x1,y1,x2,y2\n{rows}")
+    made = one_face_weights()
+    made.config["val_share"] = model_config(plain(compose("train", words)))["val_share"]
+    weights = save_weights(tmp_path / "w.safetensors", made)
+    for share, count in ((0.1, 0), (0.2, 1)):
+        words[2:] = [f"data.val_share={share}", f"weights={weights}", "limit=1"]
+        result = cli("evaluate", *words, f"paths.output={tmp_path / 'out'}")
+        assert result.code == 0, result.err
+        said = f"[WARNING] - data.val_share={share}: {weights} were trained with 0.1; if"
+        assert result.out.count(said) == count
 
 
 def test_a_part_of_the_pictures(cli, weights, copied, tmp_path):

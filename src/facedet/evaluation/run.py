@@ -1,5 +1,6 @@
 """`facedet evaluate`: weights, data and protocol to detections, numbers and curves."""
 
+import logging
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,8 @@ from facedet.structures import Record
 
 _SHOWN = 12  # pictures on the sheet
 
+log = logging.getLogger(__name__)
+
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
     """Detects on every picture, scores the files written, and draws curves and a sheet.
@@ -54,6 +57,12 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     )
     pyramid = make_pyramid(config, opened)
     records, missing = read_records(config, benchmark)
+    trained, given = (one.get("val_share") or 0 for one in (opened.weights.config, config.data))
+    if config.split == "val" and given > trained > 0:
+        log.warning(
+            "data.val_share=%g: %s were trained with %g; if the data has no validation part, "
+            "training pictures are measured", given, config.weights, trained,
+        )  # fmt: skip
     made_with = provenance(config, opened.weights, records, str(device), opened.engine)
     require_same_run(output / "detections.json", made_with, config.resume)
     made_with |= {"split": config.split, "missing_pictures": missing}

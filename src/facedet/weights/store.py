@@ -47,6 +47,8 @@ class Weights(NamedTuple):
 def model_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved training config that a weights file carries."""
     kept = {"net": config["model"]["net"], "box_coder": config["box_coder"]}
+    if share := config.get("data", {}).get("val_share"):  # by which the pictures were divided
+        kept["val_share"] = share
     # How the family processes a picture; a checkpoint from before it was written down has none.
     return kept | {key: config[key] for key in ("inference",) if config.get(key)}
 
