@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from facedet import config
 from facedet.cli import main
-from facedet.data.crowds.dataset import make_crowds
+from facedet.data.crowds.dataset import ensure_crowds
 from facedet.models.anchors import AnchorGenerator
 from facedet.models.backbones.iterative import IterativeBackbone
 from facedet.models.detector import Detector
@@ -139,7 +139,7 @@ def wider(tmp_path_factory):
 def crowds(tmp_path_factory):
     """A little of the embedded data: six pictures to train with, two to validate with."""
     root = tmp_path_factory.mktemp("data") / "crowds"
-    return make_crowds(root, train_images=6, val_images=2, size=160, progress=False)
+    return ensure_crowds(root, train_images=6, val_images=2, size=160, progress=False)
 
 
 @pytest.fixture(autouse=True, scope="session")

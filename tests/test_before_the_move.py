@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from facedet.data.crowds.dataset import make_crowds
+from facedet.data.crowds.dataset import ensure_crowds
 from facedet.evaluation.comparison import WIDER, read_run
 from facedet.weights.store import build_net, read_weights
 
@@ -23,7 +23,7 @@ SETTINGS = ("optimizer=sgd", "trainer.precision=32-true", "trainer.gradient_clip
 def crowds(tmp_path_factory):
     """The embedded data as far as its first three validation pictures of the first scene."""
     root = tmp_path_factory.mktemp("data") / "crowds"
-    return make_crowds(root, train_images=1, val_images=13, progress=False)
+    return ensure_crowds(root, train_images=1, val_images=13, progress=False)
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "checkpoints/last.ckpt"])
@@ -68,7 +68,7 @@ def test_the_folder_scores_and_compares(cli, crowds):
 
 @pytest.mark.slow
 def test_the_checkpoint_resumes(cli, tmp_path):
-    root = make_crowds(tmp_path / "crowds", progress=False)
+    root = ensure_crowds(tmp_path / "crowds", progress=False)
     run = shutil.copytree(OLD / "run", tmp_path / "run")
     words = yaml.safe_load((run / ".hydra" / "overrides.yaml").read_text())
     own = [word for word in words if not word.startswith(("paths.", "trainer.max_steps="))]

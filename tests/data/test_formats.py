@@ -10,7 +10,7 @@ from scipy.io import loadmat, savemat
 from wider_roots import mat_root, text_root
 
 from facedet.data import formats
-from facedet.data.crowds.dataset import make_crowds
+from facedet.data.crowds.dataset import ensure_crowds
 from facedet.data.formats import FORMATS, WRITERS, convert, find_format
 from facedet.data.images import read_rgb
 from facedet.data.readers.own import select_faces
@@ -156,7 +156,7 @@ def test_a_form_is_known_by_its_folder(tmp_path, form):
 def test_wider_is_known_by_its_folder(tmp_path):
     (tmp_path / "wider").mkdir()
     assert find_format(text_root(tmp_path / "wider"), None) == ("wider", ["val"])
-    crowds = make_crowds(
+    crowds = ensure_crowds(
         tmp_path / "crowds", train_images=1, val_images=1, size=128, progress=False
     )
     # The crowds' own JSON file is no annotation.

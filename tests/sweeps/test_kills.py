@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from facedet.cli import main
-from facedet.data.crowds.dataset import make_crowds
+from facedet.data.crowds.dataset import ensure_crowds
 from facedet.sweeps.jobs import state_of
 from facedet.weights.store import read_weights
 from reference.commands import finish, start
@@ -32,7 +32,7 @@ SETTINGS = [
 @pytest.fixture(scope="module")
 def crowds(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "crowds"
-    return make_crowds(root, train_images=3, val_images=1, size=128, progress=False)
+    return ensure_crowds(root, train_images=3, val_images=1, size=128, progress=False)
 
 
 def words(root, folder):

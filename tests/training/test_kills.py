@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from facedet.cli import main
-from facedet.data.crowds.dataset import make_crowds
+from facedet.data.crowds.dataset import ensure_crowds
 from reference.commands import finish, start
 from reference.small_training import SMALL_TRAINING, TINY_NET, one_thread
 
@@ -40,7 +40,7 @@ FEW = {
 @pytest.fixture(scope="module")
 def crowds(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "crowds"
-    return make_crowds(root, train_images=10, val_images=2, size=160, progress=False)
+    return ensure_crowds(root, train_images=10, val_images=2, size=160, progress=False)
 
 
 def words(root, output, mode):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facedet.data.crowds import dataset as crowds
-from facedet.data.crowds.dataset import STAMP, ensure_crowds, make_crowds
+from facedet.data.crowds.dataset import STAMP, ensure_crowds
 from facedet.data.crowds.layout import Place
 from facedet.data.crowds.painting import Crowd
 from facedet.data.crowds.sources import PHOTOGRAPHS
@@ -22,7 +22,7 @@ TINY = {"train_images": 1, "val_images": 1, "size": 128, "progress": False}
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    return make_crowds(tmp_path_factory.mktemp("data") / "crowds", **SMALL)
+    return ensure_crowds(tmp_path_factory.mktemp("data") / "crowds", **SMALL)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -70,7 +70,7 @@ def test_hidden_faces_are_not_easy():
 
 def test_equal_bytes_for_one_seed_and_other_pictures_for_another(tmp_path):
     first, again, other = (
-        contents(make_crowds(tmp_path / name, **TINY, seed=seed))
+        contents(ensure_crowds(tmp_path / name, **TINY, seed=seed))
         for name, seed in (("first", 3), ("again", 3), ("other", 4))
     )
     assert first == again
@@ -80,7 +80,7 @@ def test_equal_bytes_for_one_seed_and_other_pictures_for_another(tmp_path):
 
 
 def test_a_picture_does_not_depend_on_the_counts(root, tmp_path):
-    fewer = contents(make_crowds(tmp_path / "fewer", **{**SMALL, "train_images": 2}))
+    fewer = contents(ensure_crowds(tmp_path / "fewer", **{**SMALL, "train_images": 2}))
     pictures = {name: file for name, file in fewer.items() if name.endswith(".jpg")}
     assert len(pictures) == 2 + SMALL["val_images"]
     assert pictures.items() <= contents(root).items()
@@ -102,8 +102,6 @@ def test_other_parameters_are_refused(tmp_path):
     root = ensure_crowds(tmp_path / "crowds", **TINY)
     with pytest.raises(FacedetError, match=r"crowds: was made with seed 0, not 4; remove it"):
         ensure_crowds(root, **{**TINY, "seed": 4})
-    with pytest.raises(FacedetError, match="is not empty; remove it or choose another folder"):
-        make_crowds(root, **TINY)
 
 
 @pytest.mark.parametrize("stamp", [None, "{", "3"])
@@ -121,7 +119,7 @@ def test_foreign_folder_is_refused_and_kept(tmp_path, stamp):
 )
 def test_impossible_parameters_are_refused(tmp_path, name, value):
     with pytest.raises(UsageError, match=f"{name} of the crowds is {value}"):
-        make_crowds(tmp_path / "crowds", **{**TINY, name: value})
+        ensure_crowds(tmp_path / "crowds", **{**TINY, name: value})
     assert not os.listdir(tmp_path)
 
 

@@ -40,35 +40,7 @@ def ensure_crowds(
     seed: int = 0,
     progress: bool = True,
 ) -> Path:
-    """The folder of the embedded data set, made if it is absent (see `make_crowds`).
-
-    Raises:
-        FacedetError: the folder holds something else, or crowds made with other parameters or by
-            another version of the painting.
-    """
-    root = Path(root)
-    counts = {"train_images": train_images, "val_images": val_images, "size": size, "seed": seed}
-    if _is_vacant(root):
-        try:
-            make_crowds(root, **counts, progress=progress)
-        except FacedetError:
-            # Another process filled `root` meanwhile: its pictures are the same ones.
-            if _is_vacant(root):
-                raise
-    _check_stamp(root, _parameters(counts))
-    return root
-
-
-def make_crowds(
-    root: Path,
-    *,
-    train_images: int = 400,
-    val_images: int = 100,
-    size: int = 320,
-    seed: int = 0,
-    progress: bool = True,
-) -> Path:
-    """Makes the embedded data set: `root` is complete afterwards, or absent.
+    """The folder of the embedded data set, made if it is absent; it is complete then, or absent.
 
     Every picture shows 4 to 20 faces with boxes of 10 to 60 pixels, small ones most often, and as
     many patches without a face pasted in the same way. Faces, patches and photographs of val
@@ -78,7 +50,7 @@ def make_crowds(
     faces), medium (height >= 18: about three fifths), hard (all).
 
     Args:
-        root: the folder to make; it must be absent or empty.
+        root: the folder.
         train_images: pictures of the train split.
         val_images: pictures of the val split.
         size: height and width of a picture, pixels.
@@ -90,11 +62,24 @@ def make_crowds(
 
     Raises:
         UsageError: a count is below 1, `size` below 128 or `seed` below 0.
-        FacedetError: `root` holds something already, or cannot be written.
+        FacedetError: the folder holds something else, or crowds made with other parameters or by
+            another version of the painting; or it cannot be written.
     """
     root = Path(root)
     counts = {"train_images": train_images, "val_images": val_images, "size": size, "seed": seed}
     asked = _parameters(counts)
+    if _is_vacant(root):
+        try:
+            _make(root, asked, progress)
+        except FacedetError:
+            # Another process filled `root` meanwhile: its pictures are the same ones.
+            if _is_vacant(root):
+                raise
+    _check_stamp(root, asked)
+    return root
+
+
+def _make(root: Path, asked: dict[str, int], progress: bool) -> None:
     hidden = None if progress else True
     with new_folder(root) as folder:
         for split in _SPLITS:
@@ -103,7 +88,6 @@ def make_crowds(
             write_wider(folder, split, list(bar))
         stamp = {**asked, "scikit-image": version("scikit-image")}
         (folder / STAMP).write_text(json.dumps(stamp, indent=2) + "\n")
-    return root
 
 
 def _parameters(given: dict[str, int]) -> dict[str, int]:
