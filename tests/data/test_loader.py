@@ -8,12 +8,7 @@ from torch.utils.data import Dataset
 
 from facedet.data import loader as module
 from facedet.data.difficulty import DifficultyRule, DifficultyTable
-from facedet.data.loader import (
-    ResumableLoader,
-    explain_lost_worker,
-    fitting_workers,
-    init_worker,
-)
+from facedet.data.loader import ResumableLoader, explain_lost_worker, fitting_workers, init_worker
 from facedet.data.samplers import DifficultySampler, ShuffleSampler
 
 

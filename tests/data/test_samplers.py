@@ -6,13 +6,7 @@ import torch
 
 from facedet.data.difficulty import DifficultyRule, DifficultyTable
 from facedet.data.loader import StepBatchSampler
-from facedet.data.samplers import (
-    DifficultySampler,
-    Draw,
-    PerRankSampler,
-    ShuffleSampler,
-    rank_seed,
-)
+from facedet.data.samplers import DifficultySampler, Draw, PerRankSampler, ShuffleSampler, rank_seed
 
 
 def drawn(num_images, epoch, seed=0, rank=0, world=1):

@@ -8,14 +8,7 @@ from omegaconf import OmegaConf
 from facedet.config import CONF_DIR
 from facedet.weights import zoo as registry
 from facedet.weights.store import build_net, read_weights
-from facedet.weights.zoo import (
-    DEFAULT,
-    NAMED,
-    NamedWeights,
-    cache_folder,
-    locate,
-    usual_score,
-)
+from facedet.weights.zoo import DEFAULT, NAMED, NamedWeights, cache_folder, locate, usual_score
 from reference.named_weights import write_card
 from reference.refused_weights import complaint
 

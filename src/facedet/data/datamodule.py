@@ -120,12 +120,7 @@ class FaceDataModule(pl.LightningDataModule):
         """
         share = {"val_share": self.val_share} if self.val_share else {}  # not every reader has it
         reading = self.reader(
-            self.root,
-            split,
-            images=self.images,
-            zero_size=zero_size,
-            faceless=faceless,
-            **share,
+            self.root, split, images=self.images, zero_size=zero_size, faceless=faceless, **share
         )
         counts = ", ".join(f"{n:,} {what}" for what, n in reading.counts.items())
         log.info("%s: %s", split, counts.replace("_", " "))

@@ -155,11 +155,7 @@ def make_table(methods: Sequence[Method], differing: Differences, decimals: int)
 
 
 def save_comparison(
-    folder: Path,
-    benchmark: Published,
-    methods: Sequence[Method],
-    best: int,
-    differing: Differences,
+    folder: Path, benchmark: Published, methods: Sequence[Method], best: int, differing: Differences
 ) -> None:
     """Writes comparison.csv, and pictures of all own curves and the `best` published ones."""
     with replacing_table(folder / "comparison.csv") as table:

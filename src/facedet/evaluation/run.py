@@ -93,21 +93,14 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
 
 
 def detect_timed(
-    pyramid: Pyramid,
-    records: Sequence[Record],
-    writer: DetectionWriter,
-    resume: bool,
-    kept: Path,
+    pyramid: Pyramid, records: Sequence[Record], writer: DetectionWriter, resume: bool, kept: Path
 ) -> dict[str, Any]:
     """`detect_records`, and what metrics.json says of it: the speed is that of now."""
     number = len(records) - (sum(writer.has(record.name) for record in records) if resume else 0)
     began = time.perf_counter()
     notes = detect_records(pyramid, records, writer, resume, kept)
     seconds = time.perf_counter() - began
-    return {
-        "pictures_per_second": round(number / seconds, 2) if number else None,
-        "notes": notes,
-    }
+    return {"pictures_per_second": round(number / seconds, 2) if number else None, "notes": notes}
 
 
 def save_submission(

@@ -16,11 +16,7 @@ from facedet.errors import FacedetError
 from facedet.files import file_sha256, replacing
 from facedet.models.folding import fold
 from facedet.structures import CHECKPOINT_KEY
-from facedet.weights.caffe import (
-    import_smallhardface,
-    read_caffemodel,
-    smallhardface_config,
-)
+from facedet.weights.caffe import import_smallhardface, read_caffemodel, smallhardface_config
 from facedet.weights.released_extd import (
     RELEASED,
     import_released_extd,

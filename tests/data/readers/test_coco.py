@@ -4,15 +4,7 @@ import copy
 import json
 
 import pytest
-from own_roots import (
-    COCO,
-    check_listed,
-    check_problem,
-    check_refused,
-    coco_root,
-    put,
-    put_pictures,
-)
+from own_roots import COCO, check_listed, check_problem, check_refused, coco_root, put, put_pictures
 
 from facedet.data.readers.coco import Coco, read_coco
 from facedet.errors import FacedetError

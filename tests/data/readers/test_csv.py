@@ -1,13 +1,7 @@
 """Tables of boxes: headers, rows, and what is wrong with them."""
 
 import pytest
-from own_roots import (
-    CSV,
-    check_problem,
-    check_refused,
-    csv_root,
-    put,
-)
+from own_roots import CSV, check_problem, check_refused, csv_root, put
 
 from facedet.data.readers.csv import Csv, read_csv
 

@@ -12,13 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from facedet.data.augmentation.distortion import (
-    Distortion,
-    distort,
-    draw_steps,
-    draw_tone,
-    retouch,
-)
+from facedet.data.augmentation.distortion import Distortion, distort, draw_steps, draw_tone, retouch
 from facedet.data.augmentation.extd import (
     ANCHOR_SIDES,
     DataAnchorSampling,

@@ -64,11 +64,7 @@ def find_places(size: int, rng: np.random.Generator) -> list[Place]:
 
 
 def _find_place(
-    height: float,
-    is_face: bool,
-    taken: np.ndarray,
-    places: list[Place],
-    rng: np.random.Generator,
+    height: float, is_face: bool, taken: np.ndarray, places: list[Place], rng: np.random.Generator
 ) -> Place | None:
     size = len(taken)
     # Ten pixels of which a third is hidden show no face any more.

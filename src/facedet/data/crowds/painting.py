@@ -134,10 +134,7 @@ def _patch_coordinates(
     y = (dy * np.cos(turn) - dx * np.sin(turn)) / place.scale
     if place.is_mirrored:
         x = -x
-    return (
-        (x + FACE_CENTRE[0]).astype(np.float32),
-        (y + FACE_CENTRE[1]).astype(np.float32),
-    )
+    return (x + FACE_CENTRE[0]).astype(np.float32), (y + FACE_CENTRE[1]).astype(np.float32)
 
 
 def _soft_oval(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
