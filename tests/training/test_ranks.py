@@ -81,7 +81,7 @@ def machine(number, port):
 
 @pytest.mark.slow
 def test_two_processes_of_four_images_are_one_of_eight(tmp_path):
-    root = ensure_crowds(tmp_path / "crowds", train_images=16, val_images=1, size=128, progress=False)
+    root = ensure_crowds(tmp_path / "set", train_images=16, val_images=1, size=128, progress=False)
     with one_thread():
         words = words_of(root, tmp_path / "one", "data.batch_size=8", "trainer=default")
         assert main(words) == 0

@@ -75,7 +75,7 @@ def test_other_networks_are_refused(overrides, message):
 
 
 def test_training_starts_from_the_narrow_network(tmp_path, capsys):
-    root = ensure_crowds(tmp_path / "crowds", train_images=4, val_images=1, size=160, progress=False)
+    root = ensure_crowds(tmp_path / "set", train_images=4, val_images=1, size=160, progress=False)
     options = [
         "train", *SMALL_TRAINING, "preset=extd_plain_48", "weights=extd-plain-32",
         "data.prepare=null", f"data.root={root}", "trainer.max_steps=1",
