@@ -18,6 +18,7 @@ from facedet.data import images
 from facedet.data.images import PICTURE_SUFFIXES, read_image, read_rgb, read_size
 from facedet.data.pixels import to_rgb_array
 from facedet.errors import FacedetError
+from reference.refused_weights import complaint
 
 READERS = [read_image, read_rgb]
 
@@ -200,9 +201,7 @@ def test_what_is_no_picture(tmp_path, reader):
         ("text.jpg", "not a picture of a format that Pillow reads"),
         ("forged.png", "100000 x 100000 pixels are 10000 million, the limit is 200 million"),
     ):
-        with pytest.raises(FacedetError) as caught:
-            reader(tmp_path / name)
-        assert str(caught.value) == f"{tmp_path / name}: {why}"
+        assert complaint(reader, tmp_path / name) == f"{tmp_path / name}: {why}"
 
 
 def test_nothing_of_the_process_is_changed_while_pictures_are_read(tmp_path, monkeypatch):
@@ -280,9 +279,7 @@ def test_whatever_a_decoder_raises_names_the_file(tmp_path, monkeypatch, error):
 
     path = saved(tmp_path, photo(), "a.png")
     monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
-    with pytest.raises(FacedetError, match=r"a\.png: the picture is damaged") as caught:
-        read_image(path)
-    assert "\n" not in str(caught.value)
+    complaint(read_image, path, words=["a.png: the picture is damaged"])
 
 
 def test_bytes_after_the_end_of_a_jpeg(tmp_path):

@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from facedet.errors import FacedetError
 from facedet.evaluation.detect import detect_records, judge, save_sheet
 from facedet.plots import FALSE_ALARM, FOUND, MISSED, evenly
 from facedet.structures import Detections, Record
 from reference.one_face import save_picture
+from reference.refused_weights import complaint
 
 
 def record(folder, name, boxes=((10, 10, 30, 30),), subsets=None):
@@ -79,9 +79,7 @@ def test_unreadable_pictures_do_not_stop_the_rest(tmp_path, capsys):
     records[0].path.write_text("no picture")
     records[4].path.unlink()
     writer = Writer()
-    with pytest.raises(FacedetError, match="2 of 5 pictures cannot be read") as caught:
-        detect_records(at(), records, writer)
-    assert "\n" not in str(caught.value)
+    complaint(detect_records, at(), records, writer, words=["2 of 5 pictures cannot be read"])
     assert list(writer.boxes) == ["e/a1", "e/a2", "e/a3"]
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in lines] == [str(records[0].path), str(records[4].path)]

@@ -10,6 +10,7 @@ import pytest
 from facedet.config import compose, differences, plain
 from facedet.errors import UsageError
 from facedet.evaluation.provenance import comparable, require_same_run
+from reference.refused_weights import complaint
 
 OLD = Path(__file__).parents[1] / "fixtures" / "before_the_move" / "evaluation"
 
@@ -50,9 +51,8 @@ def test_an_older_run_is_resumed(folder):
 )
 def test_another_run_is_refused(folder, changed, message):
     path = folder / "detections.json"
-    with pytest.raises(UsageError, match="holds detections of another run") as caught:
-        require_same_run(path, made_with(**changed), resume=True)
-    assert message in str(caught.value)
+    words = ("holds detections of another run", message)
+    complaint(require_same_run, path, made_with(**changed), True, kind=UsageError, words=words)
     require_same_run(path, made_with(**changed), resume=False)
     require_same_run(path, made_with(**changed), resume=True)
 

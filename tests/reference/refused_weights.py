@@ -17,12 +17,14 @@ def build_all(path):
     build_net(weights, path)
 
 
-def complaint(action, *arguments, kind=FacedetError):
-    """The one line with which an action is refused."""
+def complaint(action, *arguments, kind=FacedetError, words=()):
+    """The one line with which an action is refused; it holds the words."""
     with pytest.raises(kind) as caught:
         action(*arguments)
     text = str(caught.value)
     assert "\n" not in text
+    for word in words:
+        assert str(word) in text, text
     return text
 
 
@@ -37,9 +39,7 @@ class Payload:
 
 
 def refused(path, *words):
-    text = complaint(build_all, path)
-    for word in (path, *words):
-        assert str(word) in text, text
+    complaint(build_all, path, words=(path, *words))
 
 
 def forged(tmp_path, config, info="{}", state=None, marker=FORMAT):

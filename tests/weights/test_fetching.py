@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from facedet.errors import FacedetError
 from facedet.weights import fetching
 from facedet.weights.fetching import require_file
+from reference.refused_weights import complaint
 from reference.web_server import web_server
 
 # More than the reader takes at once.
@@ -34,12 +34,7 @@ def _direct(server, monkeypatch):
 def refused(path, url, *words):
     """It fails with one line that holds the words, and leaves nothing behind."""
     before = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
-    with pytest.raises(FacedetError) as caught:
-        require_file(path, url, SHA256, REMEDY)
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert str(word) in text, text
+    complaint(require_file, path, url, SHA256, REMEDY, words=words)
     left = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
     assert [one for one in left if one.suffix != ".lock"] == before
 

@@ -123,13 +123,11 @@ def test_refused_arrays(layers):
     with pytest.raises(FacedetError, match=r"no array for conv5_2\.weight .*2 of 26"):
         import_caffe_vgg16(missing)
     for key, value, message in (
-        ("conv3_1.weight", np.zeros((256, 64, 3, 3), "f4"), r"\[256, 64, 3, 3\], .* \[256, 128, 3"),
-        ("conv3_1.bias", np.zeros(128, "f4"), r"\[128\], expected \[256\]"),
+        ("conv3_1.weight", np.zeros((256, 64, 3, 3), "f4"), "[256, 64, 3, 3], expected [256, 128,"),
+        ("conv3_1.bias", np.zeros(128, "f4"), "[128], expected [256]"),
         ("conv3_1.bias", np.full(256, np.nan, "f4"), "values that are not finite"),
     ):
-        with pytest.raises(FacedetError, match=message) as caught:
-            import_caffe_vgg16(good | {key: value})
-        assert f"'{key}'" in str(caught.value)
+        complaint(import_caffe_vgg16, good | {key: value}, words=(f"'{key}'", message))
 
 
 def test_refused_torchvision_states(layers):
@@ -171,9 +169,7 @@ def assert_same(state, other):
 
 def refused(cache, name, *parts):
     """The name is refused in one line that holds all parts."""
-    text = complaint(read_backbone_weights, str(name), MEAN.tolist(), cache)
-    for part in parts:
-        assert str(part) in text
+    complaint(read_backbone_weights, str(name), MEAN.tolist(), cache, words=parts)
 
 
 def test_imagenet_is_fetched_once(served, expected, tmp_path, monkeypatch):

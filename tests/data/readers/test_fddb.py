@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from own_roots import put
 
 from facedet.data.readers.fddb import bounding_boxes, read_fddb, read_fddb_ground_truth
 from facedet.errors import FacedetError, UsageError
 from reference.one_face import save_picture
+from reference.refused_weights import complaint
 
 FIRST = "2002/08/11/big/img_591\n1\n20.5 10.0 0.0 30.0 20.0  1\n"
 SECOND = "2002/08/26/big/img_265\n2\n5 4 1.5707963267948966 40 30  1\n6 3 0 9 8 1\n"
@@ -13,18 +15,12 @@ NAMES = ["2002/08/11/big/img_591", "2002/08/26/big/img_265"]
 KEEP = {"zero_size": "keep", "faceless": "keep"}
 
 
-def write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
-
-
 @pytest.fixture
 def root(tmp_path):
     """Two folds of one picture each, of 64 x 48 px."""
-    write(tmp_path / "FDDB-folds" / "FDDB-fold-01-ellipseList.txt", FIRST)
-    write(tmp_path / "FDDB-folds" / "FDDB-fold-02-ellipseList.txt", SECOND)
-    write(tmp_path / "FDDB-folds" / "FDDB-fold-01.txt", f"{NAMES[0]}\n")
+    put(tmp_path / "FDDB-folds" / "FDDB-fold-01-ellipseList.txt", FIRST)
+    put(tmp_path / "FDDB-folds" / "FDDB-fold-02-ellipseList.txt", SECOND)
+    put(tmp_path / "FDDB-folds" / "FDDB-fold-01.txt", f"{NAMES[0]}\n")
     for name in NAMES:
         save_picture(tmp_path / "originalPics" / f"{name}.jpg")
     return tmp_path
@@ -47,7 +43,7 @@ def test_folds_are_read_together(root):
 
 
 def test_one_file_for_all_folds_and_no_pictures(tmp_path):
-    path = write(tmp_path / "ellipses.txt", FIRST + SECOND)
+    path = put(tmp_path / "ellipses.txt", FIRST + SECOND)
     for place in (path, tmp_path, str(tmp_path)):
         records = read_fddb_ground_truth(place)
         assert [record.name for record in records] == NAMES
@@ -59,7 +55,7 @@ def test_one_file_for_all_folds_and_no_pictures(tmp_path):
 
 def test_missing_and_broken_pictures(root):
     # A name that no file can have is that of a missing picture.
-    write(root / "FDDB-folds" / "FDDB-fold-03-ellipseList.txt", f"{'9' * 300}\n0\n")
+    put(root / "FDDB-folds" / "FDDB-fold-03-ellipseList.txt", f"{'9' * 300}\n0\n")
     assert read_fddb_ground_truth(root)[2].tags["size"] is None
     with pytest.raises(FacedetError, match=r"1 of 3 pictures are missing, the first is .*=present"):
         read_fddb(root, "val", images="all", **KEEP)
@@ -75,7 +71,7 @@ def test_missing_and_broken_pictures(root):
 
 def test_faces_without_area_and_pictures_without_faces(tmp_path):
     text = "a/1\n2\n0 0 0 9 9 1\n5 4 0 9 9 1\na/2\n0\na/3\n1\n0 0 0 5 5 1\n"
-    write(tmp_path / "ellipses.txt", text)
+    put(tmp_path / "ellipses.txt", text)
     for name in ("a/1", "a/2", "a/3"):
         save_picture(tmp_path / f"{name}.jpg")
     kept = read_fddb(tmp_path, "val", images="all", **KEEP)
@@ -92,10 +88,7 @@ def test_faces_without_area_and_pictures_without_faces(tmp_path):
     [
         ("", "lists no picture"),
         ("a/1\n", "line 2: '' is no number"),
-        ("a/1\nmany\n", "line 2: 'many' is no number"),
-        ("a/1\n1\n", "line 2 promises 1 boxes, but 0 lines follow"),
         ("a/1\n1\n5 4 0 9 9\n", "line 3: '5 4 0 9 9' is not 6 finite numbers"),
-        ("a/1\n1\n5 4 0 9 nan 1\n", "line 3"),
         ("a/1\n1\n5 4 0 9 1e39 1\n", "line 3: '5 4 0 9 1e39 1' is not 6 finite numbers up to 1"),
         ("a/1\n0\n5 4 0 9 9 1\n", "line 3: '5 4 0 9 9 1' is no picture"),
         ("a/1\n0\na/1\n0\n", "line 3: a/1 is there a second time"),
@@ -103,11 +96,8 @@ def test_faces_without_area_and_pictures_without_faces(tmp_path):
     ],
 )
 def test_malformed_ellipses(tmp_path, text, message):
-    path = write(tmp_path / "ellipses.txt", text)
-    with pytest.raises(FacedetError, match="ellipses.txt") as caught:
-        read_fddb_ground_truth(path)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
+    path = put(tmp_path / "ellipses.txt", text)
+    complaint(read_fddb_ground_truth, path, words=("ellipses.txt", message))
 
 
 def test_no_ellipses_at_all(tmp_path):
