@@ -20,6 +20,16 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
+def one_line(error: BaseException) -> str:
+    """An error's whole text without line breaks, or its name where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def named_line(error: BaseException) -> str:
+    """The name of an error and the first line of its text, for what says little by itself."""
+    return " ".join([type(error).__name__, *str(error).splitlines()[:1]])
+
+
 class InterruptedTrainingError(FacedetError):
     """A signal ended a training between two steps, with everything saved.
 

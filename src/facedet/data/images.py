@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from facedet.data.pixels import LoadedImage, exif_orientation, to_rgb
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, one_line
 
 PIXEL_LIMIT = 200_000_000  # decoded, 600 MB: no camera makes more, and a forged header may claim it
 # Files of a folder that are taken for pictures. A file that is named itself may be called anything.
@@ -61,7 +61,7 @@ def decode_image(stream: BinaryIO, name: str, upright: bool = True) -> LoadedIma
         raise FacedetError(f"{name}: {error}") from error
     # Pillow's decoders raise almost anything on damaged files, struct.error and KeyError too.
     except Exception as error:
-        raise FacedetError(f"{name}: the picture is damaged ({_one_line(error)})") from error
+        raise FacedetError(f"{name}: the picture is damaged ({one_line(error)})") from error
 
 
 def read_rgb(path: str | Path, upright: bool = True) -> np.ndarray:
@@ -142,7 +142,7 @@ def _open(name: str, stream: BinaryIO) -> Image.Image:
     except FacedetError as error:
         raise FacedetError(f"{name}: {error}") from error
     except Exception as error:
-        raise FacedetError(f"{name}: the header is damaged ({_one_line(error)})") from error
+        raise FacedetError(f"{name}: the header is damaged ({one_line(error)})") from error
     width, height = image.size
     if width * height > PIXEL_LIMIT:
         raise FacedetError(
@@ -180,8 +180,3 @@ def _identify(stream: BinaryIO) -> Image.Image:
         stream.seek(0)
         return plugin.HeifImageFile(stream)
     raise FacedetError("not a picture of a format that Pillow reads")
-
-
-def _one_line(error: Exception) -> str:
-    """An error's text without line breaks; its type where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -13,6 +13,8 @@ from typing import Any
 import cv2
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
+from facedet.errors import first_line
+
 log = logging.getLogger(__name__)
 
 # Where Linux keeps the batches that loading processes hand over; Docker's default is 64 MB.
@@ -170,7 +172,7 @@ def init_worker(_: int) -> None:
 
 def explain_lost_worker(error: RuntimeError) -> str | None:
     """What to do where `error` is of a loading process that ended; None: it is something else."""
-    text = str(error).splitlines()[0] if str(error) else ""
+    text = first_line(error)
     if not text.startswith("DataLoader worker"):
         return None
     return (

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from facedet.errors import FacedetError, UsageError, first_line
+from facedet.errors import FacedetError, UsageError, first_line, named_line
 from facedet.files import expand_home, file_sha256
 
 CONFIG, FILE = "config.json", "model.safetensors"
@@ -144,8 +144,9 @@ def _read(folder: Path, name: str) -> Repository:
             raise ValueError(f"score is {score!r}")
         return Repository(name, folder / FILE, str(config["sha256"]), score)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        reason = f"{type(error).__name__} {first_line(error)}"
-        raise FacedetError(f"{name}: its {CONFIG} is none of facedet's ({reason})") from error
+        raise FacedetError(
+            f"{name}: its {CONFIG} is none of facedet's ({named_line(error)})"
+        ) from error
 
 
 def require_hub(name: str) -> ModuleType:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, named_line
 from facedet.files import file_sha256, replacing
 from facedet.models.folding import fold
 from facedet.structures import CHECKPOINT_KEY
@@ -179,7 +179,7 @@ def _read_safetensors(path: Path) -> Weights:
     try:
         return Weights(state, json.loads(metadata["config"]), json.loads(metadata["info"]))
     except (KeyError, ValueError) as error:
-        raise FacedetError(f"{path}: does not describe a network ({one_line(error)})") from error
+        raise FacedetError(f"{path}: does not describe a network ({named_line(error)})") from error
 
 
 def _read_caffe(path: Path) -> Weights:
@@ -188,7 +188,7 @@ def _read_caffe(path: Path) -> Weights:
     except FacedetError as error:
         raise FacedetError(f"{path}: {error}") from error
     except (OSError, TypeError, ValueError) as error:
-        raise FacedetError(f"{path}: not a readable Caffe model ({one_line(error)})") from error
+        raise FacedetError(f"{path}: not a readable Caffe model ({named_line(error)})") from error
     info = {"source": "SmallHardFace's Caffe model", "origin_sha256": file_sha256(path)}
     return Weights(state, smallhardface_config(), info)
 
@@ -199,23 +199,18 @@ def _read_torch(path: Path) -> Weights:
     except pickle.UnpicklingError as error:
         raise FacedetError(f"{path}: {HOLDS_CODE}") from error
     except Exception as error:  # on damaged files the unpickler raises almost anything
-        raise FacedetError(f"{path}: not a readable PyTorch file ({one_line(error)})") from error
+        raise FacedetError(f"{path}: not a readable PyTorch file ({named_line(error)})") from error
     try:
         if isinstance(content, dict) and CHECKPOINT_KEY in content and "state_dict" in content:
             return _from_checkpoint(content)
         if isinstance(content, dict) and is_released_extd(content):
             return _from_release(content, path)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise FacedetError(f"{path}: does not describe a network ({one_line(error)})") from error
+        raise FacedetError(f"{path}: does not describe a network ({named_line(error)})") from error
     raise FacedetError(
         f"{path}: neither a checkpoint of ours nor a released EXTD state dict "
         f"({', '.join(RELEASED)})"
     )
-
-
-def one_line(error: Exception) -> str:
-    """Kind and first line of an error."""
-    return " ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 
 def _from_checkpoint(content: dict[str, Any]) -> Weights:

@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError, UsageError, named_line
 from facedet.files import expand_home, file_sha256
 from facedet.models.backbones.vgg import Vgg16, vgg16_layers
 from facedet.models.detector import Detector
 from facedet.weights.caffe import read_caffemodel
 from facedet.weights.fetching import require_file
-from facedet.weights.store import HOLDS_CODE, one_line
+from facedet.weights.store import HOLDS_CODE
 
 # torchvision's VGG16, trained on ImageNet; 528 MB, most of it a classifier that is not read.
 URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
@@ -75,7 +75,7 @@ def read_backbone_weights(name: str, mean: Sequence[float], cache: Path) -> dict
         raise FacedetError(f"{path}: {HOLDS_CODE}") from error
     # On damaged files the readers raise almost anything.
     except Exception as error:
-        raise FacedetError(f"{path}: not a readable weights file ({one_line(error)})") from error
+        raise FacedetError(f"{path}: not a readable weights file ({named_line(error)})") from error
     rest, digest = len(arrays) - len(state), file_sha256(path)
     log.info("%s: VGG16 like %s; %d other arrays left out; SHA-256 %s", path, layout, rest, digest)
     return state

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import yaml  # type: ignore[import-untyped]
 
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, one_line
 from facedet.files import expand_home
 from facedet.weights.hub import find_repository
 from facedet.weights.released_extd import RELEASED
@@ -75,7 +75,7 @@ def read_card(weights: Path) -> Card | None:
         measured = head.get("measured") or []
         return Card(head["sha256"], float(head.get("score", DEFAULT_SCORE)), measured, text)
     except (ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
-        reason = " ".join(f"{type(error).__name__} {error}".split())
+        reason = f"{type(error).__name__} {one_line(error)}"
         raise FacedetError(f"{path}: not a readable model card ({reason})") from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat
 
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, one_line
 
 _HEADER = 128  # bytes: a text, then the version and the mark of the byte order
 
@@ -32,8 +32,7 @@ def load_mat(path: Path, variables: list[str]) -> dict[str, np.ndarray]:
         raise
     # A truncated or foreign file fails in a dozen ways, from zlib.error to h5py's RuntimeError.
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise FacedetError(f"{path} cannot be read as a MATLAB file: {reason}") from error
+        raise FacedetError(f"{path} cannot be read as a MATLAB file: {one_line(error)}") from error
     absent = [key for key in variables if key not in content]
     if absent:
         raise FacedetError(f"{path} holds no {', '.join(absent)}")

@@ -25,7 +25,7 @@ from facedet.data.readers import layout
 from facedet.data.readers.layout import find_files, find_pictures, stem_of
 from facedet.data.readers.own import IGNORE_CLASS, Format, Listed, Listing, Row, quoted
 from facedet.data.readers.text import read_text
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, one_line
 from facedet.structures import Reading
 
 _SETTINGS = ("data.yaml", "data.yml", "dataset.yaml")
@@ -130,8 +130,7 @@ def _read_settings(root: Path) -> dict[str, Any]:
         content = yaml.safe_load(text)
     # PyYAML's constructors raise almost anything on what does not fit: KeyError, IndexError.
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise FacedetError(f"{source} cannot be read as YAML: {reason}") from error
+        raise FacedetError(f"{source} cannot be read as YAML: {one_line(error)}") from error
     if not isinstance(content, dict):
         raise FacedetError(f"{source} is {quoted(content)}, expected names of the classes")
     return content
@@ -141,8 +140,8 @@ def _class_names(root: Path, settings: Mapping[str, Any]) -> dict[int, str]:
     """The classes by number, of data.yaml or of a list as labelling tools leave it."""
     names = settings.get("names", {})
     folders = [root / folder for folder in (".", "labels", "labels/train", "train")]
-    lists = [folder / name for folder in folders for name in _CLASS_LISTS]
-    for source in [file for file in lists if file.is_file() and not settings][:1]:
+    lists = (folder / name for folder in folders for name in _CLASS_LISTS)
+    if not settings and (source := next(filter(Path.is_file, lists), None)):
         names = [line.strip() for line in read_text(source).splitlines() if line.strip()]
     names = [names] if isinstance(names, str) else names
     names = dict(enumerate(names)) if isinstance(names, list) else names
