@@ -11,6 +11,7 @@ import numpy as np
 from facedet.data.formats import FORMATS
 from facedet.data.picture_checks import (
     NEAR,
+    SLACK,
     UPRIGHT,
     PictureFacts,
     examine_all,
@@ -43,7 +44,6 @@ KINDS = {
     "near_leak": "pictures much like one of another split",
 }
 _TINY = 3.0  # px: less than a cell of the finest level, of stride 4
-_SLACK = 1.0  # px: rounding, and tools that count pixels from 1
 
 
 class Finding(NamedTuple):
@@ -183,7 +183,7 @@ def _boxes(split: str, one: Listed, fact: PictureFacts | None) -> Iterator[Findi
             wrong["zero_size"] = ""
         elif side < _TINY:
             wrong["tiny"] = f": {side:g} px"
-        if height and beyond > _SLACK:
+        if height and beyond > SLACK:
             wrong["outside"] = f": {beyond:g} px outside {width} x {height}"
         if key in seen:
             wrong["duplicate_box"] = ""

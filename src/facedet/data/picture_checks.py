@@ -19,10 +19,10 @@ UPRIGHT = 1  # EXIF's number for a picture that is stored as it is to be seen
 # Of 128 bits. Recompressed, resized and brightened copies differ in 0 to 10, the two most alike of
 # 1,531 pictures of WIDER FACE in 20.
 NEAR = 10
+SLACK = 1.0  # px: rounding, and tools that count pixels from 1
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF's numbers for pictures that are turned by 90 degrees
 _FACE = np.log(1.25)  # how much higher than wide a face's box is
 _SURE = 0.1  # by so much one reading must be nearer to it than the other
-_SLACK = 1.0  # px: rounding, and tools that count pixels from 1
 _SIDE = 8  # of the grid of differences, in each direction
 _MARGIN = 1  # grey levels: smaller steps are noise of the compression
 _FLAT = 8  # grey levels between the lightest and the darkest cell, below which all are alike
@@ -93,7 +93,7 @@ def fitting_reading(
         nearer = abs(shape + 2 * np.log(width / height) - _FACE) - abs(shape - _FACE)
         is_upright, is_stored = bool(nearer > _SURE), bool(nearer < -_SURE)
     else:
-        right, low = boxes[:, 2:].max(axis=0, initial=0) - _SLACK
+        right, low = boxes[:, 2:].max(axis=0, initial=0) - SLACK
         is_upright = bool(right <= width and low <= height)
         is_stored = bool(right <= height and low <= width)
     if is_upright == is_stored:

@@ -87,8 +87,7 @@ def _parse_text(source: str, name: str, text: str) -> np.ndarray:
 
     def check_title(title: str, place: str) -> str:
         # "EVENT/IMAGE.jpg", "IMAGE.jpg" and "IMAGE" are all in use; another name is a mix-up.
-        image = without_suffix(title.replace("\\", "/").rsplit("/", 1)[-1])
-        if image != name.rsplit("/", 1)[-1]:
+        if picture_name(title) != name.rsplit("/", 1)[-1]:
             raise FacedetError(f"{place}: '{title[:80]}' names another image than {name}")
         return title
 
