@@ -22,19 +22,6 @@ def test_every_image_once_per_epoch_and_the_epoch_goes_along():
     assert isinstance(draws[0], Draw)
 
 
-@pytest.mark.parametrize(("num_images", "world"), [(8, 2), (9, 2), (10, 3), (2, 3)])
-def test_ranks_share_the_images_without_repeats_and_evenly(num_images, world):
-    shares = [
-        [draw.index for draw in drawn(num_images, 1, 0, rank, world)] for rank in range(world)
-    ]
-    together = list(itertools.chain(*shares))
-    assert len(set(together)) == len(together) == num_images // world * world
-    assert {len(share) for share in shares} == {num_images // world}
-    assert all(len(ShuffleSampler(num_images, 0, r, world)) == len(s) for r, s in enumerate(shares))
-    whole = [draw.index for draw in drawn(num_images, 1)]
-    assert set(together) == set(whole[: len(together)])
-
-
 def test_the_order_of_a_seed_stays_what_it_was():
     # Users' seeds: the first images of seed 5, epoch 7 of 20, as every version has drawn them.
     generator = torch.Generator().manual_seed(5 * 1_000_003 + 7)
@@ -110,14 +97,6 @@ def test_wide_and_tall_images_share_no_step(make, world, batch_size):
             wide = [kind == {True} for kind in kinds]
             assert wide not in (sorted(wide), sorted(wide, reverse=True))
     assert len(seen) > 45
-
-
-def test_every_full_step_of_either_kind_is_drawn():
-    wide = int(WIDE.sum())
-    for batch_size in (2, 3, 7):
-        sampler = ShuffleSampler(61, 0, batch_size=batch_size, wide=WIDE)
-        whole = wide // batch_size + (61 - wide) // batch_size
-        assert len(sampler) == len(list(sampler)) == whole * batch_size
 
 
 def test_batches_of_one_are_not_grouped():

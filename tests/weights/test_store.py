@@ -139,22 +139,6 @@ def test_torch_files_of_something_else(tmp_path, content):
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("width", "parameters"), [(32, 62_939), (64, 162_352)])
-def test_released_files(shared, tmp_path, width, parameters):
-    source = shared / "reference" / "weights" / f"EXTD_{width}.pth"
-    weights = read_weights(source)
-    assert weights.info["source"] == f"released EXTD_{width}.pth"
-    path = save_weights(tmp_path / "a.safetensors", weights)
-    nets = [build_net(read_weights(one), one) for one in (source, path)]
-    assert sum(value.numel() for value in nets[1].parameters()) == parameters
-    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
-    with torch.no_grad():
-        first, second = (net(images) for net in nets)
-    assert torch.equal(first.logits, second.logits)
-    assert torch.equal(first.deltas, second.deltas)
-
-
-@pytest.mark.data
 def test_a_released_name_on_another_file(shared, tmp_path):
     path = tmp_path / "EXTD_64.pth"
     path.write_bytes((shared / "reference" / "weights" / "EXTD_32.pth").read_bytes())

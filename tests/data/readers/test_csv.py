@@ -3,7 +3,7 @@
 import pytest
 from own_roots import CSV, check_problem, check_refused, csv_root, put
 
-from facedet.data.readers.csv import Csv, read_csv
+from facedet.data.readers.csv import Csv
 
 csv = Csv()
 
@@ -29,17 +29,6 @@ def test_headers(tmp_path, text):
     assert {one.file for one in listing.pictures} == {"a.jpg", "sub/b.png"}
 
 
-def test_classes(tmp_path):
-    text = "image,x,y,w,h,class\na.jpg,1,1,5,5,car\na.jpg,2,2,5,5,face\nsub/b.png,,,,,\n"
-    put(csv_root(tmp_path) / "train.csv", text)
-    assert csv.list_pictures(tmp_path, "train").classes == ("car", "face")
-    reading = read_csv(tmp_path, "train", faceless="keep")
-    assert reading.counts["other_class_boxes"] == 1
-    assert reading.records[0].boxes.tolist() == [[2, 2, 7, 7]]
-    put(tmp_path / "train.csv", "image,x,y,w,h,class\na.jpg,1,1,5,5,\n")
-    check_problem("csv", tmp_path, "train.csv", ", line 2: the class is missing")
-
-
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -60,6 +49,11 @@ def test_malformed_rows_are_named(tmp_path, row, message):
     put(csv_root(tmp_path) / "train.csv", text)
     listing = check_problem("csv", tmp_path, "train.csv", f", line 4: {message}")
     assert [row.place for row in listing.pictures[1].rows] == ["line 5", "line 6"]
+
+
+def test_a_row_without_its_class(tmp_path):
+    put(csv_root(tmp_path) / "train.csv", "image,x,y,w,h,class\na.jpg,1,1,5,5,\n")
+    check_problem("csv", tmp_path, "train.csv", ", line 2: the class is missing")
 
 
 @pytest.mark.parametrize(

@@ -58,14 +58,6 @@ def test_annotations_that_are_not_there(tmp_path):
     complaint(read_ground_truth, tmp_path, words=["wider_face_val.mat is missing"])
 
 
-@pytest.mark.parametrize("content", [0, 10, 130, 300, np.random.default_rng(0).bytes(4000)])
-def test_truncated_and_foreign_mats(tmp_path, content):
-    path = mat_root(tmp_path) / "wider_face_split" / "wider_face_val.mat"
-    path.write_bytes(content if isinstance(content, bytes) else path.read_bytes()[:content])
-    words = ("wider_face_val.mat", "cannot be read as a MATLAB file")
-    complaint(read_wider_annotations, tmp_path, "val", words=words)
-
-
 def changes(key, event, image, value):
     """Puts a value into a cell of a variable; into the variable's own place without an image."""
 
