@@ -250,14 +250,6 @@ def test_a_last_step_with_an_empty_batch_is_left_out():
     assert sum(map(len, tail_of(19, 1, 4, 2)[0])) == 19
 
 
-def test_dropping_leaves_whole_steps_of_accumulated_batches():
-    sampler = ShuffleSampler(23, 4, batch_size=2, accumulated=3)
-    assert len(sampler) == len(list(sampler)) == 18
-    batches = StepBatchSampler(sampler, 2, True, 3)
-    assert [len(batch) for batch in batches] == [2] * 9
-    assert len(batches) == 9
-
-
 def test_each_process_with_a_table_of_its_own_draws_all_images():
     tables = [DifficultyTable(60, DifficultyRule()) for _ in range(3)]
     samplers = [PerRankSampler(tables, 4, rank, batch_size=2) for rank in range(3)]

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.io import savemat
+from test_afw_pascal import write_mat
 
 from reference.one_face import SCORE, save_picture
 
@@ -35,13 +35,11 @@ def fddb(tmp_path_factory):
 def faces(tmp_path_factory):
     """AFW and Pascal Faces in one folder: two pictures, a face in each, and one to ignore."""
     root = tmp_path_factory.mktemp("faces")
-    items = np.empty((2, 1), dtype=[("imgname", object), ("objects", object)])
     objects = np.array([[0, 25, 127, 127, 0, 0], [0, 0, 5, 5, 0, 0]], float)
     for place in range(2):
-        items[place, 0] = (f"{place}.jpg", objects)
         save_picture(root / "images" / f"{place}.jpg", (128, 128), place)
     for name in MATS.values():
-        savemat(root / name, {"Annotations": items})
+        write_mat(root / name, [("0.jpg", objects), ("1.jpg", objects)])
     return root
 
 

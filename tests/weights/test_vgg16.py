@@ -96,10 +96,8 @@ def test_torchvision_by_hand(layers):
 
 def test_caffe_features_stay_the_same(layers, picture):
     # Made for BGR: the first layer's channels are the other way round.
-    arrays = {}
-    for name, (weight, bias) in layers.items():
-        arrays[f"{name}.weight"] = weight.numpy()
-        arrays[f"{name}.bias"] = bias.numpy().reshape(1, 1, 1, -1)
+    arrays = caffe_arrays(layers)
+    arrays |= {key: array.reshape(1, 1, 1, -1) for key, array in arrays.items() if array.ndim == 1}
     state = import_caffe_vgg16(arrays | {"fc6.weight": np.zeros((2, 2))})
     assert all(value.is_contiguous() for value in state.values())
     bgr = (picture - per_channel(MEAN)).flip(1) / 100

@@ -108,10 +108,5 @@ def test_shipped_files_are_small_and_sound(named, cli):
     assert named.path().stat().st_size < 1_000_000
     assert cli("weights", "verify", named.name).code == 0
     weights = read_weights(named.name)
-    assert weights.info["sha256"] == named.card().sha256
     parameters = build_net(weights, named.name).parameters()
     assert sum(value.numel() for value in parameters) == named.parameters
-    for entry in named.card().measured:
-        assert entry["protocol"]
-        assert entry["pictures"]
-        assert all(0 < value < 1 for value in entry["ap"].values())
