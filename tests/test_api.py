@@ -227,6 +227,8 @@ def test_a_crowd_is_not_cut(seeing):
         (pixels() / 255, "an image array must be uint8 in 0..255, not float64"),
         (pixels()[:, :, :2], r"must be \[H, W, 3\] RGB or \[H, W\] grey, not \[48, 64, 2\]"),
         (np.zeros((0, 5, 3), "u1"), r"an image array must be .*, not \[0, 5, 3\]"),
+        (np.zeros((3, 5, 4), "u1"), r"not \[3, 5, 4\]"),
+        (np.zeros(5, "u1"), r"not \[5\]"),
         (None, "not NoneType"),
         (Path("nowhere.jpg"), "nowhere.jpg: no such file"),
     ],

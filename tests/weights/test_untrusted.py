@@ -12,11 +12,6 @@ from facedet.weights.store import FORMAT
 from reference.refused_weights import Payload, build_all, forged, refused
 
 
-def test_files_that_are_not_there(tmp_path):
-    refused(tmp_path / "nowhere.pth", "no such weights file")
-    refused(tmp_path, "is a folder")
-
-
 @pytest.mark.parametrize("content", ["", "hello, these are no weights\n" * 9])
 @pytest.mark.parametrize("suffix", ["ckpt", "safetensors", "txt"])
 def test_a_text_file(tmp_path, suffix, content):
