@@ -95,7 +95,6 @@ def palette():
     [
         (Image.new("L", (3, 2), 77), "g.png", (77, 77, 77), ""),
         (palette(), "p.png", (10, 20, 30), ""),
-        (Image.new("1", (3, 2), 1), "b.png", (255, 255, 255), ""),
         # Red at alpha 128/255 over white: 255, and 0 * 128/255 + 255 * 127/255 = 127.
         (Image.new("RGBA", (4, 4), (*RED, 128)), "a.png", HALF, "transparency shown over white"),
         (Image.new("RGBA", (2, 2), (1, 2, 3, 255)), "o.png", (1, 2, 3), ""),

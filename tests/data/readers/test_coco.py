@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 
 import pytest
 from own_roots import COCO, check_listed, check_problem, check_refused, coco_root, put, put_pictures
@@ -53,22 +54,18 @@ def changed(root, key, row, **values):
     return root
 
 
-NAN, INF = float("nan"), float("inf")
-
-
 @pytest.mark.parametrize(
     ("key", "row", "values", "message"),
     [
         ("annotations", 0, {"image_id": 8}, "annotations[0]: there is no image 8"),
         ("annotations", 0, {"image_id": [7]}, "annotations[0]: there is no image [7]"),
-        ("annotations", 0, {"image_id": None}, "annotations[0]: there is no image None"),
         ("annotations", 0, {"category_id": 1}, "annotations[0]: there is no category 1"),
         ("annotations", 0, {"category_id": None}, "annotations[0]: there is no category None"),
         *(
             ("annotations", 0, {"bbox": bbox},
              f"annotations[0]: the bbox {bbox!r} is not four finite numbers x, y, w, h")
-            for bbox in ([1, 2, 3], [1, 2, 3, 4, 5], "x", [1, 2, "three", 4], {"x": 1}, None, 5,
-                         [[1, 2], [3, 4]], [NAN, 0, 1, 1], [INF, 0, 1, 1], [1, 2, 1e7, 4])
+            for bbox in ([1, 2, 3], "x", [1, 2, "three", 4], [[1, 2], [3, 4]], [math.nan, 0, 1, 1],
+                         [1, 2, 1e7, 4])
         ),
         ("images", 1, {"id": 7}, "images[1] has the id 7, expected a number of its own"),
         ("images", 1, {"id": None}, "images[1] has the id None, expected a number of its own"),

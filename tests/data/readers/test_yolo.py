@@ -94,11 +94,9 @@ def test_sizes_are_those_of_the_upright_picture(tmp_path):
         ("face .5 .5 .1 .1", "is not five numbers: class cx cy w h"),
         ("0.5 .5 .5 .1 .1", "does not begin with the number of a class"),
         ("-1 .5 .5 .1 .1", "does not begin with the number of a class"),
-        ("nan .5 .5 .1 .1", "does not begin with the number of a class"),
         ("7 .5 .5 .1 .1", "is of class 7, but there are only 2 names"),
         ("0 15 10 10 10", "is not in parts of the picture's sides, 0 … 1"),
         ("0 nan .5 .1 .1", "is not in parts of the picture's sides, 0 … 1"),
-        ("0 .5 .5 .1 1e300", "is not in parts of the picture's sides, 0 … 1"),
         ("0 .5 .5 .1 .1 .5 -3", "is not in parts of the picture's sides, 0 … 1"),
     ],
 )
