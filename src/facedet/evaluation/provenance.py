@@ -1,22 +1,18 @@
 """What a number depends on, written next to it, and how two numbers differ in it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from omegaconf import DictConfig
 
 from facedet.config import describe, differences, flatten, plain
 from facedet.errors import FacedetError, UsageError
 from facedet.files import expand_home, replace_json
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-    from facedet.structures import Record
-    from facedet.weights.store import Weights
+from facedet.structures import Record
+from facedet.weights.store import Weights
 
 # What the published curves on WIDER FACE val were computed with, as far as it is known: the
 # official toolbox on all pictures. Test scales and merging were each author's own.
