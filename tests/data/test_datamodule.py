@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from test_picture_checks import TURNED
 
 from facedet.data.augmentation.pipeline import ExtdAugmentation, KeepImage
 from facedet.data.datamodule import FaceDataModule
@@ -185,13 +186,11 @@ def test_single_images_need_no_sizes(reader, tmp_path):
 
 def test_annotated_pictures_are_turned_as_exif_asks(reader, tmp_path):
     """A picture stored on its side, 64 x 48 px, is 48 x 64 px to whoever annotates it."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
 
     def read(*where, **how):
         reading = reader.read(*where, **how)
         for record in reading.records:
-            Image.new("RGB", (64, 48)).save(record.path, exif=exif)
+            Image.new("RGB", (64, 48)).save(record.path, exif=TURNED)
         return reading
 
     for upright, expected in ((True, (64, 48)), (False, (48, 64))):

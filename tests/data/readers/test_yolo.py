@@ -12,6 +12,7 @@ from own_roots import (
     put_pictures,
     yolo_root,
 )
+from test_picture_checks import TURNED
 
 from facedet.data.readers.yolo import Yolo, read_yolo
 from facedet.errors import FacedetError
@@ -77,8 +78,7 @@ def test_pictures_and_labels_that_are_alone(tmp_path):
 
 def test_sizes_are_those_of_the_upright_picture(tmp_path):
     # Orientation 6 turns by 90 degrees: a viewer shows 40 px of width and 80 of height.
-    exif = {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"}
-    save_picture(tmp_path / "images" / "train" / "a.jpg", (80, 40), **exif)
+    save_picture(tmp_path / "images" / "train" / "a.jpg", (80, 40), exif=TURNED)
     put(tmp_path / "labels" / "train" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
     (one,) = yolo.list_pictures(tmp_path, "train").pictures
     assert one.boxes.tolist() == [[10, 20, 30, 60]]
