@@ -55,6 +55,14 @@ def test_a_text_stays_inside_wherever_the_box_is(corners):
     assert (drawn != blank).any(axis=2).sum() > 50
 
 
+def test_a_text_that_would_hide_a_face_is_left_out():
+    below, above, beside = [10, 40, 20, 50], [18, 32, 26, 40], [60, 32, 68, 40]
+    for other, is_hidden in ((above, True), (beside, False)):
+        plain = draw_boxes(black(100, 100), [Box(below), Box(other)])
+        drawn = draw_boxes(black(100, 100), [Box(below, text="0.99"), Box(other)])
+        assert (drawn == plain).all() == is_hidden
+
+
 def test_a_picture_smaller_than_its_text():
     assert draw_boxes(black(1, 1), [Box([0, 0, 1, 1], text="0.99")]).shape == (1, 1, 3)
 

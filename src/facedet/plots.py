@@ -50,26 +50,26 @@ class Box(NamedTuple):
 def draw_boxes(rgb: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
     """A copy of an RGB image, uint8 [H, W, 3], with the boxes and their texts drawn on it.
 
-    Lines and letters grow with the picture; a text stays inside it.
+    Lines and letters grow with the picture; a text stays inside it, and is left out over a face.
     """
     canvas = np.ascontiguousarray(rgb).copy()
     height, width = canvas.shape[:2]
     line = max(1, round(max(height, width) / 500))
-    font = max(0.32, max(height, width) / 2600)
+    font = (cv2.FONT_HERSHEY_SIMPLEX, max(0.32, max(height, width) / 2600))
     # OpenCV takes no numbers as large as a diverging training gives; its lines lie outside anyway.
     low, high = -2 * line, 2 * line + np.array([width, height, width, height])
-    for box in boxes:
-        corners = np.clip([float(value) for value in box.corners], low, high)
-        x1, y1, x2, y2 = np.rint(corners).astype(int).tolist()
+    corners = np.array([[*map(float, box.corners)] for box in boxes]).reshape(-1, 4)
+    corners = np.rint(np.clip(corners, low, high)).astype(int)
+    middles = (corners[:, :2] + corners[:, 2:]) / 2
+    for box, (x1, y1, x2, y2) in zip(boxes, corners.tolist(), strict=True):
         cv2.rectangle(canvas, (x1, y1), (x2, y2), box.colour, line)
-        if box.text:
-            (w, h), base = cv2.getTextSize(box.text, cv2.FONT_HERSHEY_SIMPLEX, font, 1)
-            x = int(np.clip(x1, 0, max(0, width - w)))
-            y = y1 - line if y1 - h - base > 0 else min(y2 + h + line, height - base)
-            cv2.rectangle(canvas, (x, y - h - 1), (x + w, y + base - 1), box.colour, -1)
-            cv2.putText(
-                canvas, box.text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, font, (0, 0, 0), 1, cv2.LINE_AA
-            )
+        (w, h), base = cv2.getTextSize(box.text, *font, 1)
+        x = int(np.clip(x1, 0, max(0, width - w)))
+        y = y1 - line if y1 - h - base > 0 else min(y2 + h + line, height - base)
+        start, end = (x, y - h - 1), (x + w, y + base - 1)
+        if box.text and not ((middles > start) & (middles < end)).all(axis=1).any():
+            cv2.rectangle(canvas, start, end, box.colour, -1)
+            cv2.putText(canvas, box.text, (x, y), *font, (0, 0, 0), 1, cv2.LINE_AA)
     return canvas
 
 

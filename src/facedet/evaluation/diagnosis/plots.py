@@ -20,12 +20,10 @@ def plot_diagnosis(path: Path, tables: dict[str, Table], title: str) -> None:
         for axes, key in ((heights, "recall_height"), (attributes, "recall_attributes")):
             rows = [row for row in tables[key].rows if row[1]]
             labels = [f"{row[0]} ({row[1]:,})" for row in rows]
-            series = {"boxes of any score": (3, _PALE), "operating score": (2, _STRONG)}
-            for name, (column, colour) in series.items():
-                values = [row[column] for row in rows]
-                _bars(axes, tables[key].title, labels, values, colour, name)
-            axes.set(xlim=(0, 1.02), xlabel="recall (number of faces at the labels)")
-            axes.legend(loc="lower right", fontsize=8)
+            for column, colour in ((3, _PALE), (2, _STRONG)):
+                _bars(axes, tables[key].title, labels, [row[column] for row in rows], colour)
+            text = "recall from the operating score on; pale: boxes of any score (faces)"
+            axes.set(xlim=(0, 1.02), xlabel=text)  # a legend would cover bars
         rows = sorted(
             (row for row in tables["errors"].rows if not str(row[0]).startswith("all ")),
             key=lambda row: -row[5],  # type: ignore[operator]
@@ -64,12 +62,10 @@ def plot_image_aps(path: Path, values: np.ndarray, title: str) -> None:
         figure.suptitle(title, fontsize=9)
 
 
-def _bars(
-    axes: Any, title: str, labels: list[str], values: list, colour: str, name: str = ""  # noqa: ANN401
-) -> None:  # fmt: skip
+def _bars(axes: Any, title: str, labels: list[str], values: list, colour: str) -> None:  # noqa: ANN401
     """Bars from above to below."""
     places = range(len(labels))[::-1]
-    axes.barh(places, values, color=colour, height=0.6, label=name or None)
+    axes.barh(places, values, color=colour, height=0.6)
     axes.set_yticks(places, labels, fontsize=8)
     axes.set_title(title, fontsize=10)
     axes.grid(axis="x", alpha=0.3)
