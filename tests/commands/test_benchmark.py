@@ -22,6 +22,11 @@ def test_json_is_one_object(cli):
     assert result.json["net"] == "extd_ssd_32_relu (random)"
     assert result.json["same_detections"]
     assert result.json["machine"]["threads"] >= 1
+    text = cli("benchmark", "network", *words[:-1]).out
+    assert "times in seconds" in text
+    low, high = next(line for line in text.splitlines() if "speedup_range" in line).split()[1:]
+    assert len(low) < 8
+    assert float(low) <= float(high)
 
 
 def test_sizes_of_weights_and_presets(cli, weights, tmp_path):
@@ -63,6 +68,7 @@ def test_engines_next_to_each_other(cli, weights, wider, tmp_path):
     out = tmp_path / "out"
     result = cli("benchmark", "engines", *words, "--data", wider, "--limit", 2, "--output", out)
     assert result.code == 0, result.err
+    assert "metrics.json" not in result.err  # of an evaluation whose folder is gone
     lines = result.out.splitlines()
     assert "picture: " in lines[0]
     assert "64 x 48 px" in lines[0]

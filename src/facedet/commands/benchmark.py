@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
     from facedet.evaluation.contenders import contenders_of, square_picture
     from facedet.profiling.latency import measure_network, measure_sizes
-    from facedet.profiling.report import save_rows, sizes_text, value_lines
+    from facedet.profiling.report import network_text, save_rows, sizes_text
     from facedet.profiling.timing import describe_machine
 
     _check(args)
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         result, text = _engines(args), engines_text
     elif args.what == "network":
         (contender,) = contenders_of(args.weights, args.preset or ([] if args.weights else _USUAL))
-        picture, text = square_picture(args.image, args.size), value_lines
+        picture, text = square_picture(args.image, args.size), network_text
         result = measure_network(contender, picture, args.runs)
     else:
         contenders = contenders_of(args.weights, args.preset)

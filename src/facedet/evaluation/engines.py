@@ -1,5 +1,6 @@
 """Engines next to each other: time, size, memory and AP of the same detectors."""
 
+import io
 import subprocess
 import sys
 import tempfile
@@ -175,7 +176,7 @@ def _words(one: Entry, data: Path, limit: int | None, threads: int | None) -> li
 
 
 def _ap(one: Entry, data: Path, limit: int | None, threads: int | None) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         words = [*_words(one, data, limit, threads), literal("paths.output", folder)]
         report = evaluate(compose("evaluate", words))
     return {key: value for key, value in report.items() if "/" in key}

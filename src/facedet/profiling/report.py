@@ -15,9 +15,16 @@ def value_lines(values: Mapping[str, Any], indent: str = "") -> str:
         if isinstance(value, Mapping):
             lines += [f"{indent}{key}", value_lines(value, indent + "  ")]
         else:
-            shown = f"{value:.4g}" if isinstance(value, float) else value
+            several = value if isinstance(value, list) else [value]
+            shown = " ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in several)
             lines.append(f"{indent}{key:26} {shown}")
     return "\n".join(lines)
+
+
+def network_text(result: Mapping[str, Any]) -> str:
+    """The values of `measure_network`."""
+    text = "times in seconds; speedup: the plain network's time over the folded one's"
+    return f"{value_lines(result)}\n{text}"
 
 
 def sizes_text(result: Mapping[str, Any]) -> str:
