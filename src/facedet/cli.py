@@ -1,7 +1,6 @@
 """`facedet COMMAND …`: one module per command in `facedet.commands`, imported when it is called."""
 
 import argparse
-import difflib
 import importlib
 import io
 import os
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from facedet import __version__
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError, UsageError, nearest
 from facedet.training import COMMAND
 
 COMMANDS = {
@@ -21,14 +20,14 @@ COMMANDS = {
     "evaluate": "measure weights on a data set by a benchmark's protocol",
     "reproduce": "the papers' experiments: expected, ours, and whether it holds",
     "compare": "own results on WIDER FACE beside the published ones",
-    "predict": "find the faces in pictures and folders",
+    "predict": "find the faces in pictures and videos",
     "app": "find faces in a page of this machine: pictures, folders, videos, webcam",
     "diagnose": "why an AP is low: faces not found, wrong boxes, what each costs",
     "score": "score anybody's detection files, without a network",
-    "weights": "shipped and released weights by name: list, fetch, verify, card, convert, push",
-    "export": "write a detector as an ONNX, OpenVINO or TorchScript file",
+    "weights": "shipped and released weights by name: list, fetch, average, push …",
+    "export": "write a detector as an ONNX, OpenVINO or TorchScript file, or a web page",
     "cost": "parameters and multiply-adds of every preset",
-    "benchmark": "time the network, the training step and the input pipeline on this machine",
+    "benchmark": "time detectors on this machine, by picture size and by engine",
     "data": "make the embedded data; count, check or convert anybody's",
 }
 # Words of earlier versions: what to type instead.
@@ -162,9 +161,8 @@ def _without_command(argv: list[str]) -> int:
         return 0
     add_commands(parser)
     if argv and not argv[0].startswith("-"):
-        nearest = difflib.get_close_matches(argv[0], COMMANDS, n=1)
-        hint = f"the nearest is {nearest[0]}" if nearest else f"there are {', '.join(COMMANDS)}"
-        parser.error(f"{argv[0]}: there is no such command; {hint}")
+        hint = nearest(argv[0], COMMANDS) or f"; there are {', '.join(COMMANDS)}"
+        parser.error(f"{argv[0]}: there is no such command{hint}")
     if argv:
         parser.parse_args(argv)
     parser.print_help()

@@ -1,6 +1,5 @@
 """Overrides to configs, and configs to objects."""
 
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from facedet.config_store import TEXT_KEYS, extd_cells
-from facedet.errors import FacedetError, UsageError, first_line
+from facedet.errors import FacedetError, UsageError, first_line, nearest
 from facedet.files import expand_home
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -240,9 +239,3 @@ def flatten(node: Mapping[str, Any]) -> dict[str, Any]:
 def is_under(key: str, roots: Sequence[str]) -> bool:
     """Whether a dotted key is one of the roots, or lies below one."""
     return any(key == root or key.startswith(f"{root}.") for root in roots)
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """`; the nearest is …`, of the known words; "" where none is alike."""
-    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; the nearest is {matches[0]}" if matches else ""

@@ -1,6 +1,8 @@
 """The errors that the user can fix; the command line prints them as one line."""
 
+import difflib
 import signal
+from collections.abc import Collection
 
 
 class FacedetError(Exception):
@@ -28,6 +30,12 @@ def one_line(error: BaseException) -> str:
 def named_line(error: BaseException) -> str:
     """The name of an error and the first line of its text, for what says little by itself."""
     return " ".join([type(error).__name__, *str(error).splitlines()[:1]])
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """`; the nearest is …`, of the known words; "" where none is alike."""
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; the nearest is {matches[0]}" if matches else ""
 
 
 class InterruptedTrainingError(FacedetError):

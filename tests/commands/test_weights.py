@@ -215,6 +215,7 @@ def test_cards(cli, named, shipped):
         (["fetch"], "fetch takes names, or all, not nothing"),
         (["fetch", "banana"], "banana: no such name: there are ours, theirs"),
         (["fetch", "all", "banana"], "all: no such name"),
+        (["card", "our"], "our: no such name; the nearest is ours; there are ours, theirs"),
         (["card"], "card takes one name, not nothing"),
         (["card", "ours", "theirs"], "not ours theirs"),
         (["card", "banana"], "there are ours, theirs"),
@@ -298,6 +299,9 @@ def test_the_mean_of_three(cli, tmp_path):
     assert "exists already: add --force" in cli("weights", "average", *files, str(target)).err
     cli("weights", "average", "--force", *files[:2], str(target))
     assert read_weights(target).state["head.levels.5.score.bias"][-1] == 1.5
+    # One given twice counts twice.
+    twice = cli("weights", "average", "--force", files[0], files[0], str(target))
+    assert twice.out.endswith(f"mean of {digests[0]}, {digests[0]}\n")
 
 
 def test_no_mean_of_different_networks(cli, tmp_path):

@@ -68,6 +68,7 @@ def test_a_file_of_that_name_comes_first_and_a_folder_does_not(cache, tmp_path, 
 def test_what_is_neither_a_file_nor_a_name(tmp_path):
     text = complaint(locate, "extd-fpn-65-prelu")
     assert all(name in text for name in NAMED)
+    assert "no such name; the nearest is extd-fpn-64-prelu; there are" in text
     for path in ("a.pth", str(tmp_path / "extd-fpn-65-prelu")):
         assert complaint(locate, path) == f"{path}: no such weights file"
     assert "is a folder" in complaint(locate, tmp_path)

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
     add("action", choices=_WORDS, help="what to do")
-    add("names", nargs="*", metavar="NAME", help="names, or files where it says so")
+    add("names", nargs="*", default=[], metavar="NAME", help="names, or files where it says so")
     text = "folder of fetched files; $FACEDET_CACHE names it to all commands (~/.cache/facedet)"
     add("--cache", type=Path, metavar="DIR", help=text)
     add("--force", action="store_true", help="convert, average: replace an existing target")
@@ -100,10 +100,10 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _find(name: str) -> "NamedWeights":
-    from facedet.weights.zoo import NAMED
+    from facedet.weights.zoo import NAMED, names_like
 
     if name not in NAMED:
-        raise UsageError(f"{name}: no such name: there are {', '.join(NAMED)}")
+        raise UsageError(f"{name}: no such name{names_like(name)}")
     return NAMED[name]
 
 

@@ -13,8 +13,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from facedet.config import CONF_DIR, SWEEPS_DIR, compose, explain, nearest, plain, quote
-from facedet.errors import UsageError
+from facedet.config import CONF_DIR, SWEEPS_DIR, compose, explain, plain, quote
+from facedet.errors import UsageError, nearest
 from facedet.training.hydra_app import check_kinds, is_setting, network_of, with_settings
 
 # Keys that do not change the result: where files are, how a job is run.

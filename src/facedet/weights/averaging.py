@@ -21,7 +21,8 @@ def average(sources: Sequence[str]) -> tuple[Weights, nn.Module]:
     first, net = read[0], build_net(read[0], sources[0])
     for other, source in zip(read[1:], sources[1:], strict=True):
         load_state(net, other.state, source)  # refuses those of another shape
-        _require_same_network({sources[0]: first, source: other})
+        if source != sources[0]:  # one given twice counts twice
+            _require_same_network({sources[0]: first, source: other})
     state = {
         key: torch.stack([one.state[key].double() for one in read]).mean(dim=0).to(value.dtype)
         for key, value in first.state.items()

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import yaml  # type: ignore[import-untyped]
 
-from facedet.errors import FacedetError, one_line
+from facedet.errors import FacedetError, nearest, one_line
 from facedet.files import expand_home
 from facedet.weights.hub import find_repository
 from facedet.weights.released_extd import RELEASED
@@ -155,8 +155,14 @@ def locate(name: str | Path, cache: Path | None = None) -> Path:
         raise FacedetError(f"{path}: is a folder, expected a weights file")
     # With a suffix or a folder before it, it was not meant as a name.
     is_name = str(name) == path.stem
-    hint = f", and no such name: there are {', '.join(NAMED)}" if is_name else ""
+    hint = f", and no such name{names_like(str(name))}" if is_name else ""
     raise FacedetError(f"{path}: no such weights file{hint}")
+
+
+def names_like(word: str) -> str:
+    """The end of a message about a word that is no name: the nearest name, and all of them."""
+    close = nearest(word, NAMED)
+    return f"{close}{';' if close else ':'} there are {', '.join(NAMED)}"
 
 
 def usual_score(name: str | Path) -> float:
