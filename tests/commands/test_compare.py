@@ -181,7 +181,7 @@ def test_results_not_measured_alike_are_refused(cli, published, run_of, changed,
     [
         ("A=runs/mine", 2, "A stands for two results"),
         ("A=", 2, "--run A=: expected NAME=FOLDER"),
-        ("nowhere", 1, "nowhere/metrics.json cannot be read"),
+        ("nowhere", 1, "nowhere/metrics.json cannot be read: No such file or directory"),
         ("runs/mine", 2, "images 8 (mine) / 3,226 (the published ones)"),
         ("runs/bare", 1, "bare holds no curves on WIDER FACE val: 'easy_recall"),
         ("runs/evil", 1, "building 'os.system' is refused"),

@@ -226,3 +226,9 @@ def test_a_split_without_a_face(tmp_path, caplog):
     data.reading("val")
     assert "no picture of val has a face" in caplog.text
     assert "every AP on it is 0" in caplog.text
+
+
+def test_a_folder_that_is_missing(tmp_path):
+    data = FaceDataModule(read_wider, tmp_path / "nowhere", "all", KeepImage(), 1)
+    with pytest.raises(FacedetError, match="nowhere: no such folder"):
+        data.reading("train")

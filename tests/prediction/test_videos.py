@@ -60,7 +60,7 @@ def test_a_copy_with_boxes_and_a_line_per_frame(cli, weights, video, tmp_path):
         assert abs(float(rgb[30:40, 20:40].mean()) - grey_of(index)) < 8
     # The next run over the folder passes over what this one made, and replaces it.
     again = cli("predict", video.parent, out, "--weights", weights, "--output", out)
-    assert "1 other files, 1 that facedet drew" in again.err
+    assert "passed over: 1 other file, 1 that facedet drew" in again.err
     assert sorted(os.listdir(out)) == ["film_faces.mp4", "predictions.json"]
 
 

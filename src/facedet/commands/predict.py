@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from facedet.errors import UsageError
 from facedet.inference.engines import ENGINES
 from facedet.option_types import count, pixels, scale, unit
+from facedet.tables import counted
 
 if TYPE_CHECKING:
     from facedet.api import FaceDetector
@@ -90,8 +91,10 @@ def run(args: argparse.Namespace) -> int:
     if args.thorough and (args.scales or args.flip):
         raise UsageError("--thorough has scales and mirroring of its own: omit --scales and --flip")
     sources, failures, others, drawn = find_sources(args.inputs)
-    if others or drawn:
-        _say(f"passed over: {others} other files, {drawn} that facedet drew")
+    passed = [counted(others, "other file")] * bool(others)
+    passed += [f"{drawn} that facedet drew"] * bool(drawn)
+    if passed:
+        _say(f"passed over: {', '.join(passed)}")
     files = (args.output, args.save, args.format, args.copies, args.crop, args.crop_margin)
     destination = Destination(*files, args.printed)
     destination.check(sources)

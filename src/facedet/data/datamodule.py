@@ -116,8 +116,10 @@ class FaceDataModule(pl.LightningDataModule):
         """Reads a split and logs what was counted.
 
         Raises:
-            FacedetError: no training picture has a face.
+            FacedetError: there is no such folder, or no training picture has a face.
         """
+        if not self.root.exists():
+            raise FacedetError(f"{self.root}: no such folder")
         share = {"val_share": self.val_share} if self.val_share else {}  # not every reader has it
         reading = self.reader(
             self.root, split, images=self.images, zero_size=zero_size, faceless=faceless, **share

@@ -57,9 +57,9 @@ def find_format(root: Path, name: str | None) -> tuple[str, list[str]]:
     if not fitting:
         marks = ", ".join(f"{FORMATS[key].mark} ({key})" for key in keys)
         there = sorted(path.name for path in root.glob("[!.]*"))
-        names = f"it holds {', '.join(there[:5])}{' …' * (len(there) > 5)}" if there else "is empty"
+        held = f"holds {', '.join(there[:5])}{' …' * (len(there) > 5)}" if there else "is empty"
         title = "a known format" if name is None else FORMATS[name].title
-        raise FacedetError(f"{root}: is no data set of {title}; looked for {marks}; {names}")
+        raise FacedetError(f"{root}: is no data set of {title}; looked for {marks}; it {held}")
     if len(fitting) > 1:
         raise UsageError(f"{root}: may be {' or '.join(fitting)}; --format says which")
     return fitting.popitem()

@@ -58,7 +58,8 @@ def read_report(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FacedetError(f"{path} cannot be read: {error}") from error
+        reason = getattr(error, "strerror", error)  # without the path a second time
+        raise FacedetError(f"{path} cannot be read: {reason}") from error
     if not isinstance(content, dict):
         raise FacedetError(f"{path}: expected a JSON object")
     return content

@@ -13,6 +13,7 @@ import numpy as np
 from facedet.errors import FacedetError
 from facedet.inference.sources.frames import Frame, Source
 from facedet.inference.sources.live import newest_frames
+from facedet.tables import counted
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -207,7 +208,8 @@ def _picture_stream(container: "InputContainer", name: str) -> "VideoStream":
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             return stream
-    raise FacedetError(f"{name}: has no pictures, {len(container.streams.audio)} streams of sound")
+    sounds = counted(len(container.streams.audio), "stream")
+    raise FacedetError(f"{name}: has no pictures, {sounds} of sound")
 
 
 def _expected_frames(container: "InputContainer", stream: "VideoStream") -> int | None:
