@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
     add("action", choices=_FOLDERS, help="what to do")
-    add("folders", nargs="*", type=Path, metavar="FOLDER", help="ROOT; for convert SOURCE TARGET")
+    text = "ROOT; for convert SOURCE TARGET"
+    add("folders", nargs="*", default=[], type=Path, metavar="FOLDER", help=text)
     add("--root", type=Path, help="the first FOLDER, said otherwise")
     add("--split", help="count: train, val, test, or all (the first)")
     add("--format", "--from", choices=_FORMATS, help="the data's format (seen from the folder)")

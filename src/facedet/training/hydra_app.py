@@ -40,7 +40,8 @@ class JobEndError(BaseException):
 
 def add_hydra_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the settings KEY=VALUE, `--show`, and Hydra's own flags; `run_app` takes them."""
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of the config")
+    text = "settings of the config"
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=text)
     parser.add_argument("--show", action="store_true", help="print the resolved config only")
     group = parser.add_argument_group("Hydra's flags")
     modes = group.add_mutually_exclusive_group()
