@@ -229,6 +229,6 @@ def test_a_split_without_a_face(tmp_path, caplog):
 
 
 def test_a_folder_that_is_missing(tmp_path):
-    data = FaceDataModule(read_wider, tmp_path / "nowhere", "all", KeepImage(), 1)
+    data = FaceDataModule(lambda *_: Reading([], {}), tmp_path / "nowhere", "all", KeepImage(), 1)
     with pytest.raises(FacedetError, match="nowhere: no such folder"):
         data.reading("train")
