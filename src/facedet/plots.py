@@ -269,6 +269,7 @@ def _name_points(axes: "Axes", points: Sequence[Point]) -> None:
                 point.name, point[:2], (5 if right else -5, 4 if up else -4), fontsize=8,
                 textcoords="offset points", ha="left" if right else "right",
                 va="bottom" if up else "top", color=_BEST if point.is_on_front else _BEATEN,
+                bbox={"color": "white", "alpha": 0.85, "pad": 0},  # on the steps
             )  # fmt: skip
             box = name.get_window_extent()
             is_inside = all(axes.bbox.contains(*corner) for corner in (box.min, box.max))
