@@ -147,8 +147,6 @@ def _check_evaluation(
     chosen: Sequence[Entry], data: Path, limit: int | None, threads: int | None
 ) -> None:
     """Raises what `_ap` would, before the timing: that may take minutes."""
-    config = compose("evaluate", _words(chosen[0], data, limit, threads))
-    read_records(config, build_benchmark(config.protocol))
     for one in chosen:
         if one.engine != "auto":
             continue  # weights take pictures of any size, and leave out no face
@@ -159,6 +157,8 @@ def _check_evaluation(
                 f"{one.source}: takes pictures of one size, those of {data} have many: "
                 "export it with --size dynamic"
             )
+    config = compose("evaluate", _words(chosen[0], data, limit, threads))
+    read_records(config, build_benchmark(config.protocol))
 
 
 def _words(one: Entry, data: Path, limit: int | None, threads: int | None) -> list[str]:
