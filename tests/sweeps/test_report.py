@@ -135,7 +135,7 @@ def test_ranking_on_the_terminal_and_in_files(sweep, tmp_path, capsys):
         ["backbone.width", "32", "2", "0.3000", "1", "0.2000"],
         ["backbone.width", "64", "1", "0.5000", "1", "0.5000"],
     ]
-    assert "- parameters: 1, 2\n" in out
+    assert "- parameters: 1: 64, 2: 32\n" in out
     first, second = read_table(output)
     assert (first["rank"], first["backbone.width"], first["n"]) == ("1", "64", "1")
     assert (first["objective"], first["mode"]) == ("wider/medium", "max")
@@ -193,7 +193,7 @@ def test_lower_is_better(sweep, configs, capsys, objective, callbacks):
     assert [row["optimizer.lr"] for row in rows] == ["0.2", "0.1", "0.3", "0.4"]
     assert {row["mode"] for row in rows} == {"min"}
     # All cost the same: only the lowest is on the front.
-    assert "- parameters: 1\n" in out
+    assert "- parameters: 1: 0.2\n" in out
 
 
 def test_numbers_that_do_not_compare(sweep, configs, capsys):
@@ -257,7 +257,7 @@ def test_latency(sweep, monkeypatch, capsys):
     assert "latency at 640 x 640: median of 10 passes with " in out
     assert [row["latency_seconds"] for row in read_table(folder)] == ["0.200000", "0.100000"]
     # The second is quicker, the first better.
-    assert "- latency_seconds: 1, 2\n" in out
+    assert "- latency_seconds: 1: 64, 2: 32\n" in out
     assert Image.open(folder / "pareto.png").size == (1752, 552)
 
 

@@ -87,16 +87,18 @@ def make_report(folder: Path, with_latency: bool = False) -> Report:
 
 
 def trade_offs(report: Report) -> dict[str, list[Point]]:
-    """By cost, the measured rows as points named by their rank, with those that none beats."""
+    """By cost, the measured rows as points named by rank, and value where one setting varies."""
     sign, panels = 1 if report.mode == "max" else -1, {}
+    varying = list(axes(report.jobs))
+    named = ["rank", *varying] if len(varying) == 1 else ["rank"]
     for cost in _COSTS:
-        known = [line for line in report.table if None not in (line["rank"], line[cost])]
-        if known:
+        if known := [line for line in report.table if None not in (line["rank"], line[cost])]:
             means = [sign * line["mean"] for line in known]
             front = pareto_front([line[cost] for line in known], means)
+            names = [": ".join(str(line[key]) for key in named) for line in known]
             panels[cost] = [
-                Point(line[cost], line["mean"], line["std"], str(line["rank"]), is_best)
-                for line, is_best in zip(known, front, strict=True)
+                Point(line[cost], line["mean"], line["std"], name, is_best)
+                for line, name, is_best in zip(known, names, front, strict=True)
             ]
     return panels
 
