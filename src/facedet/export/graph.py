@@ -11,7 +11,7 @@ from onnx import helper
 from torch import Tensor, nn
 from torch.onnx import symbolic_helper
 
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, one_line
 from facedet.inference.engines.exported import INPUT, OUTPUTS, Description
 from facedet.models.folding import fold
 
@@ -126,7 +126,7 @@ def to_onnx(net: nn.Module, box_coder: Any, description: Description) -> onnx.Mo
             )
             model = onnx.load(path)
     except Exception as error:  # of an operation that somebody's network has: anything
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)[:300]
         raise FacedetError(f"{description.weights}: cannot be exported ({reason})") from error
     for output in model.graph.output:  # the exporter invents a name for this length
         if length := _LENGTHS.get(output.name):

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, one_line
 from facedet.files import replacing
 from facedet.weights.zoo import cache_folder
 
@@ -81,7 +81,7 @@ def _fetch(cached: Path, version: str) -> None:
             )
             failure = " ".join(done.stderr.split())[:300] if done.returncode else ""
         except (OSError, subprocess.TimeoutExpired) as error:
-            failure = " ".join(str(error).split())
+            failure = one_line(error)
         if failure or _read(Path(folder, _DIST)) is None:
             raise FacedetError(
                 f"format=web: npm cannot fetch ONNX Runtime Web ({failure or 'files missing'}): "

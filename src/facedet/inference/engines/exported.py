@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facedet.errors import FacedetError, UsageError
+from facedet.errors import FacedetError, UsageError, one_line
 from facedet.structures import Predictions
 
 FORMAT = "facedet-export-1"
@@ -128,7 +128,7 @@ class Description:
             )
             OUTPUTS[form]
         except (KeyError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise FacedetError(f"{source}: its metadata are damaged ({reason})") from error
         return description
 

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, one_line
 from facedet.inference.engines.exported import INPUT, Description, ExportedNetwork
 
 _SILENT = 4  # its own messages would come before the one line of ours
@@ -36,7 +36,7 @@ class OnnxRuntimeNetwork(ExportedNetwork):
             )
         # Its errors have no common class.
         except Exception as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise FacedetError(f"{source}: not an ONNX file that can be run ({reason})") from error
         metadata = self._session.get_modelmeta().custom_metadata_map
         description = Description.read(metadata, source)

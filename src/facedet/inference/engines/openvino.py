@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facedet.errors import FacedetError
+from facedet.errors import FacedetError, one_line
 from facedet.inference.engines.exported import INPUT, Description, ExportedNetwork
 from facedet.inference.engines.telemetry import no_telemetry
 
@@ -50,7 +50,7 @@ class OpenVinoNetwork(ExportedNetwork):
             raise
         # OpenVINO raises RuntimeError, of many lines, and others.
         except Exception as error:
-            reason = " ".join(str(error).split())[:300]
+            reason = one_line(error)[:300]
             raise FacedetError(f"{source}: not a model that OpenVINO can run ({reason})") from error
         # A request is used by one thread at a time.
         self._requests = threading.local()
