@@ -222,10 +222,11 @@ def written(value: object) -> str:
     return f"{value:,}" if is_count else json.dumps(value).strip('"')
 
 
-def flatten(node: Mapping[str, Any]) -> dict[str, Any]:
+def flat_with_classes(node: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted keys and values of nested dicts; the class behind a node stands under its own key.
 
-    >>> flatten({"scales": {"_target_": "facedet.inference.scales.FixedScales", "flip": False}})
+    >>> node = {"scales": {"_target_": "facedet.inference.scales.FixedScales", "flip": False}}
+    >>> flat_with_classes(node)
     {'scales': 'FixedScales', 'scales.flip': False}
     """
     return {

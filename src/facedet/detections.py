@@ -35,8 +35,7 @@ class Detections:
 
     Inside the package travels the bare tuple `facedet.structures.Detections`; this is its form for
     users, which also knows the picture. A file is read again to draw on it, so that thousands of
-    results do not keep thousands of pictures; an array is kept, not copied. What needs the picture
-    raises `FacedetError` where its file cannot be read any more, `UsageError` where it is unknown.
+    results do not keep thousands of pictures; an array is kept, not copied.
 
     >>> import torch
     >>> found = Detections(torch.zeros(0, 4), torch.zeros(0), size=(480, 640))
@@ -92,7 +91,12 @@ class Detections:
         return stream.getvalue()
 
     def draw(self) -> Image.Image:
-        """The picture with boxes and scores drawn on it."""
+        """The picture with boxes and scores drawn on it.
+
+        Raises:
+            FacedetError: the picture's file cannot be read any more.
+            UsageError: the picture is not known.
+        """
         return Image.fromarray(self.drawn())
 
     def drawn(self) -> np.ndarray:
@@ -108,7 +112,8 @@ class Detections:
             margin: how much of its sides is added to a box on each side.
 
         Raises:
-            UsageError: `way` is neither.
+            FacedetError: the picture's file cannot be read any more.
+            UsageError: the picture is not known, or `way` is neither.
         """
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         grown = self.boxes + margin * torch.cat([-sides, sides], dim=1)
@@ -117,8 +122,13 @@ class Detections:
     def crop(self, margin: float = 0.0) -> list[np.ndarray]:
         """A copy of each face's pixels, RGB uint8 [h, w, 3], best first.
 
-        `margin` is how much of its sides is added to a box on each side, 0.2 for a fifth; what lies
-        outside the picture is left out.
+        Args:
+            margin: how much of its sides is added to a box on each side, 0.2 for a fifth; what lies
+                outside the picture is left out.
+
+        Raises:
+            FacedetError: the picture's file cannot be read any more.
+            UsageError: the picture is not known.
         """
         rgb, crops = self._rgb(), []
         height, width = rgb.shape[:2]

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from facedet.config import describe, differences, flatten, plain
+from facedet.config import describe, differences, flat_with_classes, plain
 from facedet.errors import FacedetError, UsageError
 from facedet.files import expand_home, replace_json
 from facedet.structures import Record
@@ -101,7 +101,9 @@ def _unlike(path: Path, now: Mapping[str, Any]) -> str:
     """What the note `path` has that is unlike `now`, in words; "" where nothing is."""
     if not path.is_file():
         return f"there is no {path.name} that says how they were made"
-    return describe(differences({"before": flatten(read_report(path)), "now": flatten(now)}))
+    return describe(
+        differences({"before": flat_with_classes(read_report(path)), "now": flat_with_classes(now)})
+    )
 
 
 def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,4 +113,4 @@ def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
     """
     settings = report.get("settings") or {}
     detected = {key: settings[key] for key in _DETECTED if key in settings}
-    return {key: report[key] for key in _MEASURED if key in report} | flatten(detected)
+    return {key: report[key] for key in _MEASURED if key in report} | flat_with_classes(detected)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from facedet.config import describe, differences, flatten
+from facedet.config import describe, differences, flat_with_classes
 from facedet.errors import FacedetError
 from facedet.weights.store import Weights, build_coder, build_net, load_state, read_weights
 from facedet.weights.trusted import build_untrusted
@@ -45,7 +45,7 @@ def _require_same_network(both: Mapping[str, Weights]) -> None:
         if coders[0] == coders[-1] and all(torch.equal(*pair) for pair in answers):
             return
     flat = {
-        name: flatten({**one.config["net"], "box_coder": one.config["box_coder"]})
+        name: flat_with_classes({**one.config["net"], "box_coder": one.config["box_coder"]})
         for name, one in both.items()
     }
     absent = dict.fromkeys(key for one in flat.values() for key in one)
