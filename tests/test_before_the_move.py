@@ -47,7 +47,9 @@ def test_weights_find_what_they_found(cli, crowds, tmp_path):
     assert len(files) == 3
     for path in files:
         found = out / path.relative_to(OLD / "evaluation")
-        assert np.array_equal(_rows(found), _rows(path)), path.name
+        # Other processors round sums otherwise: one unit of the last place that the files have.
+        apart = np.abs(_rows(found) - _rows(path))
+        assert (apart <= [1.01e-3] * 4 + [1.01e-6]).all(), path.name
 
 
 def _rows(path):
