@@ -100,6 +100,65 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(records):
     assert not any(equal(a, b) for a, b in zip(drawn(4, draws), first, strict=True))
 
 
+class Shows:
+    """Mixing that notes the crops it is given, and gives the first of them."""
+
+    def __init__(self):
+        self.given = []
+
+    def __call__(self, sample, another, rng):
+        samples = [sample, another(), another()]
+        self.given.append(([int(one.image[0, 0, 2]) for one in samples], rng.random()))
+        return sample
+
+
+def test_mixing_is_given_the_sample_and_random_others(records):
+    transform = KeepImage()
+    transform.mixing = Shows()
+    dataset, draws = (
+        FaceDataset(records, transform, 5),
+        [Draw(e, i) for e in range(20) for i in (2, 4)],
+    )
+    for draw in draws:
+        assert dataset[draw][1].index == draw.index
+    first = list(transform.mixing.given)
+    assert [numbers[0] for numbers, _ in first] == [2, 4] * 20
+    assert {number for numbers, _ in first for number in numbers[1:]} == set(range(6))
+    assert len({number for _, number in first}) == 40  # of their own for each drawing
+    transform.mixing.given.clear()
+    for draw in draws[::-1]:
+        FaceDataset(records, transform, 5)[draw]
+    assert transform.mixing.given == first[::-1]
+
+
+def test_others_without_faces_are_replaced_too(records):
+    transform = TakeRows({0: [0], 3: [1]})
+    transform.mixing = Shows()
+    dataset = FaceDataset(records, transform)
+    for epoch in range(10):
+        dataset[Draw(epoch, 0)]
+    shown = [numbers for numbers, _ in transform.mixing.given]
+    assert {numbers[0] for numbers in shown} == {0}
+    assert {number for numbers in shown for number in numbers} == {0, 3}
+    # Every crop has draws of its own.
+    assert len(set(transform.calls)) == len(transform.calls)
+
+
+@pytest.mark.parametrize(("mosaic", "paste"), [(0.5, 0), (0, 0.5), (0.5, 0.5)])
+def test_mixed_samples_are_a_function_of_seed_epoch_and_index(tmp_path, mosaic, paste):
+    faces = [[10, 8, 18, 18], [40, 20, 48, 30]]
+    records = [record(tmp_path, str(n), faces) for n in range(6)]
+    plain = FaceDataset(records, ExtdAugmentation(64), 3)
+    mixed = FaceDataset(records, ExtdAugmentation(64, mosaic=mosaic, paste=paste), 3)
+    draws = [Draw(epoch, index) for epoch in range(4) for index in range(6)]
+    first = [mixed[draw] for draw in draws]
+    for draw, before in list(zip(draws, first, strict=True))[::-1]:
+        assert equal(mixed[draw], before)
+    # Some stay as they are: the crop's own draws are the same.
+    same = sum(equal(plain[draw], one) for draw, one in zip(draws, first, strict=True))
+    assert 1 <= same <= 20
+
+
 # A spawned worker imports everything anew, which takes seconds.
 @pytest.mark.parametrize(("method", "workers"), [("fork", 2), ("spawn", 1)])
 def test_workers_give_the_same(records, method, workers):

@@ -1,6 +1,7 @@
 """The data set as the network sees it: records, decoded and transformed, and their batches."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from facedet.data.augmentation.mixing import Sample
 from facedet.data.augmentation.pipeline import Transformed
 from facedet.data.images import read_rgb
 from facedet.data.samplers import Draw
@@ -30,7 +32,8 @@ class FaceDataset(Dataset):
     Args:
         records: the pictures.
         transform: called with (image, boxes, ignore, seed). Where its `needs_faces` is true, a
-            sample left without a face is replaced by another random entry.
+            sample left without a face is replaced by another random entry. Its `mixing`, where
+            there is one, makes the sample of that and of those of random entries.
         seed: of all randomness, at least 0.
         mirrored_copies: serve every record a second time, mirrored.
     """
@@ -75,22 +78,40 @@ class FaceDataset(Dataset):
             FacedetError: the picture cannot be read, or no face was left in any picture tried.
         """
         epoch, index = draw if isinstance(draw, tuple) else (0, draw)
+        shown, sample = self._sample(index, [self.seed, epoch, index])
+        mixing = getattr(self.transform, "mixing", None)
+        if mixing is not None:
+            # One past the attempts: draws that no crop has.
+            rng = np.random.default_rng([self.seed, epoch, index, _ATTEMPTS])
+            sample = mixing(sample, partial(self._another, rng), rng)
+        # A mirrored picture has negative strides, which torch does not take.
+        image = torch.from_numpy(np.ascontiguousarray(sample.image)).permute(2, 0, 1)
+        height, width = image.shape[1:]
+        boxes, ignore, subsets = map(torch.from_numpy, sample[1:])
+        return image, Target(boxes, ignore, subsets, index=shown, size=(height, width))
+
+    def _another(self, rng: np.random.Generator) -> Sample:
+        """The sample of a random entry."""
+        return self._sample(int(rng.integers(len(self))), rng.integers(2**63, size=3).tolist())[1]
+
+    def _sample(self, index: int, entropy: list[int]) -> tuple[int, Sample]:
+        """The sample of an entry, or of another where it is left without a face; which that is."""
         record, _ = self.record_of(index)
         shown = index
         for attempt in range(_ATTEMPTS):
             # The last entry keeps the draws of a picture apart from the choice of its successor.
-            entropy = np.random.SeedSequence([self.seed, epoch, index, attempt])
-            own, successor = entropy.generate_state(2, np.uint64).tolist()
+            words = np.random.SeedSequence([*entropy, attempt])
+            own, successor = words.generate_state(2, np.uint64).tolist()
             sample = self._transformed(shown, own)
             if sample is not None:
-                return sample
+                return shown, sample
             shown = successor % len(self)
         raise FacedetError(
             f"{record.path}: no face was left after the augmentation, nor in {_ATTEMPTS - 1} "
             "other pictures tried instead; the faces are too small or all to be ignored"
         )
 
-    def _transformed(self, index: int, seed: int) -> tuple[Tensor, Target] | None:
+    def _transformed(self, index: int, seed: int) -> Sample | None:
         """The sample of one entry; None where a face is needed and none is left."""
         record, is_mirrored = self.record_of(index)
         picture, boxes = read_rgb(record.path, record.upright), record.boxes
@@ -101,16 +122,7 @@ class FaceDataset(Dataset):
         if getattr(self.transform, "needs_faces", False) and ignore.all():
             return None
         subsets = record.tags.get("subsets", np.zeros((len(record.boxes), 0), dtype=bool))
-        # A mirrored picture has negative strides, which torch does not take.
-        image = torch.from_numpy(np.ascontiguousarray(done.image)).permute(2, 0, 1)
-        height, width = image.shape[1:]
-        return image, Target(
-            boxes=torch.from_numpy(done.boxes),
-            ignore=torch.from_numpy(ignore),
-            subsets=torch.from_numpy(np.asarray(subsets, dtype=bool)[done.rows]),
-            index=index,
-            size=(height, width),
-        )
+        return Sample(done.image, done.boxes, ignore, np.asarray(subsets, dtype=bool)[done.rows])
 
 
 def mirror(image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,7 +25,8 @@ from facedet.data.augmentation.pipeline import (
     KeepImage,
     SmallHardFaceAugmentation,
 )
-from facedet.data.augmentation.windows import cut_window
+from facedet.data.augmentation.rotation import Rotation
+from facedet.data.augmentation.windows import PADDING, cut_window
 from facedet.data.readers.wider import read_wider
 from facedet.errors import UsageError
 from reference import whole_resize as reference
@@ -95,6 +97,46 @@ def test_distortion_inside_the_crop_is_the_one_before_it(picture, crop):
     assert distorted > 15
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_turned_face_has_the_box_of_its_turned_oval(seed):
+    """Faces are white ovals; corners that the picture leaves empty are padded."""
+    image = np.zeros((300, 400, 3), dtype=np.uint8)
+    boxes = np.array([[40.0, 30, 80, 90], [330, 200, 390, 290], [200, 2, 216, 26]])
+    for x1, y1, x2, y2 in boxes:
+        axes = ((x2 - x1) / 2 - 0.5, (y2 - y1) / 2 - 0.5)
+        centre = ((x1 + x2) / 2 - 0.5, (y1 + y2) / 2 - 0.5)
+        cv2.ellipse(image, (centre, (2 * axes[0], 2 * axes[1]), 0), (255, 255, 255), -1)
+    done = run([Rotation(30)], image, boxes, seed)
+    assert done.rows.tolist() == [0, 1, 2]
+    assert (done.image[0, 0] == PADDING).all()
+    [(_, draws)] = done.applied
+    cos, sin = np.abs(draws["turn"][0])
+    # The canvas holds the turned picture.
+    beyond = np.array(done.image.shape[:2]) - (300 * cos + 400 * sin, 400 * cos + 300 * sin)
+    assert ((beyond >= 0) & (beyond < 1)).all()
+    for box, before in zip(done.boxes, boxes, strict=True):
+        wide, high = (before[2:] - before[:2]) / 2
+        half = np.hypot(wide * cos, high * sin), np.hypot(wide * sin, high * cos)
+        np.testing.assert_allclose((box[2:] - box[:2]) / 2, half, atol=0.05)
+        low = np.floor(box[:2]).astype(int) - 3
+        high = np.ceil(box[2:]).astype(int) + 3
+        y, x = (done.image[low[1] : high[1], low[0] : high[0]].min(axis=-1) > 128).nonzero()
+        seen = low + 0.5 + (x.mean(), y.mean())
+        np.testing.assert_allclose(seen, (box[:2] + box[2:]) / 2, atol=0.3)
+
+
+def test_pictures_are_turned_where_it_is_asked_for(picture):
+    boxes, ignore = np.array([[220.0, 90.0, 280.0, 160.0]]), np.zeros(1, dtype=bool)
+    plain = ExtdAugmentation(96)(picture, boxes, ignore, 3)
+    assert "Rotation" not in dict(plain.applied)
+    sines = []
+    for seed in range(40):
+        done = ExtdAugmentation(96, rotation=30)(picture, boxes, ignore, seed)
+        sines.append(dict(done.applied)["Rotation"]["turn"][1, 0])
+    assert -0.5 <= min(sines) < -0.4
+    assert 0.4 < max(sines) <= 0.5
+
+
 def test_squares_clip_and_drop_by_hand():
     # A square around the first face: the second reaches out of it or in, the third is 1 px^2.
     boxes = np.array([[0.0, 0.0, 40.0, 40.0], [30.0, 30.0, 90.0, 90.0], [5.0, 5.0, 6.0, 6.0]])
@@ -118,8 +160,11 @@ def test_the_steps_do_not_share_their_numbers(picture):
 
 @pytest.mark.parametrize(
     "augmentation",
-    [ExtdAugmentation(96), SmallHardFaceAugmentation(scales=(200, 300), flip=0.5)],
-    ids=lambda one: type(one).__name__,
+    [
+        pytest.param(ExtdAugmentation(96), id="extd"),
+        pytest.param(ExtdAugmentation(96, rotation=15), id="turned"),
+        pytest.param(SmallHardFaceAugmentation(scales=(200, 300), flip=0.5), id="smallhardface"),
+    ],
 )
 def test_a_sample_is_a_function_of_its_seed(picture, augmentation):
     boxes = np.array([[220.0, 90.0, 280.0, 160.0], [30.0, 40.0, 60.0, 80.0]])
@@ -142,6 +187,12 @@ def test_arguments_are_checked():
         ExtdAugmentation(640, sides=(32, 16))
     with pytest.raises(UsageError, match=r"anchor_sampling=1\.5: expected a probability"):
         ExtdAugmentation(anchor_sampling=1.5)
+    with pytest.raises(UsageError, match=r"mosaic=2: expected a probability"):
+        ExtdAugmentation(mosaic=2)
+    with pytest.raises(UsageError, match=r"paste=-1: expected a probability"):
+        ExtdAugmentation(paste=-1)
+    with pytest.raises(UsageError, match=r"augmentation\.rotation=-5: expected degrees in 0 … 180"):
+        ExtdAugmentation(rotation=-5)
 
 
 def test_importing_asks_no_network():

@@ -18,7 +18,7 @@ from facedet.data.augmentation.windows import INTERPOLATIONS, Crop, Size, Window
 from facedet.errors import UsageError
 
 ANCHOR_SIDES = (16, 32, 64, 128, 256, 512)
-_MIN_AREA = 36.0  # px^2 of the network's input
+MIN_AREA = 36.0  # px^2 of the network's input
 FILTERS = ("bilinear", "hamming", "nearest", "bicubic", "lanczos")  # Pillow's
 # Lanczos came to torch after 2.6.
 _TORCH_FILTERS = {"bilinear", "bicubic"} | (
@@ -77,7 +77,7 @@ class DataAnchorSampling(FaceCrop):
         # A box annotated beside the picture can be held by a window that sees none of it.
         sees = ((corners < resized[::-1]) & (corners + size > 0)).all(axis=1)
         valid = np.flatnonzero(sees & _holds_a_face(corners, size, scaled[pickable]))
-        large = _areas(scaled) > _MIN_AREA
+        large = _areas(scaled) > MIN_AREA
         if not len(valid):
             return Crop(Window(resized, 0, 0, *resized, interpolation), large)
         left, top = (int(corner) for corner in corners[rng.choice(valid)])
@@ -142,7 +142,7 @@ class SquareCrop(FaceCrop):
         inside = ((centres >= low) & (centres <= high)).all(axis=1)
         clipped = np.clip(boxes, np.tile(low, 2), np.tile(high, 2))
         enlarged = _areas(clipped) * self.size**2 / (window.width * window.height)
-        return Crop(window, inside & (enlarged >= _MIN_AREA))
+        return Crop(window, inside & (enlarged >= MIN_AREA))
 
 
 class PillowResize(A.DualTransform):

@@ -20,6 +20,8 @@ from facedet.data.augmentation.extd import (
     SquareCrop,
 )
 from facedet.data.augmentation.face_crop import A
+from facedet.data.augmentation.mixing import Mixing
+from facedet.data.augmentation.rotation import Rotation
 from facedet.data.augmentation.smallhardface import ShortSideCrop
 from facedet.errors import UsageError
 
@@ -43,13 +45,18 @@ class Augmentation:
         transforms: albumentations transforms in their order. Boxes reach them as rows of x1, y1,
             x2, y2 (normalised, never clipped), row number and ignore flag.
         needs_faces: a sample left without a face is to be replaced by another picture.
+        mixing: what is then made of several pictures' samples; None: nothing.
     """
 
     def __init__(
-        self, transforms: Sequence[A.BasicTransform] = (), needs_faces: bool = False
+        self,
+        transforms: Sequence[A.BasicTransform] = (),
+        needs_faces: bool = False,
+        mixing: Mixing | None = None,
     ) -> None:
         self.sequence = A.Sequential(list(transforms), p=1.0)
         self.needs_faces = needs_faces
+        self.mixing = mixing
 
     def __call__(
         self, image: np.ndarray, boxes: np.ndarray, ignore: np.ndarray, seed: int
@@ -87,7 +94,8 @@ class ExtdAugmentation(Augmentation):
     """EXTD's training augmentation (arXiv 1906.06579, after S3FD and PyramidBox).
 
     Photometric distortion; data-anchor sampling or a square crop; resizing to `size` x `size` with
-    a random filter; mirroring with probability 0.5.
+    a random filter; mirroring with probability 0.5. Beyond the paper: turned pictures, mosaics and
+    pasted faces, each off by default.
 
     Args:
         size: side of the network's input in pixels, 640 in the paper.
@@ -95,6 +103,9 @@ class ExtdAugmentation(Augmentation):
         sides, side_limit, min_scale, tries: see `DataAnchorSampling` and `SquareCrop`.
         distortion: probability of the photometric part.
         flip: probability of mirroring.
+        rotation: largest angle in degrees that pictures are turned by before they are cropped; see
+            `Rotation`.
+        mosaic, paste: see `Mixing`.
     """
 
     def __init__(
@@ -107,8 +118,19 @@ class ExtdAugmentation(Augmentation):
         tries: int = 50,
         distortion: float = 1.0,
         flip: float = 0.5,
+        rotation: float = 0.0,
+        mosaic: float = 0.0,
+        paste: float = 0.0,
     ) -> None:
-        _check_probabilities(anchor_sampling=anchor_sampling, distortion=distortion, flip=flip)
+        _check_probabilities(
+            anchor_sampling=anchor_sampling,
+            distortion=distortion,
+            flip=flip,
+            mosaic=mosaic,
+            paste=paste,
+        )
+        if not 0 <= rotation <= 180:
+            raise UsageError(f"augmentation.rotation={rotation}: expected degrees in 0 … 180")
         # Given to the crops, the distortion touches only the pixels that are used.
         photometric = Distortion(partial(draw_steps, p=distortion), distort)
         shared = (tries, photometric)
@@ -117,8 +139,12 @@ class ExtdAugmentation(Augmentation):
             DataAnchorSampling(size, sides, side_limit, *shared, p=anchor_sampling),
             SquareCrop(size, min_scale, *shared, p=1 - anchor_sampling),
         ]
-        crop = A.OneOf(crops, p=1.0)
-        super().__init__([crop, PillowResize(size), A.HorizontalFlip(p=flip)], needs_faces=True)
+        steps = [A.OneOf(crops, p=1.0), PillowResize(size), A.HorizontalFlip(p=flip)]
+        # Only where it is asked for: a step draws, even one of probability 0.
+        if rotation:
+            steps.insert(0, Rotation(rotation))
+        mixing = Mixing(mosaic, paste) if mosaic or paste else None
+        super().__init__(steps, needs_faces=True, mixing=mixing)
 
 
 class SmallHardFaceAugmentation(Augmentation):
