@@ -24,9 +24,13 @@ class Sample(NamedTuple):
     ignore: np.ndarray  # [G] bool
     subsets: np.ndarray  # [G, S] bool
 
-    def chosen(self, rows: np.ndarray) -> "Sample":
-        """The same picture with the faces [G] bool (or row numbers) of it."""
-        return Sample(self.image, self.boxes[rows], self.ignore[rows], self.subsets[rows])
+    def chosen(self, keep: np.ndarray) -> "Sample":
+        """The same picture with the faces `keep` [G] bool of it."""
+        return Sample(self.image, self.boxes[keep], self.ignore[keep], self.subsets[keep])
+
+    def moved(self, shift: np.ndarray) -> "Sample":
+        """The same picture with boxes moved by (x, y)."""
+        return self._replace(boxes=self.boxes + np.tile(shift, 2).astype(np.float32))
 
 
 class Mixing:
@@ -82,7 +86,7 @@ def join_four(samples: list[Sample], rng: np.random.Generator) -> Sample:
         part = _window(sample, size, rng)
         (left, top), (right, bottom) = low, low + size
         image[top:bottom, left:right] = part.image
-        parts.append(part._replace(boxes=part.boxes + np.tile(low, 2).astype(np.float32)))
+        parts.append(part.moved(low))
     return _joined(image, parts)
 
 
@@ -105,18 +109,16 @@ def paste_faces(sample: Sample, source: Sample, rng: np.random.Generator) -> Sam
     usable = ((low >= 0) & (high <= size) & (sides <= _LARGEST * size)).all(axis=1)
     usable &= ~source.ignore & (sides.prod(axis=1) > MIN_AREA)
     rows = rng.permutation(np.flatnonzero(usable))[: rng.integers(1, _MOST_FACES + 1)]
-    image, taken, moved = sample.image.copy(), sample.boxes, []
+    image, parts = sample.image.copy(), [sample]
     for row in rows:
         (left, top), (right, bottom) = low[row].astype(int), high[row].astype(int)
+        taken = np.concatenate([part.boxes for part in parts])
         corner = _free_corner(size, np.array([right - left, bottom - top]), taken, rng)
-        if corner is None:
-            continue
-        _blend(image, corner, source.image[top:bottom, left:right])
-        shift = np.tile(corner - (left, top), 2).astype(np.float32)
-        taken = np.vstack([taken, source.boxes[row] + shift])
-        moved.append(row)
-    faces = source.chosen(np.array(moved, dtype=int))
-    return _joined(image, [sample, faces._replace(boxes=taken[len(sample.boxes) :])])
+        if corner is not None:
+            _blend(image, corner, source.image[top:bottom, left:right])
+            face = source.chosen(np.arange(len(source.boxes)) == row)
+            parts.append(face.moved(corner - (left, top)))
+    return _joined(image, parts)
 
 
 def _window(sample: Sample, size: np.ndarray, rng: np.random.Generator) -> Sample:
@@ -130,14 +132,14 @@ def _window(sample: Sample, size: np.ndarray, rng: np.random.Generator) -> Sampl
         # The centre is to lie inside, not on the edge.
         low = (np.floor(centre - size) + 1).clip(0, room)
         high = (np.ceil(centre) - 1).clip(0, room)
-    left, top = rng.integers(low.astype(int), high.astype(int) + 1)
-    inner = sample.image[top : top + size[1], left : left + size[0]]
-    boxes = sample.boxes - np.array([left, top, left, top], dtype=np.float32)
+    corner = rng.integers(low.astype(int), high.astype(int) + 1)
+    (left, top), (right, bottom) = corner, corner + size
+    boxes = sample.moved(-corner).boxes
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     boxes = boxes.clip(0, np.tile(size, 2).astype(np.float32))
     keep = ((centres > 0) & (centres < size)).all(axis=1)
     keep &= (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) > MIN_AREA
-    return sample._replace(image=inner, boxes=boxes).chosen(keep)
+    return sample._replace(image=sample.image[top:bottom, left:right], boxes=boxes).chosen(keep)
 
 
 def _free_corner(
